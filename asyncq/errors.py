@@ -1,0 +1,540 @@
+"""Every error that asyncq raises, in one tree by what the caller should do.
+
+    AsyncqError                      everything the library raises on its own account
+    ├─ ConfigError                   a value is wrong; raised before any I/O: fix the call
+    │  ├─ PayloadError               the payload cannot be encoded, or is too large
+    │  └─ EmbeddedUnavailableError   no server binary for this platform
+    ├─ LifecycleError                right call, wrong moment
+    │  ├─ NotStartedError
+    │  ├─ AlreadyRunningError
+    │  └─ ClosedError
+    ├─ EnqueueRefusedError           Redis answered, and the answer was no: accept it
+    │  ├─ DuplicateTaskError         the unique lock is held
+    │  └─ TaskIdConflictError        a task with this id is there already
+    ├─ NotFoundError                 what was asked for is not there
+    │  ├─ QueueNotFoundError
+    │  └─ TaskNotFoundError
+    ├─ WrongStateError               it exists, but not in a state that allows this
+    │  ├─ TaskNotActiveError         the lease was lost; somebody else owns the task
+    │  ├─ TaskStateError
+    │  └─ QueueNotEmptyError
+    ├─ BrokerError                   talking to Redis went wrong
+    │  ├─ BrokerUnavailableError     unreachable, timed out, loading, failing over: try again
+    │  ├─ AuthenticationError        wrong password, unknown user, or no permission
+    │  ├─ ServerTooOldError          this server cannot do what asyncq needs
+    │  ├─ UnsafeServerError          this server may lose tasks: it evicts, or is a replica
+    │  └─ BrokerReplyError           an answer we do not know: a bug, please report
+    ├─ WireError                     bytes in Redis that we cannot read
+    └─ TaskFailure                   why a task did not succeed; handed to error handlers
+       ├─ HandlerNotFoundError
+       ├─ TaskTimedOutError
+       ├─ LeaseExpiredError
+       ├─ TaskCancelledError
+       ├─ HandlerCrashedError
+       └─ WorkerProcessDiedError
+
+    TaskControl                      raised by handlers to steer; not a failure of anything
+    ├─ SkipRetry
+    ├─ RevokeTask
+    └─ RetryIn
+
+The attributes are the data and the text is made from them. Each constructor hands
+`super().__init__` the arguments it was given itself, which is what makes the errors
+survive pickling on their way out of a worker process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Literal, NamedTuple
+
+__all__ = [
+    "AlreadyRunningError",
+    "AsyncqError",
+    "AuthenticationError",
+    "BrokerError",
+    "BrokerReplyError",
+    "BrokerUnavailableError",
+    "ClosedError",
+    "ConfigError",
+    "DuplicateTaskError",
+    "EmbeddedUnavailableError",
+    "EnqueueRefusedError",
+    "HandlerCrashedError",
+    "HandlerNotFoundError",
+    "LeaseExpiredError",
+    "LifecycleError",
+    "NotFoundError",
+    "NotStartedError",
+    "PayloadError",
+    "Problem",
+    "QueueNotEmptyError",
+    "QueueNotFoundError",
+    "RetryIn",
+    "RevokeTask",
+    "ServerTooOldError",
+    "SkipRetry",
+    "TaskCancelledError",
+    "TaskControl",
+    "TaskFailure",
+    "TaskIdConflictError",
+    "TaskNotActiveError",
+    "TaskNotFoundError",
+    "TaskStateError",
+    "TaskTimedOutError",
+    "UnsafeServerError",
+    "WireError",
+    "WorkerProcessDiedError",
+    "WrongStateError",
+]
+
+# A value is shown in an error text up to here: enough to recognise it, and a
+# payload given by mistake does not flood the log.
+_SHOWN_CHARACTERS = 80
+
+
+class AsyncqError(Exception):
+    """Everything the library raises on its own account."""
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with one value."""
+
+    option: str
+    """Name of the option or argument."""
+    value: object
+    """What was given."""
+    expected: str
+    """What would have been right, as the end of the sentence "expected …"."""
+
+    def __str__(self) -> str:
+        """Say option, value and expectation."""
+        return f"{self.option}={_shown(self.value)}: expected {self.expected}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    if len(text) > _SHOWN_CHARACTERS:
+        return f"{text[: _SHOWN_CHARACTERS - 1]}…"
+    return text
+
+
+class ConfigError(AsyncqError, ValueError):
+    """An option or argument is wrong. Raised before any I/O: fix the call.
+
+    All that is wrong with one call is reported by one error. `option`, `value` and
+    `expected` are those of the first problem; `problems` has them all.
+    """
+
+    def __init__(
+        self,
+        option: str,
+        value: object,
+        expected: str,
+        more: Sequence[Problem] = (),
+    ) -> None:
+        """Report that `option` has a `value` which is not what was `expected`."""
+        super().__init__(option, value, expected, tuple(more))
+        self.option = option
+        self.value = value
+        self.expected = expected
+        self.problems: tuple[Problem, ...] = (Problem(option, value, expected), *more)
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> ConfigError:
+        """Make one error of all `problems`, of which there is at least one."""
+        return ConfigError(*problems[0], problems[1:])
+
+    def __str__(self) -> str:
+        """Say every problem, in one line if there is only one."""
+        if len(self.problems) == 1:
+            return str(self.problems[0])
+        lines = "".join(f"\n- {problem}" for problem in self.problems)
+        return f"{len(self.problems)} values are wrong:{lines}"
+
+
+class PayloadError(ConfigError):
+    """The payload of a task cannot be encoded, or is larger than allowed.
+
+    `size` and `limit` are bytes, and 0 where size is not the matter.
+    """
+
+    def __init__(self, type: str, reason: str, size: int = 0, limit: int = 0) -> None:  # noqa: A002 - the word of the API
+        """Report why the payload of a task of this `type` was refused."""
+        super().__init__("payload", None, reason)
+        self.args = (type, reason, size, limit)
+        self.type = type
+        self.reason = reason
+        self.size = size
+        self.limit = limit
+
+    def __str__(self) -> str:
+        """Say which task's payload, and why."""
+        return f"payload of task {self.type!r}: {self.reason}"
+
+
+class EmbeddedUnavailableError(ConfigError):
+    """There is no embedded server to start: not installed, or not for this platform."""
+
+    def __init__(self, why: str, advice: str = "") -> None:
+        """Report why there is none, and what to do instead."""
+        super().__init__("url", None, why)
+        self.args = (why, advice)
+        self.why = why
+        self.advice = advice
+
+    def __str__(self) -> str:
+        """Say why, and the way out."""
+        return _with_advice(f"no embedded server: {self.why}", self.advice)
+
+
+class LifecycleError(AsyncqError, RuntimeError):
+    """The right call at the wrong moment."""
+
+    def __init__(self, what: str) -> None:
+        """Name the thing that was called, such as "Server"."""
+        super().__init__(what)
+        self.what = what
+
+
+class NotStartedError(LifecycleError):
+    """It has to be started, or entered with `async with`, first."""
+
+    def __str__(self) -> str:
+        """Say what has not been started."""
+        return f"{self.what} has not been started"
+
+
+class AlreadyRunningError(LifecycleError):
+    """It runs already. One object runs once; make another one."""
+
+    def __str__(self) -> str:
+        """Say what is running."""
+        return f"{self.what} is running already"
+
+
+class ClosedError(LifecycleError):
+    """You closed it, and it stays closed; make another one."""
+
+    def __str__(self) -> str:
+        """Say what is closed."""
+        return f"{self.what} is closed"
+
+
+class EnqueueRefusedError(AsyncqError):
+    """Redis answered an enqueue, and the answer was no. Trying again will not help."""
+
+
+class DuplicateTaskError(EnqueueRefusedError):
+    """Another task holds the unique lock of this type, payload and queue."""
+
+    def __init__(self, queue: str, type: str) -> None:  # noqa: A002 - the word of the API
+        """Name the queue and the type of the task that was refused."""
+        super().__init__(queue, type)
+        self.queue = queue
+        self.type = type
+
+    def __str__(self) -> str:
+        """Say which task has a twin."""
+        return f"queue {self.queue!r} has a unique task {self.type!r} with this payload already"
+
+
+class TaskIdConflictError(EnqueueRefusedError):
+    """A different task has this id already."""
+
+    def __init__(self, queue: str, task_id: str) -> None:
+        """Name the queue and the id."""
+        super().__init__(queue, task_id)
+        self.queue = queue
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        """Say which id is taken."""
+        return f"queue {self.queue!r} has a task with the id {self.task_id!r} already"
+
+
+class NotFoundError(AsyncqError, LookupError):
+    """What was asked for is not in Redis, or not there any more."""
+
+
+class QueueNotFoundError(NotFoundError):
+    """No task has ever been put in this queue, or it was deleted."""
+
+    def __init__(self, queue: str) -> None:
+        """Name the queue."""
+        super().__init__(queue)
+        self.queue = queue
+
+    def __str__(self) -> str:
+        """Say which queue."""
+        return f"there is no queue {self.queue!r}"
+
+
+class TaskNotFoundError(NotFoundError):
+    """The task is not there: finished without retention, expired, or deleted."""
+
+    def __init__(self, queue: str, task_id: str) -> None:
+        """Name the queue and the task."""
+        super().__init__(queue, task_id)
+        self.queue = queue
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        """Say which task."""
+        return f"queue {self.queue!r} has no task {self.task_id!r}"
+
+
+class WrongStateError(AsyncqError):
+    """It exists, but it is not in a state that allows this."""
+
+
+class TaskNotActiveError(WrongStateError):
+    """The lease on the task was lost, and somebody else owns the task now.
+
+    Drop what you wanted to write: the new owner will write its own outcome.
+    """
+
+    def __init__(self, queue: str, task_id: str) -> None:
+        """Name the queue and the task."""
+        super().__init__(queue, task_id)
+        self.queue = queue
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        """Say which task."""
+        return f"task {self.task_id!r} of queue {self.queue!r} is no longer ours"
+
+
+class TaskStateError(WrongStateError):
+    """The task is in a state in which this cannot be done to it."""
+
+    def __init__(self, queue: str, task_id: str, state: str, allowed: Sequence[str]) -> None:
+        """Name the task, its `state`, and the states in which it can be done."""
+        super().__init__(queue, task_id, state, tuple(allowed))
+        self.queue = queue
+        self.task_id = task_id
+        self.state = state
+        self.allowed: tuple[str, ...] = tuple(allowed)
+
+    def __str__(self) -> str:
+        """Say the state, and which ones would do."""
+        allowed = " or ".join(self.allowed)
+        return (
+            f"task {self.task_id!r} of queue {self.queue!r} is {self.state}; "
+            f"this can be done while it is {allowed}"
+        )
+
+
+class QueueNotEmptyError(WrongStateError):
+    """The queue still holds tasks, and was to be deleted without force."""
+
+    def __init__(self, queue: str, size: int) -> None:
+        """Name the queue and how many tasks it holds."""
+        super().__init__(queue, size)
+        self.queue = queue
+        self.size = size
+
+    def __str__(self) -> str:
+        """Say how many tasks are in the way."""
+        return f"queue {self.queue!r} still holds {self.size} tasks"
+
+
+class BrokerError(AsyncqError):
+    """Talking to Redis went wrong."""
+
+    def __init__(self, where: str, why: str, advice: str = "") -> None:
+        """Say which server (without its password), what happened, and what to try."""
+        super().__init__(where, why, advice)
+        self.where = where
+        self.why = why
+        self.advice = advice
+
+    def __str__(self) -> str:
+        """Say where, why, and what to try."""
+        return _with_advice(f"{self.where}: {self.why}", self.advice)
+
+
+class BrokerUnavailableError(BrokerError):
+    """Redis was not reached, or went away before it answered. Trying again is safe.
+
+    An unreachable address, a time-out, a server that loads its data or fails over,
+    a cluster that is down. It does *not* say that nothing happened: the call may have
+    been carried out and only the answer lost. What asyncq sends can be sent again.
+    """
+
+
+class AuthenticationError(BrokerError):
+    """Redis refused the password or the user, or the user may not run a command."""
+
+
+class ServerTooOldError(BrokerError):
+    """The server lacks what asyncq needs: Redis 6.2, or any Valkey."""
+
+
+class UnsafeServerError(BrokerError):
+    """The server works, but tasks would get lost on it: it evicts keys, or is a replica."""
+
+
+class BrokerReplyError(BrokerError):
+    """A script or command answered something we do not know. A bug: please report it."""
+
+    def __init__(self, script: str, reply: object) -> None:
+        """Name the script or command, and what came back."""
+        super().__init__(script, f"unexpected reply {_shown(reply)}")
+        self.args = (script, reply)
+        self.script = script
+        self.reply = reply
+
+
+class WireError(AsyncqError, ValueError):
+    """Bytes in Redis that we cannot read: damaged, or written by something newer."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        """Name the key, and what is wrong with its value."""
+        super().__init__(key, reason)
+        self.key = key
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Say which key, and why."""
+        return f"cannot read {self.key}: {self.reason}" if self.key else self.reason
+
+
+class TaskFailure(AsyncqError):  # noqa: N818 - a family of reasons, not one error
+    """Why a task did not succeed, where it was not the handler that said so."""
+
+
+class HandlerNotFoundError(TaskFailure):
+    """The mux has no handler for this type of task."""
+
+    def __init__(self, type: str) -> None:  # noqa: A002 - the word of the API
+        """Name the type."""
+        super().__init__(type)
+        self.type = type
+
+    def __str__(self) -> str:
+        """Say which type."""
+        return f"no handler for tasks of type {self.type!r}"
+
+
+class TaskTimedOutError(TaskFailure):
+    """The handler was still running at its timeout, or the deadline of the task passed."""
+
+    def __init__(self, seconds: float, limit: Literal["timeout", "deadline"] = "timeout") -> None:
+        """Say after how many seconds it was stopped, and by which `limit`."""
+        super().__init__(seconds, limit)
+        self.seconds = seconds
+        self.limit = limit
+
+    def __str__(self) -> str:
+        """Say how long it ran and what ended it."""
+        return f"stopped after {self.seconds:.3f} s by the {self.limit} of the task"
+
+
+class LeaseExpiredError(TaskFailure):
+    """The server that ran the task did not keep its lease: it died, hung, or lost Redis.
+
+    `deliveries` is how often the task had been handed out by then, 0 if not known.
+    """
+
+    def __init__(self, deliveries: int = 0) -> None:
+        """Say how often the task was handed out."""
+        super().__init__(deliveries)
+        self.deliveries = deliveries
+
+    def __str__(self) -> str:
+        """Say that the lease ran out, and for which time."""
+        if self.deliveries:
+            return f"the lease of the task ran out (delivery {self.deliveries})"
+        return "the lease of the task ran out"
+
+
+class TaskCancelledError(TaskFailure):
+    """Somebody asked for the running task to be cancelled."""
+
+    def __init__(self, reason: str = "") -> None:
+        """Keep the reason that was given, if one was."""
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Say that it was cancelled, and why if that is known."""
+        return f"cancelled: {self.reason}" if self.reason else "cancelled"
+
+
+class HandlerCrashedError(TaskFailure):
+    """A handler raised what is no `Exception`, such as `SystemExit`, or nothing picklable.
+
+    Where the original could be kept it is the `__cause__`.
+    """
+
+    def __init__(self, error: str) -> None:
+        """Describe what was raised."""
+        super().__init__(error)
+        self.error = error
+
+    def __str__(self) -> str:
+        """Say what the handler raised."""
+        return f"the handler crashed: {self.error}"
+
+
+class WorkerProcessDiedError(TaskFailure):
+    """The process that ran the handler ended without an answer, killed or crashed."""
+
+    def __init__(self, pid: int, exit_code: int | None = None) -> None:
+        """Name the process, and how it ended: negative is the number of a signal."""
+        super().__init__(pid, exit_code)
+        self.pid = pid
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        """Say which process, and how it ended."""
+        if self.exit_code is None:
+            return f"worker process {self.pid} died"
+        if self.exit_code < 0:
+            return f"worker process {self.pid} was killed by signal {-self.exit_code}"
+        return f"worker process {self.pid} ended with exit code {self.exit_code}"
+
+
+class TaskControl(Exception):  # noqa: N818 - a signal, not an error
+    """Raised by a handler to say what shall become of its task.
+
+    Deliberately not an `AsyncqError`: nothing went wrong in the library.
+    """
+
+
+class SkipRetry(TaskControl):
+    """Archive the task now, whatever retries it has left. Counts as a failure."""
+
+
+class RevokeTask(TaskControl):
+    """Forget the task: no retry, no archive, no retention. Counts as processed."""
+
+
+class RetryIn(TaskControl):
+    """Run the task again after `delay`, instead of what the retry policy says.
+
+    Args:
+        delay: Seconds or a `timedelta`.
+        counts: False if this is no failure, only "not yet": then neither the retry
+            count nor the daily numbers move, and the task can come back for ever.
+    """
+
+    def __init__(self, delay: float | timedelta, *, counts: bool = True) -> None:
+        """Ask for another run after `delay`."""
+        super().__init__(delay)
+        seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+        if not 0.0 <= seconds < float("inf"):
+            option = "delay"
+            raise ConfigError(option, delay, "zero or a positive number of seconds")
+        self.delay = seconds
+        self.counts = counts
+
+    def __str__(self) -> str:
+        """Say when the task shall run again."""
+        return f"run again in {self.delay:g} s"
+
+
+def _with_advice(text: str, advice: str) -> str:
+    return f"{text} ({advice})" if advice else text
