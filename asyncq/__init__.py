@@ -1,0 +1,5 @@
+"""An asyncio task queue on Redis."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
