@@ -401,7 +401,7 @@ class WireError(AsyncqError, ValueError):
         return f"cannot read {self.key}: {self.reason}" if self.key else self.reason
 
 
-class TaskFailure(AsyncqError):  # noqa: N818 - a family of reasons, not one error
+class TaskFailure(AsyncqError):
     """Why a task did not succeed, where it was not the handler that said so."""
 
 
@@ -497,7 +497,7 @@ class WorkerProcessDiedError(TaskFailure):
         return f"worker process {self.pid} ended with exit code {self.exit_code}"
 
 
-class TaskControl(Exception):  # noqa: N818 - a signal, not an error
+class TaskControl(Exception):
     """Raised by a handler to say what shall become of its task.
 
     Deliberately not an `AsyncqError`: nothing went wrong in the library.
@@ -526,8 +526,7 @@ class RetryIn(TaskControl):
         super().__init__(delay)
         seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
         if not 0.0 <= seconds < float("inf"):
-            option = "delay"
-            raise ConfigError(option, delay, "zero or a positive number of seconds")
+            raise ConfigError("delay", delay, "zero or a positive number of seconds")
         self.delay = seconds
         self.counts = counts
 

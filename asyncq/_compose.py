@@ -1,0 +1,176 @@
+"""From what a caller says to what is written: a task and options become a `NewTask`.
+
+Nothing in here does I/O. Whatever is wrong is found here, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Final, Literal, cast
+
+from asyncq._clock import from_unix, now
+from asyncq._wire.messages import Envelope, NewTask
+from asyncq._wire.states import State
+from asyncq.codecs import DEFAULT_CODECS, Codecs
+from asyncq.errors import ConfigError, PayloadError, Problem
+from asyncq.options import (
+    DEFAULT_MAX_RETRY,
+    DEFAULT_QUEUE,
+    DEFAULT_TIMEOUT,
+    CheckedOptions,
+    TaskOptions,
+    check_options,
+    merge_options,
+)
+from asyncq.task import Task, TaskInfo
+
+__all__ = ["DEFAULT_MAX_PAYLOAD", "compose", "info_for", "new_id"]
+
+DEFAULT_MAX_PAYLOAD: Final = 1024 * 1024
+"""Bytes. Redis blocks everybody while it copies a large value: such data belongs elsewhere."""
+
+_ID_LENGTH = 22  # characters base62: 131 random bits
+_ALPHABET = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+# 248 = 4 * 62 byte values stand for a character, the other eight are thrown away, so
+# that every character is as likely as any other.
+_CHARACTER_OF_BYTE = _ALPHABET * 4 + b"\0" * 8
+_NO_CHARACTER = bytes(range(248, 256))
+_POOL_BYTES = 8192
+
+_pool: list[str] = []
+# A child must not hand out the ids that its parent will hand out.
+os.register_at_fork(after_in_child=_pool.clear)
+
+
+def new_id() -> str:
+    """Return a new task id: 22 random characters out of 0-9, A-Z, a-z.
+
+    Safe in threads and after a fork. Ids are cut from one large read of the system's
+    random numbers, as one system call for each would cost as much as all the rest of
+    composing a task.
+    """
+    while True:
+        try:
+            # One bytecode of C: two threads never get the same id.
+            return _pool.pop()
+        except IndexError:
+            random = os.urandom(_POOL_BYTES).translate(_CHARACTER_OF_BYTE, _NO_CHARACTER).decode()
+            last = len(random) - _ID_LENGTH
+            _pool.extend(random[i : i + _ID_LENGTH] for i in range(0, last, _ID_LENGTH))
+
+
+_NOTHING: Final[CheckedOptions] = {}
+
+
+def compose(
+    task: Task,
+    options: TaskOptions = cast("TaskOptions", _NOTHING),  # noqa: B008 - never changed
+    *,
+    codecs: Codecs = DEFAULT_CODECS,
+    defaults: CheckedOptions = _NOTHING,
+    max_payload: int = DEFAULT_MAX_PAYLOAD,
+) -> NewTask:
+    """Return what has to be written to enqueue `task`.
+
+    Args:
+        task: The task, with options of its own.
+        options: What `enqueue` was given; wins over those of the task.
+        codecs: How the payload is encoded.
+        defaults: The client's options, checked; the task's own win over them.
+        max_payload: How many bytes the encoded payload may have.
+
+    Raises:
+        ConfigError: An option is wrong, or options contradict each other.
+        PayloadError: The payload cannot be encoded, or is too large.
+    """
+    checked = task.checked_options
+    if defaults:
+        checked = merge_options(defaults, checked)
+    if options:
+        checked = merge_options(checked, check_options(cast("dict[str, object]", options)))
+    codec, payload = _encoded(task, codecs, max_payload)
+    # The clock of this machine: it is shown, and it is what relative expiry counts from.
+    enqueued_at = now()
+    if not checked:
+        envelope = Envelope(task.type, payload, codec, enqueued_at=enqueued_at)
+        return NewTask(DEFAULT_QUEUE, new_id(), envelope)
+    return _composed(task, checked, Envelope(task.type, payload, codec, enqueued_at=enqueued_at))
+
+
+def _encoded(task: Task, codecs: Codecs, max_payload: int) -> tuple[str, bytes]:
+    """Return the payload in bytes, and the name of the codec that wrote them."""
+    codec, payload = task.encoded(codecs)
+    if len(payload) > max_payload:
+        reason = (
+            f"it has {len(payload):,} bytes and the limit is {max_payload:,}; "
+            "store the data elsewhere and enqueue where it is, or raise max_payload"
+        )
+        raise PayloadError(task.type, reason, len(payload), max_payload)
+    return codec, payload
+
+
+def _composed(task: Task, checked: CheckedOptions, envelope: Envelope) -> NewTask:
+    """Put the options where they belong in `envelope`, and around it."""
+    deadline = checked.get("deadline", 0.0)
+    timeout = checked.get("timeout")
+    envelope.max_retry = checked.get("max_retry", DEFAULT_MAX_RETRY)
+    envelope.deadline = deadline
+    # As asynq: the default timeout is for tasks that have no limit at all. Unlike
+    # asynq, a timeout of 0 that was asked for is no limit, and fractions are kept.
+    envelope.timeout = (0.0 if deadline else DEFAULT_TIMEOUT) if timeout is None else timeout
+    envelope.retention = checked.get("retention", 0.0)
+    envelope.group = checked.get("group", "")
+    envelope.retry_policy = checked.get("retry", "")
+    envelope.expires_at = checked.get("expires_at", 0.0)
+    if "expires_in" in checked:
+        envelope.expires_at = envelope.enqueued_at + checked["expires_in"]
+    if "headers" in checked:
+        envelope.headers = dict(checked["headers"])
+    new = NewTask(checked.get("queue", DEFAULT_QUEUE), checked.get("task_id") or new_id(), envelope)
+    new.at = checked.get("at", 0.0)
+    new.delay = checked.get("delay", 0.0)
+    if "task_id" in checked:
+        envelope.nonce = new_id()
+    if "unique" in checked:
+        new.unique_ttl = checked["unique"]
+        envelope.unique_key = _unique_key(task, envelope.payload)
+    if new.at or new.delay:
+        _check_relations(new)
+    return new
+
+
+def _unique_key(task: Task, payload: bytes) -> str:
+    """Return what makes a task unique, as asynq does: an absent payload is not hashed."""
+    if task.payload is None:
+        return f"{task.type}:"
+    return f"{task.type}:{hashlib.md5(payload, usedforsecurity=False).hexdigest()}"
+
+
+def _check_relations(new: NewTask) -> None:
+    """Refuse a delayed task that would be too late whenever it starts."""
+    due = new.at or new.envelope.enqueued_at + new.delay
+    problems = [
+        Problem(option, from_unix(limit), f"an instant after the task is due, {from_unix(due)}")
+        for option, limit in (("deadline", new.envelope.deadline), ("expires_at", new.envelope.expires_at))
+        if limit and limit <= due and due > new.envelope.enqueued_at
+    ]
+    if problems:
+        raise ConfigError.of(problems)
+
+
+def info_for(
+    new: NewTask,
+    state: State | Literal["pending", "scheduled", "aggregating"],
+    next_at: float = 0.0,
+    codecs: Codecs = DEFAULT_CODECS,
+) -> TaskInfo:
+    """Return what a client is told of the task that it has just enqueued.
+
+    Args:
+        new: The task as it was written.
+        state: The state it is in now.
+        next_at: When it is due, in Unix seconds. For a pending task that is now.
+        codecs: To decode the payload with, if somebody asks for it.
+    """
+    return TaskInfo(new.queue, new.id, new.envelope, State(state), next_at=next_at, codecs=codecs)

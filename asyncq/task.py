@@ -1,0 +1,391 @@
+"""The unit of work, before it is in Redis, in a handler, and as others see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, Unpack, cast
+
+from asyncq._clock import from_unix
+from asyncq._wire.messages import Envelope
+from asyncq._wire.states import State
+from asyncq.codecs import DEFAULT_CODECS, Codecs
+from asyncq.errors import ConfigError
+from asyncq.options import CheckedOptions, TaskOptions, check_options, is_text, public_options
+
+__all__ = ["Task", "TaskHistory", "TaskInfo"]
+
+_NO_OPTIONS: Final[CheckedOptions] = {}
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Task:
+    """A type name, a payload, headers and options. Does not change once it is made.
+
+    A client is given one that you made:
+
+        Task("email:welcome", {"user_id": 42}, queue="critical", max_retry=5)
+
+    and a handler is given one that came out of Redis, with its `id` and `queue`.
+
+    Args:
+        type: What kind of work it is; the mux finds the handler by it. Kinds of kinds are
+            written with colons: `email:welcome`.
+        payload: `bytes` are stored as they are; anything else goes through a codec,
+            `msgpack` if the client was not told otherwise.
+        options: As `TaskOptions` lists them. What `enqueue` is given wins over these.
+
+    Raises:
+        ConfigError: The type is blank or an option is wrong; with every problem there is.
+    """
+
+    __slots__ = ("_checked", "_codec", "_codecs", "_headers", "_id", "_payload", "_queue", "_raw", "_type")
+
+    def __init__(self, type: str, payload: object = None, **options: Unpack[TaskOptions]) -> None:  # noqa: A002 - the word of the API
+        """Make a task to be enqueued."""
+        if not is_text(type):
+            raise ConfigError("type", type, "the type of a task, text that is not blank")
+        self._type = type
+        self._payload = payload
+        self._raw: bytes | None = None
+        self._codec = ""
+        self._codecs = DEFAULT_CODECS
+        self._id = ""
+        self._queue = ""
+        if options:
+            checked = check_options(cast("Mapping[str, object]", options))
+            self._checked = checked
+            self._headers: Mapping[str, str] = checked.get("headers", _NO_HEADERS)
+        else:
+            self._checked = _NO_OPTIONS
+            self._headers = _NO_HEADERS
+
+    @classmethod
+    def prepared(cls, type: str, payload: object, checked: CheckedOptions) -> Task:  # noqa: A002 - the word of the API
+        """Make a task of parts that were checked before, as a typed definition has them."""
+        self = cls.__new__(cls)
+        self._type = type
+        self._payload = payload
+        self._raw = None
+        self._codec = ""
+        self._codecs = DEFAULT_CODECS
+        self._headers = checked.get("headers", _NO_HEADERS)
+        self._id = ""
+        self._queue = ""
+        self._checked = checked
+        return self
+
+    @classmethod
+    def received(cls, queue: str, task_id: str, envelope: Envelope, codecs: Codecs = DEFAULT_CODECS) -> Task:
+        """Make the task that a handler is given. Nothing is checked and nothing decoded yet."""
+        self = cls.__new__(cls)
+        self._type = envelope.type
+        self._payload = _UNDECODED
+        self._raw = envelope.payload
+        self._codec = envelope.codec
+        self._codecs = codecs
+        self._headers = envelope.headers
+        self._id = task_id
+        self._queue = queue
+        self._checked = _NO_OPTIONS
+        return self
+
+    @property
+    def type(self) -> str:
+        """What kind of work it is."""
+        return self._type
+
+    @property
+    def payload(self) -> Any:
+        """The payload, decoded when it is first asked for. None if there is none.
+
+        Raises:
+            WireError: It cannot be decoded, or by no codec that this server knows.
+        """
+        payload = self._payload
+        if payload is _UNDECODED:
+            where = f"the payload of task {self._id!r} ({self._type})"
+            payload = self._codecs.decode(self._codec, self._raw or b"", where=where)
+            self._payload = payload
+        return payload
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes of the payload as they are in Redis.
+
+        Of a task that you made they are what the default codec would write.
+        """
+        raw = self._raw
+        if raw is None:
+            self._codec, raw = self._codecs.encode(self._payload, type=self._type)
+            self._raw = raw
+        return raw
+
+    def encoded(self, codecs: Codecs) -> tuple[str, bytes]:
+        """Return the name of the codec and the bytes to enqueue this task with.
+
+        A task that came out of Redis is passed on byte for byte, by the codec it was
+        written with: it can be enqueued again by who cannot read its payload.
+        """
+        if self._payload is _UNDECODED or self._id:
+            return self._codec, self._raw or b""
+        return codecs.encode(self._payload, type=self._type)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Text that travels with the task. Not to be changed."""
+        return self._headers
+
+    @property
+    def id(self) -> str:
+        """The id in its queue; empty for a task that was not enqueued yet."""
+        return self._id
+
+    @property
+    def queue(self) -> str:
+        """The queue it was taken from; empty for a task that was not enqueued yet."""
+        return self._queue
+
+    @property
+    def options(self) -> TaskOptions:
+        """The options it was made with. Empty in a handler: there, ask the context."""
+        return public_options(self._checked)
+
+    @property
+    def checked_options(self) -> CheckedOptions:
+        """The same, checked and converted; for the inside of the library."""
+        return self._checked
+
+    def __repr__(self) -> str:
+        """Show type and id, and not the payload, which may hold secrets."""
+        of = f" id={self._id!r} queue={self._queue!r}" if self._id else ""
+        return f"<Task {self._type!r}{of}>"
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by everything that is enqueued."""
+        if not isinstance(other, Task):
+            return NotImplemented
+        return (
+            (self._type, self._id, self._queue, self._checked)
+            == (other._type, other._id, other._queue, other._checked)
+            and self._headers == other._headers
+            and self.payload == other.payload
+        )
+
+    # The payload may be unhashable, and equal payloads may be encoded differently.
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle for a worker process: bytes as they are, still to be decoded there."""
+        state = {name: getattr(self, name) for name in self.__slots__ if name != "_headers"}
+        state["_headers"] = dict(self._headers)
+        if self._payload is _UNDECODED or self._raw is not None:
+            del state["_payload"]
+        return _restored, (state,)
+
+
+class _Undecoded:
+    """Stands for a payload that nobody has asked for yet."""
+
+
+_UNDECODED: Final = _Undecoded()
+
+
+def _restored(state: dict[str, Any]) -> Task:
+    task = Task.__new__(Task)
+    task._payload = _UNDECODED  # pyright: ignore[reportPrivateUsage]
+    for name, value in state.items():
+        setattr(task, name, value)
+    return task
+
+
+@dataclass(slots=True, kw_only=True)
+class TaskHistory:
+    """What happened to a task since it was enqueued. Instants in Unix seconds, 0 for never."""
+
+    retried: int = 0
+    last_error: str = ""
+    last_failed_at: float = 0.0
+    completed_at: float = 0.0
+    result: bytes | None = None
+    deliveries: int = 0  #: how often it was handed to a server
+    lost: int = 0  #: how often its lease ran out, since the server died or hung
+    is_orphaned: bool = False  #: active, but its lease has run out
+
+
+_NO_HISTORY: Final = TaskHistory()
+
+
+class TaskInfo:
+    """A task as it is in Redis at one moment. A snapshot: it does not follow the task.
+
+    Instants are aware datetimes in UTC, or None where there is none; durations are seconds.
+    """
+
+    # Made once per enqueue: so it keeps references and floats, and whoever looks at a
+    # datetime pays for it then.
+    __slots__ = ("_codecs", "_envelope", "_history", "_next_at", "id", "queue", "state")
+
+    id: str
+    queue: str
+    state: State
+
+    def __init__(  # noqa: PLR0913 - the record is what this class puts a face on
+        self,
+        queue: str,
+        task_id: str,
+        envelope: Envelope,
+        state: State,
+        *,
+        next_at: float = 0.0,
+        history: TaskHistory = _NO_HISTORY,
+        codecs: Codecs = DEFAULT_CODECS,
+    ) -> None:
+        """Keep the parts; `next_at` is in Unix seconds, 0 for none."""
+        self.queue = queue
+        self.id = task_id
+        self.state = state
+        self._envelope = envelope
+        self._next_at = next_at
+        self._history = history
+        self._codecs = codecs
+
+    @property
+    def type(self) -> str:
+        """What kind of work it is."""
+        return self._envelope.type
+
+    @property
+    def payload(self) -> Any:
+        """The payload, decoded at each call.
+
+        Raises:
+            WireError: It cannot be decoded, or by no codec that is known here.
+        """
+        where = f"the payload of task {self.id!r} ({self.type})"
+        return self._codecs.decode(self._envelope.codec, self._envelope.payload, where=where)
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes of the payload."""
+        return self._envelope.payload
+
+    @property
+    def codec(self) -> str:
+        """Name of the codec the payload is written with; empty for bytes."""
+        return self._envelope.codec
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Text that travels with the task."""
+        return self._envelope.headers
+
+    @property
+    def max_retry(self) -> int:
+        """How often it is tried again at most."""
+        return self._envelope.max_retry
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for one attempt; 0 is no limit."""
+        return self._envelope.timeout
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When it is not worth running any more."""
+        return _instant(self._envelope.deadline)
+
+    @property
+    def retention(self) -> float:
+        """Seconds for which it is kept after success."""
+        return self._envelope.retention
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it is dropped if it was not started by then."""
+        return _instant(self._envelope.expires_at)
+
+    @property
+    def unique_key(self) -> str:
+        """What makes it unique, `type:md5`; empty for a task that need not be."""
+        return self._envelope.unique_key
+
+    @property
+    def group(self) -> str:
+        """The group it is gathered in; empty for none."""
+        return self._envelope.group
+
+    @property
+    def retry_policy(self) -> str:
+        """Name of its retry policy; empty for the server's own."""
+        return self._envelope.retry_policy
+
+    @property
+    def enqueued_at(self) -> datetime | None:
+        """When it was enqueued, by the clock of the client."""
+        return _instant(self._envelope.enqueued_at)
+
+    @property
+    def next_process_at(self) -> datetime | None:
+        """When it is due; None if it is active, finished, or waits for its group."""
+        return _instant(self._next_at)
+
+    @property
+    def retried(self) -> int:
+        """How many of its retries are used."""
+        return self._history.retried
+
+    @property
+    def last_error(self) -> str:
+        """Why it failed last; empty if it never did."""
+        return self._history.last_error
+
+    @property
+    def last_failed_at(self) -> datetime | None:
+        """When it failed last."""
+        return _instant(self._history.last_failed_at)
+
+    @property
+    def completed_at(self) -> datetime | None:
+        """When it succeeded."""
+        return _instant(self._history.completed_at)
+
+    @property
+    def result(self) -> bytes | None:
+        """What the handler wrote as its result; None if it wrote none."""
+        return self._history.result
+
+    @property
+    def deliveries(self) -> int:
+        """How often it was handed to a server."""
+        return self._history.deliveries
+
+    @property
+    def lost(self) -> int:
+        """How often its lease ran out, because the server died or hung."""
+        return self._history.lost
+
+    @property
+    def is_orphaned(self) -> bool:
+        """True if it is active and its lease has run out: it is about to be recovered."""
+        return self._history.is_orphaned
+
+    def _key(self) -> tuple[object, ...]:
+        return self.queue, self.id, self.state, self._envelope, self._next_at, self._history
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by all that is known about the task."""
+        return self._key() == other._key() if isinstance(other, TaskInfo) else NotImplemented
+
+    # An envelope holds a dictionary of headers.
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """Show what it is and where, and not the payload, which may hold secrets."""
+        return f"<TaskInfo {self.type!r} id={self.id!r} queue={self.queue!r} state={self.state.value}>"
+
+
+def _instant(value: float) -> datetime | None:
+    return from_unix(value) if value else None
