@@ -1,0 +1,118 @@
+"""Rules about what the package's source may contain, beyond import-linter's contracts."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+
+from tests.architecture.repository import PACKAGE, dotted, modules, named, nodes
+
+# Who may start an asyncio task. An actor gets its task from `running(actor)` and
+# from nowhere else, so that no task outlives the block that started it.
+TASK_STARTERS = {
+    "asyncq/_service.py": "running(actor), the one way an actor gets a task",
+    "asyncq/_engine/executor.py": "handlers do not run in the actors' task group",
+}
+
+# Where an error of any kind may be swallowed: around a handler, around a tick and
+# around a user's callback.
+BROAD_CATCHES = 3
+
+_BROAD = {"Exception", "BaseException"}
+_STARTERS = {"create_task", "ensure_future"}
+_VAGUE = {"utils", "util", "helpers", "common", "types", "base", "core", "manager", "misc"}
+
+
+def test_no_module_imports_the_root() -> None:
+    """The root exports; a module that imports it would close a circle.
+
+    import-linter holds the same for plain imports. This also finds relative ones
+    and the ones written inside a function.
+    """
+    found = []
+    for path, node in nodes(ast.Import):
+        if any(alias.name == "asyncq" for alias in node.names):
+            found.append(f"{named(path)}:{node.lineno}")
+    for path, node in nodes(ast.ImportFrom):
+        depth = len(dotted(path).split(".")) - (path.name != "__init__.py")
+        relative_root = node.level == depth and node.module is None
+        # `from asyncq import errors` imports the root on its way to the module.
+        if relative_root or (node.level == 0 and node.module == "asyncq"):
+            submodules = all(_is_module(alias.name) for alias in node.names)
+            if not submodules:
+                found.append(f"{named(path)}:{node.lineno}")
+    assert not found
+
+
+def _is_module(name: str) -> bool:
+    return (PACKAGE / f"{name}.py").exists() or (PACKAGE / name / "__init__.py").exists()
+
+
+def test_tasks_are_started_in_two_files() -> None:
+    """Structured concurrency: every other file asks for a running actor instead."""
+    found = {
+        named(path)
+        for path, node in nodes(ast.Call)
+        if isinstance(node.func, ast.Attribute) and node.func.attr in _STARTERS
+    }
+    assert found == set(TASK_STARTERS)
+
+
+def _caught(handler: ast.ExceptHandler) -> set[str]:
+    if handler.type is None:
+        return {"BaseException"}
+    return {part.id for part in ast.walk(handler.type) if isinstance(part, ast.Name)}
+
+
+def _passes_on(handler: ast.ExceptHandler) -> bool:
+    """Whether the handler ends by raising again: cleaning up is no swallowing."""
+    return isinstance(handler.body[-1], ast.Raise)
+
+
+def test_errors_of_any_kind_are_swallowed_in_three_places() -> None:
+    """Anywhere else a bug would be logged and live on."""
+    swallowed = Counter(
+        named(path)
+        for path, handler in nodes(ast.ExceptHandler)
+        if _caught(handler) & _BROAD and not _passes_on(handler)
+    )
+    assert swallowed.total() <= BROAD_CATCHES, dict(swallowed)
+
+
+def test_cancelled_error_is_swallowed_in_two_places() -> None:
+    """In the executor, where a cancellation we asked for becomes an outcome, and in the drain."""
+    swallowed = Counter(
+        named(path)
+        for path, handler in nodes(ast.ExceptHandler)
+        if {part.attr for part in ast.walk(handler) if isinstance(part, ast.Attribute)} & {"CancelledError"}
+        and handler.type is not None
+        and "CancelledError" in ast.unparse(handler.type)
+        and not _passes_on(handler)
+    )
+    assert swallowed.total() <= 2, dict(swallowed)
+
+
+def test_module_names_say_a_responsibility() -> None:
+    """`utils` and its kin are where design goes to hide."""
+    assert not [named(path) for path in modules() if path.stem.strip("_") in _VAGUE]
+
+
+def test_the_environment_is_read_by_the_command_line_only() -> None:
+    """A library that reads the environment cannot be tested or changed by its user."""
+    found = []
+    for path, node in nodes(ast.Attribute):
+        inside_cli = "cli" in path.relative_to(PACKAGE).parts or path.name == "__main__.py"
+        if node.attr in {"environ", "getenv"} and not inside_cli:
+            found.append(f"{named(path)}:{node.lineno}")
+    assert not found
+
+
+def test_no_pickle() -> None:
+    """A payload is bytes or the work of a named codec: unpickling runs the sender's code."""
+    imported = [
+        f"{named(path)}:{node.lineno}"
+        for path, node in [*nodes(ast.Import), *nodes(ast.ImportFrom)]
+        if {"pickle", "marshal", "shelve"}
+        & {getattr(node, "module", None), *(alias.name for alias in node.names)}
+    ]
+    assert not imported

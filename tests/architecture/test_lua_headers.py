@@ -1,0 +1,175 @@
+"""The header of a script is its signature: it is read here and compared with the script."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.repository import SCRIPTS, modules, named, scripts
+
+_FIRST = re.compile(r"-- (?P<name>[a-z][a-z0-9_]*): (?P<purpose>\S.*)")
+_ENTRY = re.compile(r"-- (?P<kind>KEYS|ARGV|REPLY)\s+(?P<rest>\S.*)")
+_LITERAL = re.compile(r"\b(KEYS|ARGV)\[\s*(\d+)\s*\]")
+# An index that is computed, a count or the whole table: which ones are used cannot be read off.
+_COMPUTED = re.compile(r"\b(KEYS|ARGV)(?:\[\s*[^\d\s]|\s*[,)]|\[\s*\d+\s*[^\d\s\]])|#(KEYS|ARGV)\b")
+_NAMED_KEY = re.compile(r"^local\s+(\w+)\s*=\s*KEYS\[(\d+)\]\s*$", re.MULTILINE)
+
+REPEATED = "..."
+
+
+@dataclass(kw_only=True)
+class Header:
+    """What a script says about itself.
+
+    A name that ends in three dots stands for one or more, and comes last of its kind.
+    """
+
+    name: str
+    purpose: str
+    entries: dict[str, list[str]] = field(default_factory=lambda: {"KEYS": [], "ARGV": [], "REPLY": []})
+
+    def fixed(self, kind: str) -> list[str]:
+        """The names that stand for exactly one key or argument."""
+        return [name for name in self.entries[kind] if not name.endswith(REPEATED)]
+
+    def is_open(self, kind: str) -> bool:
+        """Whether the last entry of this kind repeats."""
+        return any(name.endswith(REPEATED) for name in self.entries[kind])
+
+
+def read_header(text: str) -> Header:
+    """Read the comment block at the top of a script.
+
+    Raises:
+        ValueError: The first line is not `-- name: purpose`.
+    """
+    lines = text.splitlines()
+    first = _FIRST.fullmatch(lines[0]) if lines else None
+    if first is None:
+        message = "the first line is not `-- name: purpose`"
+        raise ValueError(message)
+    header = Header(name=first["name"], purpose=first["purpose"])
+    for line in lines[1:]:
+        if not line.startswith("--"):
+            break
+        entry = _ENTRY.fullmatch(line)
+        if entry is None:
+            continue
+        if entry["kind"] == "REPLY":
+            header.entries["REPLY"].append(entry["rest"])
+        else:
+            header.entries[entry["kind"]].append(entry["rest"].split()[0])
+    return header
+
+
+def body_of(text: str) -> str:
+    """The script less its comments; a `--` inside a string is not used by any script."""
+    return "\n".join(line.partition("--")[0].rstrip() for line in text.splitlines())
+
+
+def disagreements(text: str) -> list[str]:
+    """Where header and script contradict each other, for one who fixes it."""
+    header, body = read_header(text), body_of(text)
+    found = []
+    computed = {kind for match in _COMPUTED.findall(body) for kind in match if kind}
+    for kind in ("KEYS", "ARGV"):
+        fixed = header.fixed(kind)
+        used = {int(index) for which, index in _LITERAL.findall(body) if which == kind}
+        beyond = {index for index in used if index > len(fixed)}
+        if beyond and not header.is_open(kind):
+            found.append(f"uses {kind}[{max(beyond)}], the header describes {len(fixed)}")
+        unused = set(range(1, len(fixed) + 1)) - used
+        if unused and kind not in computed:
+            index = min(unused)
+            found.append(f"describes {kind}[{index}] ({fixed[index - 1]}) and never uses it")
+        repeating = [name for name in header.entries[kind] if name.endswith(REPEATED)]
+        if repeating and header.entries[kind][-len(repeating) :] != repeating:
+            found.append(f"a repeated {kind} entry must come last")
+    for local, index in _NAMED_KEY.findall(body):
+        keys = header.fixed("KEYS")
+        if int(index) <= len(keys) and keys[int(index) - 1] != local:
+            found.append(f"calls KEYS[{index}] {local}, the header calls it {keys[int(index) - 1]}")
+    if not header.entries["REPLY"]:
+        found.append("does not say what it replies (REPLY)")
+    return found
+
+
+def test_the_scripts_were_found() -> None:
+    """An empty folder would make every test below pass."""
+    assert scripts()
+
+
+@pytest.mark.parametrize("path", scripts(), ids=lambda path: path.stem)
+def test_header_agrees_with_the_script(path: Path) -> None:
+    """Whoever calls a script reads its header and nothing else."""
+    text = path.read_text(encoding="utf-8")
+    assert read_header(text).name == path.stem
+    assert disagreements(text) == []
+
+
+@pytest.mark.parametrize("path", scripts(), ids=lambda path: path.stem)
+def test_script_is_called_by_somebody(path: Path) -> None:
+    """A script that nobody names is dead, and would still be shipped."""
+    name = re.compile(rf"[\"'/]{path.stem}(\.lua)?[\"']")
+    assert any(name.search(module.read_text(encoding="utf-8")) for module in modules())
+
+
+def test_lua_lies_in_one_folder() -> None:
+    """The linter, the wheel test and these tests look there and nowhere else."""
+    stray = [named(path) for path in SCRIPTS.parents[1].rglob("*.lua") if path.parent != SCRIPTS]
+    assert not stray
+
+
+GOOD = """\
+-- move: take one task from here to there.
+--
+-- More about it.
+--
+-- KEYS  source  asyncq:{queue}:pending  list
+-- KEYS  target  asyncq:{queue}:lease    zset
+-- ARGV  at      Unix seconds
+-- ARGV  id...   the tasks
+-- REPLY ok | not_active
+
+local source = KEYS[1]
+local target = KEYS[2]
+local at = tonumber(ARGV[1])
+for i = 2, #ARGV do redis.call("ZADD", target, at, ARGV[i]) end
+return source
+"""
+
+
+def test_a_header_that_agrees_passes() -> None:
+    """The checker itself, on a script as it should be."""
+    assert disagreements(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("local target = KEYS[2]", "local target = KEYS[3]", "uses KEYS[3]"),
+        ("tonumber(ARGV[1])", "0", ""),
+        ("local target = KEYS[2]\n", "local target = source\n", "describes KEYS[2] (target)"),
+        ("local source = KEYS[1]", "local target = KEYS[1]", "the header calls it source"),
+        ("-- REPLY ok | not_active\n", "", "REPLY"),
+        (
+            "-- ARGV  at      Unix seconds\n-- ARGV  id...",
+            "-- ARGV  id...   x\n-- ARGV  at",
+            "must come last",
+        ),
+    ],
+)
+def test_a_header_that_disagrees_is_told_how(old: str, new: str, word: str) -> None:
+    """Each kind of disagreement is found; computed indexes are given the benefit of the doubt."""
+    assert old in GOOD
+    found = disagreements(GOOD.replace(old, new))
+    assert found == [] if not word else any(word in line for line in found)
+
+
+def test_a_script_without_a_header_is_refused() -> None:
+    """The first line is where an editor's outline and a reader look."""
+    with pytest.raises(ValueError, match="name: purpose"):
+        read_header("return 1\n")
