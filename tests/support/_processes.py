@@ -39,7 +39,7 @@ def _popen(arguments: Sequence[str | Path], cwd: Path, log: Path) -> subprocess.
         prctl = ctypes.CDLL(None).prctl
         die_with_parent = partial(prctl, _PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603 - our own program and arguments
+        return subprocess.Popen(
             [os.fspath(argument) for argument in arguments],
             cwd=cwd,
             stdin=subprocess.DEVNULL,

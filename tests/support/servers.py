@@ -31,6 +31,7 @@ __all__ = [
     "connect_to",
     "free_port",
     "is_answering",
+    "is_gone",
     "system_binary",
     "wait_until_gone",
 ]
@@ -267,6 +268,15 @@ def system_binary() -> Path | None:
     return None if found is None else Path(found)
 
 
+def is_gone(pid: int) -> bool:
+    """Tell whether no process with this id runs; one that waits to be reaped is gone too."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"
+
+
 def wait_until_gone(pid: int, timeout: float = 10.0) -> None:
-    """Wait until no process has this id."""
-    wait_until_sync(lambda: not Path(f"/proc/{pid}").exists(), f"the end of {pid}", timeout)
+    """Wait until no process with this id runs."""
+    wait_until_sync(lambda: is_gone(pid), f"the end of process {pid}", timeout)

