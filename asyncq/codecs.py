@@ -185,8 +185,7 @@ class Codecs:
 
     def __init__(self, default: str | PayloadCodec = "msgpack", *more: PayloadCodec) -> None:
         """Register the codecs, and choose the default."""
-        built_in: tuple[PayloadCodec, ...] = (_MSGPACK, _JSON, _RAW)
-        by_name = {codec.name: codec for codec in built_in}
+        by_name: dict[str, PayloadCodec] = {"msgpack": _MSGPACK, "json": _JSON, "raw": _RAW}
         given = more if isinstance(default, str) else (default, *more)
         problems = [
             Problem("codec", codec, "an object with a name, encode and decode")

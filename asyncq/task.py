@@ -86,10 +86,13 @@ class Task:
         self._raw = envelope.payload
         self._codec = envelope.codec
         self._codecs = codecs
-        self._headers = envelope.headers
+        headers = envelope.headers
+        self._headers = headers
         self._id = task_id
         self._queue = queue
-        self._checked = _NO_OPTIONS
+        # Of what it was enqueued with, a handler that enqueues it again passes on the
+        # headers and nothing else.
+        self._checked = {"headers": headers} if headers else _NO_OPTIONS
         return self
 
     @property
@@ -150,7 +153,7 @@ class Task:
 
     @property
     def options(self) -> TaskOptions:
-        """The options it was made with. Empty in a handler: there, ask the context."""
+        """The options it was made with. In a handler only the headers: ask the context for more."""
         return public_options(self._checked)
 
     @property
