@@ -93,7 +93,7 @@ sizes: $(STAMP) ## 400 lines a file, 60 a function
 .PHONY: lua
 lua: $(STAMP) ## lint the Lua scripts, where luacheck is installed
 	@echo "== lua"
-	@if command -v luacheck >/dev/null; then luacheck --quiet asyncq; \
+	@if command -v luacheck >/dev/null; then luacheck --quiet --no-color asyncq; \
 	else echo "!! luacheck is not installed: THE LUA SCRIPTS WERE NOT LINTED (Debian package lua-check)"; fi
 
 # One run, so that one summary counts them all. conftest.py keeps the stages

@@ -1,4 +1,8 @@
-"""The header of a script is its signature: it is read here and compared with the script."""
+"""The header of a script is its signature: it is read here and compared with the script.
+
+A file whose name starts with an underscore is a *piece*: one function that scripts include
+by name. It has a first line like a script's, and takes no keys and arguments of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.repository import SCRIPTS, modules, named, scripts
+from tests.architecture.repository import ROOT, SCRIPTS, modules, named, scripts
 
 _FIRST = re.compile(r"-- (?P<name>[a-z][a-z0-9_]*): (?P<purpose>\S.*)")
 _ENTRY = re.compile(r"-- (?P<kind>KEYS|ARGV|REPLY)\s+(?P<rest>\S.*)")
+_INCLUDE = re.compile(r"^-- INCLUDE (\w+)$", re.MULTILINE)
 _LITERAL = re.compile(r"\b(KEYS|ARGV)\[\s*(\d+)\s*\]")
 # An index that is computed, a count or the whole table: which ones are used cannot be read off.
 _COMPUTED = re.compile(r"\b(KEYS|ARGV)(?:\[\s*[^\d\s]|\s*[,)]|\[\s*\d+\s*[^\d\s\]])|#(KEYS|ARGV)\b")
 _NAMED_KEY = re.compile(r"^local\s+(\w+)\s*=\s*KEYS\[(\d+)\]\s*$", re.MULTILINE)
 
 REPEATED = "..."
+# Every script that writes is told whether the call was sent before; not each has to ask.
+MARKER = "again"
+
+PIECES = {path.stem.removeprefix("_"): path for path in scripts() if path.stem.startswith("_")}
+WHOLE = [path for path in scripts() if not path.stem.startswith("_")]
+
+
+def _ids(path: Path) -> str:
+    return path.stem
 
 
 @dataclass(kw_only=True)
@@ -81,7 +95,9 @@ def disagreements(text: str) -> list[str]:
         beyond = {index for index in used if index > len(fixed)}
         if beyond and not header.is_open(kind):
             found.append(f"uses {kind}[{max(beyond)}], the header describes {len(fixed)}")
-        unused = set(range(1, len(fixed) + 1)) - used
+        unused = {index for index, name in enumerate(fixed, 1) if name != MARKER} - used
+        if MARKER in fixed[1:]:
+            found.append(f"{MARKER} comes first")
         if unused and kind not in computed:
             index = min(unused)
             found.append(f"describes {kind}[{index}] ({fixed[index - 1]}) and never uses it")
@@ -99,10 +115,10 @@ def disagreements(text: str) -> list[str]:
 
 def test_the_scripts_were_found() -> None:
     """An empty folder would make every test below pass."""
-    assert scripts()
+    assert WHOLE
 
 
-@pytest.mark.parametrize("path", scripts(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", WHOLE, ids=_ids)
 def test_header_agrees_with_the_script(path: Path) -> None:
     """Whoever calls a script reads its header and nothing else."""
     text = path.read_text(encoding="utf-8")
@@ -110,11 +126,38 @@ def test_header_agrees_with_the_script(path: Path) -> None:
     assert disagreements(text) == []
 
 
-@pytest.mark.parametrize("path", scripts(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", WHOLE, ids=_ids)
 def test_script_is_called_by_somebody(path: Path) -> None:
     """A script that nobody names is dead, and would still be shipped."""
     name = re.compile(rf"[\"'/]{path.stem}(\.lua)?[\"']")
     assert any(name.search(module.read_text(encoding="utf-8")) for module in modules())
+
+
+@pytest.mark.parametrize("path", WHOLE, ids=_ids)
+def test_script_includes_what_it_uses_and_nothing_else(path: Path) -> None:
+    """A piece that is missing fails in Redis only, on the branch that calls it."""
+    text = path.read_text(encoding="utf-8")
+    used = {name for name in PIECES if re.search(rf"\b{name}\(", body_of(text))}
+    assert set(_INCLUDE.findall(text)) == used
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_piece_defines_its_own_name(name: str) -> None:
+    """A piece is put in front of its script: anything but local functions would change the script."""
+    text = PIECES[name].read_text(encoding="utf-8")
+    assert read_header(text).name == name
+    tops = [line for line in body_of(text).splitlines() if re.match(r"\w", line) and line != "end"]
+    assert f"local function {name}(" in tops[-1]
+    assert all(top.startswith("local ") for top in tops)
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_the_linter_knows_the_piece(name: str) -> None:
+    """The linter sees each file alone, so it is told which names come from elsewhere."""
+    config = (ROOT / ".luacheckrc").read_text(encoding="utf-8")
+    pieces = re.search(r"^local pieces = \{(.*)\}$", config, re.MULTILINE)
+    assert pieces is not None
+    assert f'"{name}"' in pieces[1]
 
 
 def test_lua_lies_in_one_folder() -> None:
