@@ -73,6 +73,7 @@ class RedisProcess:
         # Not in tmp_path: those names are long, and a socket's may have 104 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix="aq-"))
         self.port = 0
+        self._bus_port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._paused = False
 
@@ -92,6 +93,11 @@ class RedisProcess:
         if self.options.transport == "unix":
             return f"unix://{login}{self.address}?db=0"
         return f"redis://{login}127.0.0.1:{self.port}/0"
+
+    @property
+    def bus_port(self) -> int:
+        """Where the nodes of a cluster talk to each other."""
+        return self._bus_port
 
     @property
     def pid(self) -> int:
@@ -123,6 +129,7 @@ class RedisProcess:
             return
         for _ in range(_PORT_ATTEMPTS):
             self.port = free_port()
+            self._bus_port = free_port()
             with contextlib.suppress(_AddressInUseError):
                 self._launch()
                 return
@@ -179,9 +186,7 @@ class RedisProcess:
 
     def _launch(self) -> None:
         (self.directory / "log").unlink(missing_ok=True)
-        binary = self.options.binary or find_server_binary()
-        arguments: list[str | Path] = [binary, *self._arguments()]
-        process = spawn(arguments, cwd=self.directory, log=self.directory / "log")
+        process = spawn(self._command(), cwd=self.directory, log=self.directory / "log")
         deadline = time.monotonic() + _START_TIMEOUT
         while not is_answering(self.address):
             if process.poll() is not None:
@@ -197,6 +202,10 @@ class RedisProcess:
             time.sleep(0.005)
         self._process = process
 
+    def _command(self) -> list[str | Path]:
+        binary = self.options.binary or find_server_binary()
+        return [binary, *self._arguments()]
+
     def _arguments(self) -> list[str]:
         options = self.options
         settings: dict[str, str | int | Sequence[str]] = {
@@ -211,6 +220,9 @@ class RedisProcess:
             settings |= {"unixsocket": str(self.address), "unixsocketperm": 700}
         if options.password is not None and options.user is None:
             settings["requirepass"] = options.password
+        if "cluster-enabled" in options.extra:
+            # The default, 10000 above the port, may be taken or no port at all.
+            settings["cluster-port"] = self._bus_port
         settings |= options.extra
         arguments: list[str] = []
         for name, value in settings.items():

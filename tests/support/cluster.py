@@ -1,0 +1,186 @@
+"""A real Redis Cluster on this machine, formed without any command-line tool."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self, cast
+
+from redis.cluster import RedisCluster
+from redis.crc import key_slot
+
+from .servers import RedisOptions, RedisProcess
+from .waiting import wait_until_sync
+
+__all__ = ["ClusterProcesses"]
+
+_SLOTS = 16384
+
+
+class ClusterProcesses:
+    """Nodes of a cluster as child processes: the primaries first, then their replicas.
+
+    Args:
+        primaries: At least three, so that a majority can vote one out.
+        replicas: For each primary. One is needed to see a fail-over.
+        node_timeout: Seconds after which a silent node counts as failed.
+    """
+
+    def __init__(self, primaries: int = 3, replicas: int = 0, node_timeout: float = 1.0) -> None:
+        self._primaries = primaries
+        self._replicas = replicas
+        options = RedisOptions(
+            transport="tcp",
+            appendonly=True,
+            extra={
+                "cluster-enabled": "yes",
+                "cluster-node-timeout": int(node_timeout * 1000),
+                "cluster-announce-ip": "127.0.0.1",
+                # Any replica may take over, however long it had no news.
+                "cluster-replica-validity-factor": 0,
+                "repl-diskless-sync-delay": 0,
+            },
+        )
+        self.nodes = [RedisProcess(options) for _ in range(primaries * (1 + replicas))]
+
+    @property
+    def url(self) -> str:
+        """All nodes, in the form that asyncq reads."""
+        return "redis-cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    def client(self) -> RedisCluster:
+        """Open a plain redis-py cluster client, for assertions. The caller closes it."""
+        living = next(node for node in self.nodes if node.is_alive)
+        return RedisCluster(host="127.0.0.1", port=living.port)
+
+    def start(self) -> None:
+        """Start all nodes, form the cluster, and wait until every node serves it."""
+        for node in self.nodes:
+            node.start()
+        self._introduce()
+        self._share_slots()
+        self._attach_replicas()
+        self.wait_ok()
+
+    def owner_of(self, key: str | bytes) -> RedisProcess:
+        """Return the living node that serves a key at the moment."""
+        slot = key_slot(key if isinstance(key, bytes) else key.encode())
+        ports: set[int] = set()
+        for node in self._living():
+            for first, last, primary, *_ in cast("list[Any]", _ask(node, "CLUSTER", "SLOTS")):
+                if first <= slot <= last:
+                    ports.add(primary[1])
+        found = [node for node in self._living() if node.port in ports and _role(node) == "master"]
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} living nodes serve slot {slot}")
+        return found[0]
+
+    def replica_of(self, primary: RedisProcess) -> RedisProcess:
+        """Return a living replica of a node."""
+        for node in self._living():
+            role = cast("list[Any]", _ask(node, "ROLE"))
+            if role[0] == b"slave" and role[2] == primary.port:
+                return node
+        raise LookupError(f"the node at port {primary.port} has no living replica")
+
+    def fail_over(self, primary: RedisProcess) -> None:
+        """Let a replica take over in agreement with its primary, and wait for it."""
+        replica = self.replica_of(primary)
+        _ask(replica, "CLUSTER", "FAILOVER")
+        wait_until_sync(lambda: _role(replica) == "master", "the replica to take over")
+        wait_until_sync(lambda: _role(primary) == "slave", "the primary to step down")
+        self.wait_ok()
+
+    def wait_promoted(self, replica: RedisProcess, timeout: float = 20.0) -> None:
+        """Wait until a replica has taken over from a killed primary, and all is served again."""
+        wait_until_sync(lambda: _role(replica) == "master", "the replica to take over", timeout)
+        self.wait_ok(timeout)
+
+    def wait_ok(self, timeout: float = 20.0) -> None:
+        """Wait until every living node says that the cluster serves all slots."""
+        wait_until_sync(
+            lambda: all(_info(node)["cluster_state"] == "ok" for node in self._living()),
+            "the cluster to serve all slots",
+            timeout,
+        )
+
+    def flush(self) -> None:
+        """Delete everything from every living primary."""
+        for node in self._living():
+            if _role(node) == "master":
+                _ask(node, "FLUSHALL")
+                _ask(node, "FUNCTION", "FLUSH")
+
+    def close(self) -> None:
+        """End all nodes and delete their data."""
+        for node in self.nodes:
+            node.close()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _living(self) -> list[RedisProcess]:
+        return [node for node in self.nodes if node.is_alive]
+
+    def _introduce(self) -> None:
+        for epoch, node in enumerate(self.nodes, 1):
+            _ask(node, "CLUSTER", "SET-CONFIG-EPOCH", epoch)
+        # Each to each: that takes one exchange, while gossip takes a second a step.
+        for index, node in enumerate(self.nodes):
+            for other in self.nodes[index + 1 :]:
+                _ask(node, "CLUSTER", "MEET", "127.0.0.1", other.port, other.bus_port)
+        size = str(len(self.nodes))
+        wait_until_sync(
+            lambda: all(_info(node)["cluster_known_nodes"] == size for node in self.nodes),
+            "the nodes to know each other",
+        )
+
+    def _share_slots(self) -> None:
+        bounds = [_SLOTS * index // self._primaries for index in range(self._primaries + 1)]
+        for node, first, end in zip(self.nodes, bounds, bounds[1:], strict=False):
+            _ask(node, "CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+
+    def _attach_replicas(self) -> None:
+        for index, node in enumerate(self.nodes[self._primaries :]):
+            primary = self.nodes[index % self._primaries]
+            identity = cast("bytes", _ask(primary, "CLUSTER", "MYID"))
+            _ask(node, "CLUSTER", "REPLICATE", identity)
+        wait_until_sync(
+            lambda: all(_is_in_sync(node) for node in self.nodes[self._primaries :]),
+            "the replicas to have the data",
+            20.0,
+        )
+
+
+def _ask(node: RedisProcess, *command: str | int | bytes) -> object:
+    """Send one command to one node, without a cluster client's own ideas about where to."""
+    with node.client() as client:
+        client.response_callbacks.clear()
+        answer: object = client.execute_command(*command)
+        return answer
+
+
+def _info(node: RedisProcess) -> dict[str, str]:
+    lines = cast("bytes", _ask(node, "CLUSTER", "INFO")).decode().split()
+    return dict(line.split(":", 1) for line in lines)
+
+
+def _role(node: RedisProcess) -> str:
+    return cast("list[bytes]", _ask(node, "ROLE"))[0].decode()
+
+
+def _is_in_sync(node: RedisProcess) -> bool:
+    role = cast("list[Any]", _ask(node, "ROLE"))
+    return bool(role[0] == b"slave" and role[3] == b"connected")

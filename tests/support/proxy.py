@@ -1,0 +1,330 @@
+"""A network between client and server that fails when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import secrets
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+
+from .servers import RedisProcess
+
+__all__ = ["Proxy"]
+
+_T = TypeVar("_T")
+_CHUNK = 65536
+_CONTROL_TIMEOUT = 10.0
+
+# What becomes of a command that was marked to be lost.
+_Loss = Literal["request", "reply"]
+
+
+class Proxy:
+    """Stands in front of a server and breaks what goes through it, on demand.
+
+    It runs in a thread of its own with its own loop, so that a test may block. All
+    methods may be called from any thread, and have taken effect when they return.
+
+    Args:
+        server: Where the traffic goes.
+        tls: Speaks TLS with the clients, with this context.
+    """
+
+    def __init__(self, server: RedisProcess, tls: ssl.SSLContext | None = None) -> None:
+        self._server = server
+        self._tls = tls
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._listener: asyncio.Server | None = None
+        self._links: set[_Link] = set()
+        self.port = 0
+        self.state = _State()
+
+    @property
+    def url(self) -> str:
+        """The proxy's address, with the server's user and password."""
+        scheme = "redis" if self._tls is None else "rediss"
+        login = self._server.url.partition("://")[2].rpartition("@")
+        return f"{scheme}://{login[0]}{login[1]}127.0.0.1:{self.port}/0"
+
+    @property
+    def commands(self) -> Counter[str]:
+        """How often each command went through, by its name in upper case."""
+        return self.state.commands
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._links)
+
+    @property
+    def accepted(self) -> int:
+        """How many connections there have been."""
+        return self.state.accepted
+
+    @property
+    def losses(self) -> int:
+        """How many commands or answers were lost as `lose_reply` and `lose_request` asked."""
+        return self.state.losses
+
+    def start(self) -> None:
+        """Begin to listen, at the same port after `refuse`."""
+        if not self._thread.is_alive():
+            self._thread.start()
+        self._do(self._listen())
+
+    def cut(self) -> None:
+        """Reset every open connection. New ones are accepted."""
+        self._do(self._cut())
+
+    def refuse(self) -> None:
+        """Reset every open connection and refuse new ones, until `start`."""
+        self._do(self._stop_listening())
+        self._do(self._cut())
+
+    def half_close(self) -> None:
+        """Tell every client that no more will come, and go on reading from it.
+
+        So does a server that shuts down, or a firewall that closes one direction.
+        """
+        self._do(self._half_close())
+
+    def freeze(self) -> None:
+        """Let nothing through, in either direction; connections stay and are accepted."""
+        self._do(self._set_flowing(flowing=False))
+
+    def thaw(self) -> None:
+        """Let through what `freeze` held back, and all that follows."""
+        self._do(self._set_flowing(flowing=True))
+
+    def delay(self, seconds: float) -> None:
+        """Hold every answer back for so long; 0 ends it."""
+        self.state.delay = seconds
+
+    def lose_reply(self, command: str, *, times: int = 1) -> None:
+        """Let the next such command happen, and cut the connection in place of its answer.
+
+        What is sent behind it on the same connection is lost too.
+        """
+        self.state.doomed[command.upper()] = ("reply", times)
+
+    def lose_request(self, command: str, *, times: int = 1) -> None:
+        """Cut the connection in place of passing on the next such command."""
+        self.state.doomed[command.upper()] = ("request", times)
+
+    def close(self) -> None:
+        """End all connections, the thread and its loop."""
+        if not self._thread.is_alive():
+            return
+        self.refuse()
+        self._do(_let_tasks_end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _do(self, work: Coroutine[None, None, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CONTROL_TIMEOUT)
+
+    async def _listen(self) -> None:
+        if self._listener is None:
+            self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
+            self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def _stop_listening(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+
+    async def _cut(self) -> None:
+        for link in self._links:
+            link.cut()
+
+    async def _half_close(self) -> None:
+        for link in self._links:
+            link.half_close()
+
+    async def _set_flowing(self, *, flowing: bool) -> None:
+        if flowing:
+            self.state.flowing.set()
+        else:
+            self.state.flowing.clear()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.state.accepted += 1
+        address = self._server.address
+        try:
+            if isinstance(address, str):
+                server = await asyncio.open_unix_connection(address)
+            else:
+                server = await asyncio.open_connection(*address)
+        except OSError:
+            writer.transport.abort()
+            return
+        link = _Link(self.state, (reader, writer), server)
+        self._links.add(link)
+        try:
+            await link.run()
+        finally:
+            self._links.discard(link)
+
+
+class _State:
+    """What the test has asked for, and what was seen."""
+
+    def __init__(self) -> None:
+        self.flowing = asyncio.Event()
+        self.flowing.set()
+        self.delay = 0.0
+        self.doomed: dict[str, tuple[_Loss, int]] = {}
+        self.commands: Counter[str] = Counter()
+        self.accepted = 0
+        self.losses = 0
+
+    def fate_of(self, name: str) -> _Loss | None:
+        """Say whether this command is to be lost, and count it."""
+        self.commands[name] += 1
+        if name not in self.doomed:
+            return None
+        loss, times = self.doomed.pop(name)
+        if times > 1:
+            self.doomed[name] = (loss, times - 1)
+        self.losses += 1
+        return loss
+
+
+_Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class _Link:
+    """One connection of a client, and the one to the server that belongs to it."""
+
+    def __init__(self, state: _State, client: _Stream, server: _Stream) -> None:
+        self._state = state
+        self._from_client, self._to_client = client
+        self._from_server, self._to_server = server
+        self._parser = _CommandParser()
+        # When the server echoes this, it has carried out the command before it.
+        self._marker = b""
+
+    async def run(self) -> None:
+        """Pass bytes on in both directions until either side ends."""
+        both = [asyncio.ensure_future(self._pass_requests()), asyncio.ensure_future(self._pass_replies())]
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.cut()
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
+    def cut(self) -> None:
+        """Reset both connections."""
+        self._to_client.transport.abort()
+        self._to_server.transport.abort()
+
+    def half_close(self) -> None:
+        """Send the client an end of file."""
+        if self._to_client.can_write_eof():
+            self._to_client.write_eof()
+
+    async def _pass_requests(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := await self._from_client.read(_CHUNK):
+                await self._state.flowing.wait()
+                for name, command in self._parser.feed(data):
+                    fate = self._state.fate_of(name)
+                    if fate == "request":
+                        return
+                    self._to_server.write(command)
+                    if fate == "reply":
+                        self._marker = secrets.token_hex(16).encode()
+                        self._to_server.write(b"*2\r\n$4\r\nECHO\r\n$32\r\n%b\r\n" % self._marker)
+                        break
+                await self._to_server.drain()
+                if self._marker:
+                    await asyncio.get_running_loop().create_future()  # until the marker comes back
+
+    async def _pass_replies(self) -> None:
+        swallowed = b""
+        with contextlib.suppress(OSError):
+            while data := await self._from_server.read(_CHUNK):
+                await self._state.flowing.wait()
+                if self._state.delay:
+                    await asyncio.sleep(self._state.delay)
+                if self._marker:
+                    swallowed += data
+                    if self._marker in swallowed:
+                        return
+                    continue
+                self._to_client.write(data)
+                await self._to_client.drain()
+
+
+class _CommandParser:
+    """Cuts what a client sends into commands."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> list[tuple[str, bytes]]:
+        """Take more bytes; return name and bytes of each command that is complete by now."""
+        self._buffer += data
+        commands: list[tuple[str, bytes]] = []
+        start = 0
+        while (parsed := self._parse(start)) is not None:
+            name, end = parsed
+            commands.append((name, self._buffer[start:end]))
+            start = end
+        self._buffer = self._buffer[start:]
+        return commands
+
+    def _parse(self, start: int) -> tuple[str, int] | None:
+        count, position = self._number(start, b"*")
+        name = ""
+        for index in itertools.count():
+            if index == count:
+                return name, position
+            if position < 0:
+                return None
+            length, position = self._number(position, b"$")
+            end = position + length
+            if position < 0 or len(self._buffer) < end + 2:
+                return None
+            if index == 0:
+                name = self._buffer[position:end].decode().upper()
+            position = end + 2
+        return None
+
+    def _number(self, start: int, kind: bytes) -> tuple[int, int]:
+        """Read `*3` or `$5` and what follows; the position is -1 if it is not all there."""
+        end = self._buffer.find(b"\r\n", start)
+        if end < 0:
+            return -1, -1
+        line = self._buffer[start:end]
+        if not line.startswith(kind):
+            raise ValueError(f"expected {kind!r} of a command, got {line!r}")
+        return int(line[1:]), end + 2
+
+
+async def _let_tasks_end() -> None:
+    """Wait until every task of the proxy's loop but this one has ended."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*others, return_exceptions=True)
