@@ -82,6 +82,11 @@ class ClusterProcesses:
                 return node
         raise LookupError(f"the node at port {primary.port} has no living replica")
 
+    def is_in_sync(self, node: RedisProcess) -> bool:
+        """Tell whether a node is a replica that has all data of its primary."""
+        role = cast("list[Any]", _ask(node, "ROLE"))
+        return bool(role[0] == b"slave" and role[3] == b"connected")
+
     def fail_over(self, primary: RedisProcess) -> None:
         """Let a replica take over in agreement with its primary, and wait for it."""
         replica = self.replica_of(primary)
@@ -108,7 +113,6 @@ class ClusterProcesses:
         for node in self._living():
             if _role(node) == "master":
                 _ask(node, "FLUSHALL")
-                _ask(node, "FUNCTION", "FLUSH")
 
     def close(self) -> None:
         """End all nodes and delete their data."""
@@ -158,7 +162,7 @@ class ClusterProcesses:
             identity = cast("bytes", _ask(primary, "CLUSTER", "MYID"))
             _ask(node, "CLUSTER", "REPLICATE", identity)
         wait_until_sync(
-            lambda: all(_is_in_sync(node) for node in self.nodes[self._primaries :]),
+            lambda: all(self.is_in_sync(node) for node in self.nodes[self._primaries :]),
             "the replicas to have the data",
             20.0,
         )
@@ -179,8 +183,3 @@ def _info(node: RedisProcess) -> dict[str, str]:
 
 def _role(node: RedisProcess) -> str:
     return cast("list[bytes]", _ask(node, "ROLE"))[0].decode()
-
-
-def _is_in_sync(node: RedisProcess) -> bool:
-    role = cast("list[Any]", _ask(node, "ROLE"))
-    return bool(role[0] == b"slave" and role[3] == b"connected")

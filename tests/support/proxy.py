@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
@@ -21,8 +22,17 @@ _T = TypeVar("_T")
 _CHUNK = 65536
 _CONTROL_TIMEOUT = 10.0
 
-# What becomes of a command that was marked to be lost.
 _Loss = Literal["request", "reply"]
+
+
+@dataclass
+class _Doom:
+    """Which commands are to be lost, and how many more of them."""
+
+    loss: _Loss
+    command: str
+    containing: bytes
+    times: int
 
 
 class Proxy:
@@ -91,7 +101,8 @@ class Proxy:
     def half_close(self) -> None:
         """Tell every client that no more will come, and go on reading from it.
 
-        So does a server that shuts down, or a firewall that closes one direction.
+        So does a server that shuts down, or a firewall that closes one direction. Not
+        with TLS, which has no such state.
         """
         self._do(self._half_close())
 
@@ -107,19 +118,37 @@ class Proxy:
         """Hold every answer back for so long; 0 ends it."""
         self.state.delay = seconds
 
-    def lose_reply(self, command: str, *, times: int = 1) -> None:
+    def lose_reply(self, command: str, *, containing: bytes = b"", times: int = 1) -> None:
         """Let the next such command happen, and cut the connection in place of its answer.
 
-        What is sent behind it on the same connection is lost too.
-        """
-        self.state.doomed[command.upper()] = ("reply", times)
+        Answers to earlier commands that are still under way are lost with it, and what is
+        sent behind it on the same connection is not passed on.
 
-    def lose_request(self, command: str, *, times: int = 1) -> None:
-        """Cut the connection in place of passing on the next such command."""
-        self.state.doomed[command.upper()] = ("request", times)
+        Args:
+            command: Its name, as in "EVALSHA".
+            containing: Only if these bytes are somewhere in the command, as in a script's
+                hash or a key.
+            times: How many such commands in all.
+        """
+        self.state.doomed.append(_Doom("reply", command.upper(), containing, times))
+
+    def lose_request(self, command: str, *, containing: bytes = b"", times: int = 1) -> None:
+        """Cut the connection in place of passing on the next such command.
+
+        See `lose_reply` for the arguments.
+        """
+        self.state.doomed.append(_Doom("request", command.upper(), containing, times))
+
+    def forgive(self) -> None:
+        """Forget what was still to be lost."""
+        self.state.doomed.clear()
 
     def close(self) -> None:
-        """End all connections, the thread and its loop."""
+        """End all connections, the thread and its loop.
+
+        Raises:
+            Exception: Something came through that the proxy does not understand.
+        """
         if not self._thread.is_alive():
             return
         self.refuse()
@@ -127,6 +156,8 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        if self.state.failures:
+            raise self.state.failures[0]
 
     def __enter__(self) -> Self:
         self.start()
@@ -193,21 +224,23 @@ class _State:
         self.flowing = asyncio.Event()
         self.flowing.set()
         self.delay = 0.0
-        self.doomed: dict[str, tuple[_Loss, int]] = {}
+        self.doomed: list[_Doom] = []
+        self.failures: list[BaseException] = []
         self.commands: Counter[str] = Counter()
         self.accepted = 0
         self.losses = 0
 
-    def fate_of(self, name: str) -> _Loss | None:
+    def fate_of(self, name: str, command: bytes) -> _Loss | None:
         """Say whether this command is to be lost, and count it."""
         self.commands[name] += 1
-        if name not in self.doomed:
-            return None
-        loss, times = self.doomed.pop(name)
-        if times > 1:
-            self.doomed[name] = (loss, times - 1)
-        self.losses += 1
-        return loss
+        for doom in self.doomed:
+            if doom.command == name and doom.containing in command:
+                doom.times -= 1
+                if not doom.times:
+                    self.doomed.remove(doom)
+                self.losses += 1
+                return doom.loss
+        return None
 
 
 _Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -221,28 +254,34 @@ class _Link:
         self._from_client, self._to_client = client
         self._from_server, self._to_server = server
         self._parser = _CommandParser()
+        self._tasks: list[asyncio.Future[None]] = []
+        self._is_half_closed = False
         # When the server echoes this, it has carried out the command before it.
         self._marker = b""
 
     async def run(self) -> None:
         """Pass bytes on in both directions until either side ends."""
-        both = [asyncio.ensure_future(self._pass_requests()), asyncio.ensure_future(self._pass_replies())]
-        try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self.cut()
-            for task in both:
-                task.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
+        self._tasks += [
+            asyncio.ensure_future(self._pass_requests()),
+            asyncio.ensure_future(self._pass_replies()),
+        ]
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        self.cut()
+        for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                self._state.failures.append(outcome)
 
     def cut(self) -> None:
-        """Reset both connections."""
+        """Reset both connections, also while nothing is let through."""
         self._to_client.transport.abort()
         self._to_server.transport.abort()
+        for task in self._tasks:
+            task.cancel()
 
     def half_close(self) -> None:
         """Send the client an end of file."""
         if self._to_client.can_write_eof():
+            self._is_half_closed = True
             self._to_client.write_eof()
 
     async def _pass_requests(self) -> None:
@@ -250,7 +289,7 @@ class _Link:
             while data := await self._from_client.read(_CHUNK):
                 await self._state.flowing.wait()
                 for name, command in self._parser.feed(data):
-                    fate = self._state.fate_of(name)
+                    fate = self._state.fate_of(name, command)
                     if fate == "request":
                         return
                     self._to_server.write(command)
@@ -273,6 +312,8 @@ class _Link:
                     swallowed += data
                     if self._marker in swallowed:
                         return
+                    continue
+                if self._is_half_closed:
                     continue
                 self._to_client.write(data)
                 await self._to_client.drain()

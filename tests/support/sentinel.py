@@ -81,7 +81,6 @@ class SentinelProcesses:
         """Delete everything."""
         with self.client() as client:
             client.flushall()
-            client.script_flush()
 
     def close(self) -> None:
         """End everything and delete the data."""

@@ -26,6 +26,7 @@ from ._processes import spawn
 from .waiting import wait_until_sync
 
 __all__ = [
+    "CLIENT_NAME",
     "RedisOptions",
     "RedisProcess",
     "connect_to",
@@ -36,6 +37,8 @@ __all__ = [
     "wait_until_gone",
 ]
 
+# How the clients that tests look with are told from those that are tested.
+CLIENT_NAME = "assertions"
 _START_TIMEOUT = 10.0
 # Somebody else can take a port between our look and the server's bind. Twenty times in a
 # row is not bad luck any more.
@@ -89,7 +92,8 @@ class RedisProcess:
         """The address in the form that asyncq and redis-py both read."""
         login = ""
         if self.options.password is not None:
-            login = f"{quote(self.options.user or '')}:{quote(self.options.password)}@"
+            user, password = self.options.user or "", self.options.password
+            login = f"{quote(user, safe='')}:{quote(password, safe='')}@"
         if self.options.transport == "unix":
             return f"unix://{login}{self.address}?db=0"
         return f"redis://{login}127.0.0.1:{self.port}/0"
@@ -249,8 +253,8 @@ class _AddressInUseError(RuntimeError):
 
 
 def connect_to(url: str) -> Redis:
-    """Open a redis-py client that does not send anything twice."""
-    return Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=10.0)
+    """Open a redis-py client that does not send anything twice, for assertions."""
+    return Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=10.0, client_name=CLIENT_NAME)
 
 
 def free_port() -> int:
