@@ -187,8 +187,10 @@ class EmbeddedServer:
         binary = self._find_binary()
         address = _socket_path(self.path)
         _write(self.path / "socket", os.fsencode(address))
-        command: list[str | Path] = [sys.executable, "-I", "-S", _GUARDIAN, self.path, address]
-        command += [binary, *_server_arguments(address)]
+        # No `site`, no user settings, no package: only so is it there in 20 ms. Newer
+        # Pythons warn of its fork beside a thread, which does nothing but wait.
+        command: list[str | Path] = [sys.executable, "-I", "-S", "-W", "ignore", _GUARDIAN]
+        command += [self.path, address, binary, *_server_arguments(address)]
         # A session of its own: Ctrl-C in the user's terminal is not meant for it.
         done = subprocess.run(command, capture_output=True, check=False, start_new_session=True)
         if done.returncode:

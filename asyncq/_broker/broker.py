@@ -1,0 +1,43 @@
+"""The areas of one client or server over one way to Redis."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from asyncq._broker.basis import Basis
+from asyncq._broker.delayed import Delayed
+from asyncq._broker.deliver import Deliver
+from asyncq._broker.enqueue import Enqueue
+from asyncq._broker.leases import Leases
+from asyncq._broker.notes import Notes
+from asyncq._broker.presence import Presence
+from asyncq._broker.settle import Settle
+from asyncq._broker.upkeep import Upkeep
+from asyncq._redis.router import Router
+from asyncq._wire.wire import Wire
+from asyncq.connection import ConnectionOptions
+
+
+class Broker:
+    """Only wires: who needs to do something is handed the area for it, never this."""
+
+    def __init__(self, options: ConnectionOptions, wire: Wire, *, owner: str, role: str, patience: float) -> None:
+        self.router: Final = Router(options, name=f"asyncq:{role}:{owner}")
+        self.wire: Final = wire
+        self.owner: Final = owner
+        self.basis: Final = Basis(self.router, wire, owner, patience)
+        self.enqueue: Final = Enqueue(self.basis)
+        self.settle: Final = Settle(self.basis)
+        self.leases: Final = Leases(self.basis)
+        self.delayed: Final = Delayed(self.basis)
+        self.upkeep: Final = Upkeep(self.basis)
+        self.notes: Final = Notes(self.basis)
+        self.presence: Final = Presence(self.basis)
+
+    def deliver(self, *, lease: float, stand: float) -> Deliver:
+        """The deliver area, which counts the deliveries of one server."""
+        return Deliver(self.basis, lease=lease, stand=stand)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.router.aclose()

@@ -1,0 +1,119 @@
+"""Is this a Redis that tasks can be trusted to? Asked once at the start, and by `ping`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from asyncq._redis.router import Router
+from asyncq.connection import Address
+from asyncq.errors import BrokerUnavailableError, ServerTooOldError, UnsafeServerError
+
+OLDEST: Final = (6, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """What `ping` found."""
+
+    where: str
+    server: str  #: redis or valkey, and its version
+    latency: float  #: seconds for one round trip, the best of three
+    warnings: tuple[str, ...]  #: what works, and is not as it should be
+
+
+async def check(router: Router, *, patience: float) -> Pong:
+    """Look at every server that holds keys.
+
+    Raises:
+        BrokerUnavailableError: Nobody answers; says where, why and what to try.
+        AuthenticationError: Wrong password or user.
+        ServerTooOldError: Before Redis 6.2.
+        UnsafeServerError: It throws tasks away when memory is full, or it is a read-only replica.
+    """
+    await router.command("PING", patience=patience)
+    warnings: list[str] = []
+    server = ""
+    for address, answer in (await router.ask_everywhere("INFO")).items():
+        facts = _facts(answer)
+        server = _identity(facts)
+        _check_version(address, facts)
+        _check_role(address, facts)
+        warnings += _check_persistence(address, facts)
+        warnings += _check_policy(address, facts)
+    return Pong(router.where, server, await _latency(router, patience), tuple(warnings))
+
+
+def _facts(answer: Any) -> dict[str, str]:
+    text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer)
+    pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
+    return {name: value.strip() for name, _, value in pairs}
+
+
+def _identity(facts: dict[str, str]) -> str:
+    if "valkey_version" in facts:
+        return f"valkey {facts['valkey_version']}"
+    return f"redis {facts.get('redis_version', 'of unknown version')}"
+
+
+def _check_version(address: Address, facts: dict[str, str]) -> None:
+    numbers = re.match(r"(\d+)\.(\d+)", facts.get("redis_version", ""))
+    if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST:
+        raise ServerTooOldError(
+            str(address), f"this is {_identity(facts)}", f"asyncq needs Redis {'.'.join(map(str, OLDEST))} or Valkey"
+        )
+
+
+def _check_role(address: Address, facts: dict[str, str]) -> None:
+    if facts.get("role") == "slave" and facts.get("slave_read_only", "1") == "1":
+        primary = f"{facts.get('master_host', '?')}:{facts.get('master_port', '?')}"
+        raise UnsafeServerError(
+            str(address),
+            f"this is a read-only replica of {primary}",
+            "give the address of the primary, or use redis-sentinel:// to follow fail-overs",
+        )
+
+
+def _check_persistence(address: Address, facts: dict[str, str]) -> list[str]:
+    if facts.get("aof_enabled") == "0":
+        return [f"{address}: no append-only file; what was enqueued since the last snapshot is lost when it crashes"]
+    return []
+
+
+def _check_policy(address: Address, facts: dict[str, str]) -> list[str]:
+    policy = facts.get("maxmemory_policy", "noeviction")
+    if policy.startswith("allkeys"):
+        raise UnsafeServerError(
+            str(address),
+            f"maxmemory-policy is {policy}: when its memory is full, this Redis throws tasks away",
+            "CONFIG SET maxmemory-policy noeviction, or use another Redis for tasks than for caching",
+        )
+    if policy != "noeviction" and facts.get("maxmemory", "0") != "0":
+        return [f"{address}: maxmemory-policy {policy} may drop unique locks early; noeviction would not"]
+    return []
+
+
+async def _latency(router: Router, patience: float) -> float:
+    loop = asyncio.get_running_loop()
+    best = float("inf")
+    for _ in range(3):
+        started = loop.time()
+        await router.command("PING", patience=patience)
+        best = min(best, loop.time() - started)
+    return best
+
+
+async def wait_until_reachable(router: Router, *, patience: float) -> Pong:
+    """`check`, trying again for a while when nobody answers: Redis and servers are often started together."""
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + patience
+    while True:
+        try:
+            return await check(router, patience=max(0.0, give_up_at - loop.time()))
+        except BrokerUnavailableError:
+            if loop.time() >= give_up_at:
+                raise
+            await asyncio.sleep(0.1)
+

@@ -1,0 +1,43 @@
+"""Moving tasks whose time has come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from asyncq._broker.basis import Basis, script
+
+FORWARD: Final = script("forward")
+
+CHUNK: Final = 200
+"""Tasks moved by one call. Smaller than elsewhere: while it runs, nothing is delivered."""
+
+
+class Delayed:
+    """The area of scheduled and retry tasks."""
+
+    def __init__(self, basis: Basis) -> None:
+        self._basis = basis
+
+    async def forward(self, queues: Sequence[str]) -> tuple[int, float | None]:
+        """Move due tasks, one call for each slot.
+
+        Returns:
+            How many were moved, and the seconds until the next is due: 0 when there is more to
+            move at once, `None` when nothing is scheduled.
+        """
+        basis = self._basis
+        moved = 0
+        wait: float | None = None
+        for slot, names in basis.by_slot(queues).items():
+            keys: list[str] = []
+            args: list[Any] = [CHUNK, basis.channel_prefix, basis.in_cluster]
+            for name in names:
+                queue = basis.queue(name)
+                keys += (queue.scheduled, queue.retry, queue.pending, queue.waiting, queue.groups, queue.flow)
+                args += (queue.task_prefix, queue.group_prefix)
+            reply: Any = await basis.run(FORWARD, keys, args, slot=slot)
+            moved += int(reply[0])
+            if reply[1]:
+                wait = float(reply[1]) if wait is None else min(wait, float(reply[1]))
+        return moved, wait

@@ -1,0 +1,95 @@
+"""Handing tasks to a server, under its lease."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from asyncq._broker.basis import Basis, script
+from asyncq._redis.router import Call
+from asyncq._wire.messages import Envelope
+from asyncq.errors import AsyncqError, WireError
+
+SCRIPT: Final = script("deliver")
+
+MAX_TASKS: Final = 500
+"""Tasks in one call; what is measured in docs/adr/0002-batching.md."""
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One handing-over of one task."""
+
+    queue: str
+    id: str
+    token: str  #: the fence: whoever writes with another token is no longer the owner
+    raw: bytes
+    retried: int
+    deliveries: int  #: how often it had been handed over before this time
+    lost: int  #: how many leases of it ran out
+    now: float  #: Redis' clock at the delivery
+    envelope: Envelope | None = None
+    unreadable: str = ""  #: why there is no envelope
+
+
+class Deliver:
+    """The deliver area."""
+
+    def __init__(self, basis: Basis, *, lease: float, stand: float) -> None:
+        self._basis = basis
+        self._lease = lease
+        self._stand = stand
+        self._next = 1
+
+    def request(
+        self,
+        asks: Sequence[tuple[str, int]],
+        want: int,
+        *,
+        on_delivered: Callable[[list[Delivery]], None],
+        on_failure: Callable[[AsyncqError], None],
+        patience: float = math.inf,
+    ) -> None:
+        """Ask for up to `want` tasks; each queue gives up to its quota, then whatever is ready.
+
+        All queues must share a slot. Answers by callback and not by future: a cancelled waiter must
+        not lose tasks that are on their way.
+        """
+        basis, first = self._basis, self._next
+        names = [name for name, _ in asks]
+        queues = [basis.queue(name) for name in names]
+        want = min(want, MAX_TASKS)
+        self._next += want
+        keys = [queues[0].receipt(basis.owner)]
+        args: list[Any] = [basis.owner, first, want, self._lease, self._stand]
+        for queue, (_, quota) in zip(queues, asks, strict=True):
+            keys += (queue.pending, queue.lease, queue.paused, queue.waiting, queue.flow)
+            args += (quota, queue.task_prefix)
+
+        def on_value(reply: Any) -> None:
+            on_delivered(self._read(names, reply))
+
+        basis.router.submit(
+            Call(
+                basis.router, SCRIPT, (len(keys), *keys, *args),
+                slot=basis.slot(names[0]), patience=patience, on_value=on_value, on_failure=on_failure,
+            )
+        )  # fmt: skip
+
+    def _read(self, names: list[str], reply: Any) -> list[Delivery]:
+        now = float(reply[0])
+        prefix = self._basis.owner + ":"
+        decode = self._basis.wire.decode
+        deliveries: list[Delivery] = []
+        for queue, task_id, number, raw, retried, delivered, lost in reply[1:]:
+            delivery = Delivery(
+                names[queue - 1], task_id.decode(), f"{prefix}{number}", raw, int(retried), delivered, int(lost), now
+            )
+            try:
+                delivery.envelope = decode(raw)
+            except WireError as error:
+                delivery.unreadable = error.reason
+            deliveries.append(delivery)
+        return deliveries

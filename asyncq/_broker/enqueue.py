@@ -1,0 +1,209 @@
+"""Putting tasks in.
+
+Tasks for one queue share calls: while one call is on its way, what is enqueued meanwhile gathers
+and leaves together when the answer is there. One call at a time for each queue also makes the
+receipt possible: the script notes the number and the answer of the client's last call, so a call
+whose answer was lost can be sent again and finds that it has been done (enqueue.lua).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import msgpack
+
+from asyncq._broker.basis import Basis, script
+from asyncq._redis.router import Call
+from asyncq._wire.messages import NewTask
+from asyncq.errors import AsyncqError, BrokerReplyError, ClosedError
+
+SCRIPT: Final = script("enqueue")
+
+MAX_TASKS: Final = 500
+"""Tasks in one call. Larger calls gain nothing (docs/adr/0002-batching.md) and hold Redis up for longer."""
+
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of messages in one call, so that a few large tasks do not make one enormous command."""
+
+RECEIPT_SECONDS: Final = 600
+"""How long a call may be sent again. Longer than the patience of any client we know of."""
+
+ANNOUNCE_EVERY: Final = 60.0
+"""Seconds after which a queue's name is put into the set of queues again.
+
+Somebody may remove the queue meanwhile, and a name remembered for ever would leave the tasks that
+come later invisible to tools."""
+
+_pack: Final = msgpack.Packer(use_bin_type=True).pack
+
+
+class Placed(NamedTuple):
+    """Where a task went."""
+
+    word: str  #: pending, scheduled, aggregating, already, conflict or duplicate
+    now: float  #: Unix seconds by Redis' clock
+
+
+@dataclass(slots=True)
+class _Entry:
+    id: str
+    message: bytes
+    special: bytes
+    extra_keys: tuple[str, ...]
+    placed: asyncio.Future[Placed]
+
+
+class Enqueue:
+    """The enqueue area."""
+
+    def __init__(self, basis: Basis) -> None:
+        self._basis = basis
+        self._lanes: dict[str, _Lane] = {}
+
+    def submit(self, task: NewTask) -> asyncio.Future[Placed]:
+        """Send a task with whatever else is on its way to that queue.
+
+        Cancelling the future does not call the task back: it may be in Redis already.
+        """
+        lane = self._lanes.get(task.queue)
+        if lane is None:
+            lane = self._lanes[task.queue] = _Lane(self._basis, task.queue)
+        return lane.add(task)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any task is still on its way."""
+        return any(lane.is_busy for lane in self._lanes.values())
+
+    async def drain(self) -> None:
+        """Wait until nothing is on its way any more, whether it arrived or failed."""
+        while futures := [future for lane in self._lanes.values() for future in lane.outstanding()]:
+            await asyncio.wait(futures)
+
+
+class _Lane:
+    """The way to one queue, one call at a time."""
+
+    def __init__(self, basis: Basis, queue: str) -> None:
+        self._basis = basis
+        self._keys = keys = basis.queue(queue)
+        self._slot = basis.slot(queue)
+        self._queue = queue
+        self._head = (
+            keys.pending,
+            keys.scheduled,
+            keys.groups,
+            keys.flow,
+            keys.waiting,
+            keys.receipt(basis.owner),
+        )
+        self._gathered: deque[_Entry] = deque()
+        self._under_way: list[_Entry] = []
+        self._number = 0
+        self._announced_at = -ANNOUNCE_EVERY
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._under_way)
+
+    def outstanding(self) -> list[asyncio.Future[Placed]]:
+        return [entry.placed for entry in (*self._under_way, *self._gathered) if not entry.placed.done()]
+
+    def add(self, task: NewTask) -> asyncio.Future[Placed]:
+        envelope = task.envelope
+        message = self._basis.wire.encode(task.queue, task.id, envelope)
+        special, extra_keys = b"", (self._keys.task_prefix + task.id,)
+        if task.at or task.delay or task.unique_ttl or envelope.group:
+            suffix = envelope.unique_key if task.unique_ttl else ""
+            special = _pack((task.at, task.delay, task.unique_ttl, suffix, envelope.group))
+            if task.unique_ttl:
+                extra_keys += (self._keys.unique(suffix),)
+            if envelope.group:
+                extra_keys += (self._keys.group(envelope.group),)
+        placed: asyncio.Future[Placed] = self._loop.create_future()
+        self._gathered.append(_Entry(task.id, message, special, extra_keys, placed))
+        if not self._under_way:
+            self._send()
+        return placed
+
+    def _send(self) -> None:
+        """Send what has gathered, up to the limits."""
+        now = self._loop.time()
+        if now - self._announced_at >= ANNOUNCE_EVERY:
+            self._announce(now)
+        self._number += 1
+        basis = self._basis
+        entries = self._under_way
+        keys = [*self._head]
+        args: list[Any] = [
+            self._number, RECEIPT_SECONDS, basis.channel_prefix, basis.wire.keys.news, basis.in_cluster,
+            self._keys.task_prefix,
+        ]  # fmt: skip
+        size = 0
+        gathered = self._gathered
+        while gathered and len(entries) < MAX_TASKS and size < MAX_BYTES:
+            entry = gathered.popleft()
+            entries.append(entry)
+            keys += entry.extra_keys
+            args += (entry.id, entry.message, entry.special)
+            size += len(entry.message)
+        basis.router.submit(
+            Call(
+                basis.router, SCRIPT, (len(keys), *keys, *args),
+                slot=self._slot, patience=basis.patience, on_value=self._on_value, on_failure=self._on_failure,
+            )
+        )  # fmt: skip
+
+    def _announce(self, now: float) -> None:
+        def failed(error: AsyncqError) -> None:  # noqa: ARG001 - the enqueue beside it reports the outage
+            self._announced_at = -ANNOUNCE_EVERY
+
+        self._announced_at = now
+        router, queues = self._basis.router, self._basis.wire.keys.queues
+        router.submit(
+            Call(
+                router, None, ("SADD", queues, self._queue),
+                slot=router.slot_of(queues), patience=self._basis.patience, on_value=_ignore, on_failure=failed,
+            )
+        )  # fmt: skip
+
+    def _on_value(self, reply: Any) -> None:
+        entries, self._under_way = self._under_way, []
+        text = reply[0].decode()
+        words = text.split(",") if "," in text else [text] * len(entries)
+        if len(words) != len(entries):
+            self._fail(entries, BrokerReplyError(SCRIPT.name, reply))
+        else:
+            now = float(reply[1])
+            for entry, word in zip(entries, words, strict=True):
+                if not entry.placed.done():
+                    entry.placed.set_result(Placed(word, now))
+        if self._gathered:
+            self._send()
+
+    def _on_failure(self, error: AsyncqError) -> None:
+        entries, self._under_way = self._under_way, []
+        self._fail(entries, error)
+        if not self._gathered:
+            return
+        if isinstance(error, ClosedError):
+            gathered = [*self._gathered]
+            self._gathered.clear()
+            self._fail(gathered, error)
+        else:
+            self._send()
+
+    @staticmethod
+    def _fail(entries: list[_Entry], error: AsyncqError) -> None:
+        for entry in entries:
+            if not entry.placed.done():
+                # One object for all would collect the traceback of every waiter.
+                entry.placed.set_exception(type(error)(*error.args))
+
+
+def _ignore(reply: object) -> None:  # noqa: ARG001 - how many names were new does not matter
+    """The name is in the set."""

@@ -1,0 +1,116 @@
+"""Keeping claims on running tasks, and taking back those of servers that went away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from asyncq._broker.basis import Basis, script
+
+EXTEND: Final = script("extend")
+RECOVER: Final = script("recover")
+
+CHUNK: Final = 1000
+"""Leases extended by one call, and tasks taken back by one call."""
+
+
+class Held(NamedTuple):
+    """A delivery that this server holds."""
+
+    queue: str
+    id: str
+    token: str
+
+
+@dataclass(slots=True)
+class Extended:
+    """What an extension found."""
+
+    lost: list[Held]
+    cancelled: list[Held]
+
+
+class Recovered(NamedTuple):
+    """A task that was taken back."""
+
+    queue: str
+    id: str
+    word: str  #: pending, archived or vanished
+    lost: int  #: how many leases of it have run out by now
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What a look for lost leases found."""
+
+    tasks: list[Recovered]
+    wait: float | None  #: seconds until the next lease runs out; `None` when there is none
+    is_late: bool  #: Redis did not run the call in time, and took nothing back
+
+
+class Leases:
+    """The leases area."""
+
+    def __init__(self, basis: Basis) -> None:
+        self._basis = basis
+        # Redis' clock less the loop's, at the last answer.
+        self._clock_offsets: dict[int, float] = {}
+
+    async def extend(self, held: Sequence[Held], *, lease: float) -> Extended:
+        """Prolong leases: one call for each queue, or more for very many."""
+        by_queue: dict[str, list[Held]] = {}
+        for one in held:
+            by_queue.setdefault(one.queue, []).append(one)
+        found = Extended([], [])
+        for queue, mine in by_queue.items():
+            for start in range(0, len(mine), CHUNK):
+                await self._extend(queue, mine[start : start + CHUNK], lease, found)
+        return found
+
+    async def _extend(self, queue: str, held: list[Held], lease: float, found: Extended) -> None:
+        keys = self._basis.queue(queue)
+        args: list[Any] = [lease]
+        for one in held:
+            args += (one.id, one.token)
+        reply: Any = await self._basis.run(
+            EXTEND, [keys.lease, *(keys.task_prefix + one.id for one in held)], args, slot=self._basis.slot(queue)
+        )
+        for index, word in zip(reply[::2], reply[1::2], strict=True):
+            (found.lost if word == b"lost" else found.cancelled).append(held[index - 1])
+
+    async def recover(self, queues: Sequence[str], *, max_lost: int) -> Recovery:
+        """Take back what nobody claims any more.
+
+        The first call for a queue only looks: it learns the time by which later calls are judged
+        to be on time or late.
+        """
+        found = Recovery([], None, is_late=False)
+        for slot, names in self._basis.by_slot(queues).items():
+            await self._recover(slot, names, max_lost, found)
+        return found
+
+    async def _recover(self, slot: int, names: Sequence[str], max_lost: int, found: Recovery) -> None:
+        basis, loop = self._basis, asyncio.get_running_loop()
+        offset = self._clock_offsets.get(slot)
+        expected = 0.0 if offset is None else loop.time() + offset
+        keys: list[str] = []
+        for name in names:
+            queue = basis.queue(name)
+            keys += (queue.lease, queue.pending, queue.archived, queue.waiting, queue.flow)
+        args = [CHUNK, max_lost, basis.channel_prefix, basis.in_cluster, expected]
+        args += (basis.queue(name).task_prefix for name in names)
+        reply: Any = await basis.run(RECOVER, keys, args, slot=slot)
+        self._clock_offsets[slot] = float(reply[0]) - loop.time()
+        found.is_late |= reply[1] == b"late"
+        wait = float(reply[2]) if reply[2] else None
+        if offset is None:
+            wait = 0.0
+        if wait is not None:
+            found.wait = wait if found.wait is None else min(found.wait, wait)
+        rest = reply[3:]
+        found.tasks += [
+            Recovered(names[number - 1], task_id.decode(), word.decode(), lost)
+            for number, task_id, word, lost in zip(rest[::4], rest[1::4], rest[2::4], rest[3::4], strict=True)
+        ]

@@ -1,0 +1,62 @@
+-- forward: move due scheduled and retry tasks to where they can be taken.
+--
+-- INCLUDE clock
+-- INCLUDE wake
+--
+-- KEYS  ...         for each queue: Q scheduled, Q retry, Q pending, Q waiting, Q groups, Q flow
+-- ARGV  again       '1' when this call was sent before
+-- ARGV  limit       tasks to move at the most
+-- ARGV  channel     prefix of the servers' channels
+-- ARGV  in_cluster  '1' or ''
+-- ARGV  ...         for each queue: prefix of its task hashes, prefix of its groups
+-- REPLY [moved, seconds until the next is due or '' for none]
+--
+-- Task hashes and groups cannot be declared: their names are read here. They have the slot of
+-- their queue.
+local PER_QUEUE = 6
+local now = clock()
+local left = tonumber(ARGV[2])
+local moved, next_due = 0, nil
+
+local function forward(base, tasks, groups, from)
+  local due = redis.call('ZRANGEBYSCORE', from, '-inf', now, 'LIMIT', 0, left)
+  if #due == 0 then return end
+  redis.call('ZREM', from, unpack(due))
+  local ready = {}
+  for _, id in ipairs(due) do
+    local task = tasks .. id
+    local f = redis.call('HMGET', task, 'msg', 'group')
+    if not f[1] then
+      redis.call('DEL', task)
+      redis.call('HINCRBY', KEYS[base + 6], 'vanished', 1)
+    elseif f[2] then
+      redis.call('HSET', task, 'state', 'aggregating')
+      redis.call('ZADD', groups .. f[2], now, id)
+      redis.call('SADD', KEYS[base + 5], f[2])
+    else
+      redis.call('HSET', task, 'state', 'pending')
+      ready[#ready + 1] = id
+    end
+  end
+  if #ready > 0 then
+    redis.call('LPUSH', KEYS[base + 3], unpack(ready))
+    wake(KEYS[base + 4], ARGV[3], #ready, ARGV[4] == '1', now)
+  end
+  moved = moved + #due
+  left = left - #due
+end
+
+local function look(from)
+  local first = redis.call('ZRANGE', from, 0, 0, 'WITHSCORES')[2]
+  if first and (not next_due or tonumber(first) < next_due) then next_due = tonumber(first) end
+end
+
+for queue = 1, #KEYS / PER_QUEUE do
+  local base = (queue - 1) * PER_QUEUE
+  local tasks, groups = ARGV[3 + queue * 2], ARGV[4 + queue * 2]
+  if left > 0 then forward(base, tasks, groups, KEYS[base + 1]) end
+  if left > 0 then forward(base, tasks, groups, KEYS[base + 2]) end
+  look(KEYS[base + 1])
+  look(KEYS[base + 2])
+end
+return {moved, next_due and tostring(math.max(0, next_due - now)) or ''}

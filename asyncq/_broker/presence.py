@@ -1,0 +1,56 @@
+"""What servers say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgpack
+
+from asyncq._broker.basis import Basis
+
+TTL: Final = 10
+"""Seconds after which a server that says nothing is taken for gone, by tools. Recovery does not look at it."""
+
+
+class Presence:
+    """The presence area."""
+
+    def __init__(self, basis: Basis) -> None:
+        self._basis = basis
+
+    async def announce(self, info: Mapping[str, Any], *, now: float) -> None:
+        """Say what this server is and does. Two commands: the index lives in a slot of its own."""
+        router, keys = self._basis.router, self._basis.wire.keys
+        mine = keys.server(self._basis.owner)
+        value = msgpack.packb(dict(info), use_bin_type=True)
+        await router.command("SET", mine, value, "EX", TTL, slot=router.slot_of(mine), patience=self._basis.patience)
+        await router.command(
+            "ZADD", keys.servers, now + TTL, self._basis.owner,
+            slot=router.slot_of(keys.servers), patience=self._basis.patience,
+        )  # fmt: skip
+
+    async def leave(self) -> None:
+        """Say that this server is gone."""
+        router, keys = self._basis.router, self._basis.wire.keys
+        mine = keys.server(self._basis.owner)
+        await router.command("DEL", mine, slot=router.slot_of(mine), patience=self._basis.patience)
+        await router.command(
+            "ZREM", keys.servers, self._basis.owner,
+            slot=router.slot_of(keys.servers), patience=self._basis.patience,
+        )  # fmt: skip
+
+    async def servers(self, *, now: float) -> list[dict[str, Any]]:
+        """Every server that is there, and forget those that are not."""
+        router, keys = self._basis.router, self._basis.wire.keys
+        index = router.slot_of(keys.servers)
+        patience = self._basis.patience
+        await router.command("ZREMRANGEBYSCORE", keys.servers, "-inf", now - TTL, slot=index, patience=patience)
+        ids = await router.command("ZRANGE", keys.servers, 0, -1, slot=index, patience=patience)
+        found: list[dict[str, Any]] = []
+        for server_id in ids:
+            key = keys.server(server_id.decode())
+            raw = await router.command("GET", key, slot=router.slot_of(key), patience=patience)
+            if raw is not None:
+                found.append({"id": server_id.decode(), **msgpack.unpackb(raw)})
+        return found

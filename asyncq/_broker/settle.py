@@ -1,0 +1,127 @@
+"""Writing what became of deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgpack
+
+from asyncq._broker.basis import Basis, script
+from asyncq._redis.router import FOREVER, Call
+from asyncq.errors import AsyncqError
+
+SCRIPT: Final = script("settle")
+
+MAX_TASKS: Final = 500
+
+_pack: Final = msgpack.Packer(use_bin_type=True).pack
+
+
+@dataclass(slots=True)
+class Settlement:
+    """One outcome, as the script takes it. Made by the functions below."""
+
+    queue: str
+    id: str
+    token: str
+    outcome: str
+    detail: bytes = b""
+    unique_key: str = ""  #: suffix of the lock to release, if the outcome releases it
+
+
+def done(queue: str, task_id: str, token: str, *, unique_key: str = "") -> Settlement:
+    """It succeeded and nothing is kept."""
+    detail = _pack((None, True)) if unique_key else b""
+    return Settlement(queue, task_id, token, "done", detail, unique_key)
+
+
+def completed(
+    queue: str, task_id: str, token: str, *, result: bytes | None, retention: float, unique_key: str = ""
+) -> Settlement:
+    """It succeeded and is kept for `retention` seconds."""
+    detail = _pack((result if result is not None else False, bool(unique_key), retention))
+    return Settlement(queue, task_id, token, "complete", detail, unique_key)
+
+
+def retry(queue: str, task_id: str, token: str, *, error: str, delay: float, counts: bool) -> Settlement:
+    """It failed and runs again after `delay` seconds."""
+    return Settlement(queue, task_id, token, "retry", _pack((error, delay, counts)))
+
+
+def archived(queue: str, task_id: str, token: str, *, error: str, reason: str) -> Settlement:
+    """It failed for good."""
+    return Settlement(queue, task_id, token, "archive", _pack((error, reason, True)))
+
+
+def requeued(queue: str, task_id: str, token: str) -> Settlement:
+    """It was not run to its end; it goes back to the front, and nothing is counted."""
+    return Settlement(queue, task_id, token, "requeue")
+
+
+def deferred(queue: str, task_id: str, token: str, *, delay: float) -> Settlement:
+    """It was not run; another server may, after `delay` seconds."""
+    return Settlement(queue, task_id, token, "defer", _pack((delay,)))
+
+
+def dropped(queue: str, task_id: str, token: str, *, kind: str, unique_key: str = "") -> Settlement:
+    """It is forgotten without having succeeded: `revoked` or `expired`."""
+    return Settlement(queue, task_id, token, "drop", _pack((kind, bool(unique_key))), unique_key)
+
+
+class Settle:
+    """The settle area."""
+
+    def __init__(self, basis: Basis) -> None:
+        self._basis = basis
+
+    def slot(self, queue: str) -> int:
+        """Settlements of queues with the same number may be in one call."""
+        return self._basis.slot(queue)
+
+    def write(
+        self,
+        settlements: Sequence[Settlement],
+        *,
+        now: float,
+        on_written: Callable[[list[int]], None],
+        on_failure: Callable[[AsyncqError], None],
+        patience: float = FOREVER,
+    ) -> None:
+        """Write outcomes of queues that share a slot, in one call.
+
+        `on_written` gets the positions of those that are no longer ours: their outcome was dropped.
+        `now` only names the day of the statistics.
+        """
+        basis = self._basis
+        numbers: dict[str, int] = {}
+        keys: list[str] = []
+        task_keys: list[str] = []
+        items: list[Any] = []
+        for s in settlements:
+            queue = basis.queue(s.queue)
+            number = numbers.get(s.queue)
+            if number is None:
+                number = numbers[s.queue] = len(numbers) + 1
+                keys += (
+                    queue.lease, queue.pending, queue.retry, queue.scheduled, queue.archived, queue.completed,
+                    queue.processed, queue.failed, queue.day("processed", now), queue.day("failed", now),
+                    queue.flow, queue.waiting,
+                )  # fmt: skip
+            task_keys.append(queue.task_prefix + s.id)
+            if s.unique_key:
+                task_keys.append(queue.unique(s.unique_key))
+            items += (number, s.id, s.token, s.outcome, s.detail)
+        keys += task_keys
+        head = (len(numbers), basis.channel_prefix, basis.wire.keys.news, basis.in_cluster)
+
+        def on_value(reply: Any) -> None:
+            on_written([index - 1 for index in reply[::2]])
+
+        basis.router.submit(
+            Call(
+                basis.router, SCRIPT, (len(keys), *keys, *head, *items),
+                slot=basis.slot(settlements[0].queue), patience=patience, on_value=on_value, on_failure=on_failure,
+            )
+        )  # fmt: skip

@@ -1,0 +1,168 @@
+"""Takes tasks out of the queues: as many as there are free slots, never more.
+
+It works by callback. Each of these calls it: a slot became free, a message says that there is
+work, the safety timer, an answer that came. It then asks for as many tasks as there are free slots, if
+there is reason to believe that there is something to get, and hands what comes to the executor at
+once. There is no coroutine in which a cancellation could catch tasks between Redis and the executor.
+
+A *source* is a set of queues that can be asked in one call: all of them, except in a cluster, where it
+is those of one slot. A source is *hungry* while it is worth asking: after an answer that was
+full, and after a message. An answer with less than was wanted ends that; from then on the server
+stands in `waiting` in Redis and a message will come (deliver.lua does both in one step, so no
+task can slip between the look and the registration).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from asyncq._broker.basis import Basis
+from asyncq._broker.deliver import MAX_TASKS, Deliver, Delivery
+from asyncq._engine.queue_order import QueueOrder
+from asyncq.config import Waking
+from asyncq.errors import AsyncqError, ClosedError
+
+log = logging.getLogger("asyncq.server")
+
+AFTER_FAILURE: Final = 1.0
+"""Seconds before asking again after Redis answered something that we do not understand."""
+
+
+class _Source:
+    """Queues that are asked together."""
+
+    def __init__(self, queues: Mapping[str, int], *, strict: bool) -> None:
+        self.order = QueueOrder(queues, strict=strict)
+        self.weight = max(queues.values()) if strict else sum(queues.values())
+        self.is_hungry = True
+        self.in_flight = 0
+
+
+class Fetcher:
+    """Asks for tasks when it can use them and there may be some."""
+
+    def __init__(  # noqa: PLR0913 - what it may touch, said one by one
+        self,
+        basis: Basis,
+        deliver: Deliver,
+        queues: Mapping[str, int],
+        *,
+        strict: bool,
+        waking: Waking,
+        poll_interval: float,
+        safety_interval: float,
+        free: Callable[[], int],
+        take: Callable[[list[Delivery]], None],
+    ) -> None:
+        self._basis: Final = basis
+        self._deliver: Final = deliver
+        self._queues: Final = dict(queues)
+        self._strict: Final = strict
+        self._interval: Final = safety_interval if waking == "push" else poll_interval
+        self._free: Final = free
+        self._take: Final = take
+        self._loop: Final = asyncio.get_running_loop()
+        self._sources: list[_Source] = []
+        self._by_waiting_key: dict[bytes, _Source] = {}
+        self._asked_for = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_open = False
+        self._planned = False
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self.last_answer_at = self._loop.time()
+
+    def start(self) -> None:
+        """Begin to ask. The connection must be there: in a cluster it tells which queues go together."""
+        for names in self._basis.by_slot(self._queues).values():
+            source = _Source({name: self._queues[name] for name in names}, strict=self._strict)
+            self._sources.append(source)
+            for name in names:
+                self._by_waiting_key[self._basis.queue(name).waiting.encode()] = source
+        self._sources.sort(key=lambda source: -source.weight)
+        self._is_open = True
+        self._set_timer()
+        self.slot_free()
+
+    async def stop(self) -> None:
+        """Ask no more, and wait for the answer that is on its way."""
+        self._is_open = False
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._quiet.wait()
+
+    def slot_free(self) -> None:
+        """A slot became free: ask at the end of this turn, when others may have become free too."""
+        if self._is_open and not self._planned:
+            self._planned = True
+            self._loop.call_soon(self._ask)
+
+    def wake(self, waiting_key: bytes | None = None) -> None:
+        """There may be work: in the queue whose waiting key this is, or anywhere."""
+        source = self._by_waiting_key.get(waiting_key) if waiting_key is not None else None
+        for one in [source] if source is not None else self._sources:
+            one.is_hungry = True
+        self._ask()
+
+    def _set_timer(self) -> None:
+        # With jitter, so that the servers of a fleet that was started together do not ask together.
+        delay = self._interval * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+        self._timer = self._loop.call_later(delay, self._safety)
+
+    def _safety(self) -> None:
+        self._set_timer()
+        self.wake()
+
+    def _ask(self) -> None:
+        self._planned = False
+        if not self._is_open:
+            return
+        while (want := self._free() - self._asked_for) > 0:
+            source = self._choose()
+            if source is None:
+                return
+            self._request(source, min(want, MAX_TASKS))
+
+    def _choose(self) -> _Source | None:
+        """A hungry source that is not being asked: the first in rank, or one drawn by weight."""
+        ready = [source for source in self._sources if source.is_hungry and not source.in_flight]
+        if not ready:
+            return None
+        if self._strict:
+            # A lower rank may be asked only when all above it are known to be empty.
+            first = next(source for source in self._sources if source.is_hungry)
+            return first if not first.in_flight else None
+        return random.choices(ready, [source.weight for source in ready])[0]  # noqa: S311 - a draw
+
+    def _request(self, source: _Source, want: int) -> None:
+        source.in_flight += 1
+        self._asked_for += want
+        self._quiet.clear()
+
+        def answered() -> None:
+            source.in_flight -= 1
+            self._asked_for -= want
+            if not self._asked_for:
+                self._quiet.set()
+
+        def on_delivered(deliveries: list[Delivery]) -> None:
+            answered()
+            self.last_answer_at = self._loop.time()
+            if len(deliveries) < want:
+                source.is_hungry = False
+            self._take(deliveries)
+            self.slot_free()
+
+        def on_failure(error: AsyncqError) -> None:
+            answered()
+            if not isinstance(error, ClosedError):
+                log.error("cannot take tasks: %s", error, extra={"event": "fetch_failed"})
+                self._loop.call_later(AFTER_FAILURE, self.slot_free)
+
+        self._deliver.request(
+            source.order.divide(want), want, on_delivered=on_delivered, on_failure=on_failure
+        )

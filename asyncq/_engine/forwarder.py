@@ -1,0 +1,30 @@
+"""Moves tasks whose time has come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from asyncq._broker.delayed import Delayed
+from asyncq._service import Service
+
+LONGEST_SLEEP: Final = 15.0
+"""Seconds after which it looks although nothing is due, in case a message was missed."""
+
+
+class Forwarder(Service):
+    """Moves due scheduled and retry tasks to where they can be taken.
+
+    It sleeps until the next one is due and not at fixed intervals. It is poked when something is
+    scheduled that is due before everything else, and when its messages may have been missed.
+    """
+
+    def __init__(self, delayed: Delayed, queues: Sequence[str], *, longest_sleep: float = LONGEST_SLEEP) -> None:
+        super().__init__("forwarder")
+        self._delayed: Final = delayed
+        self._queues: Final = list(queues)
+        self._longest_sleep: Final = longest_sleep
+
+    async def tick(self) -> float:
+        _, wait = await self._delayed.forward(self._queues)
+        return self._longest_sleep if wait is None else min(wait, self._longest_sleep)

@@ -1,0 +1,56 @@
+"""Removes what has been kept for long enough."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from asyncq._broker.upkeep import Upkeep
+from asyncq._service import Service
+
+log = logging.getLogger("asyncq.server")
+
+INTERVAL: Final = 30.0
+"""Seconds between sweeps when there is nothing left to remove."""
+
+
+class Janitor(Service):
+    """Removes completed tasks whose retention is over, and archived ones that are too old or too many.
+
+    A bounded number in each call, so that nobody waits for it. What it drops from the archive it
+    says: in the log, in the counter `trimmed`, and to `on_dropped`.
+    """
+
+    def __init__(
+        self,
+        upkeep: Upkeep,
+        queues: Sequence[str],
+        *,
+        max_age: float,
+        max_count: int,
+        on_dropped: Callable[[str, list[str]], Awaitable[None]],
+        interval: float = INTERVAL,
+    ) -> None:
+        super().__init__("janitor")
+        self._upkeep: Final = upkeep
+        self._queues: Final = list(queues)
+        self._max_age: Final = max_age
+        self._max_count: Final = max_count
+        self._on_dropped: Final = on_dropped
+        self._interval: Final = interval
+
+    async def tick(self) -> float:
+        more = False
+        for queue in self._queues:
+            swept = await self._upkeep.sweep(queue, max_age=self._max_age, max_count=self._max_count)
+            more |= swept.more
+            if swept.dropped:
+                log.warning(
+                    "%d archived tasks of %s were removed, too old or too many",
+                    len(swept.dropped),
+                    queue,
+                    extra={"event": "archive_trimmed", "queue": queue, "count": len(swept.dropped)},
+                )
+                await self._on_dropped(queue, swept.dropped)
+        return 0.0 if more else self._interval

@@ -1,0 +1,133 @@
+"""What becomes of an attempt. Pure: it is told everything and touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from asyncq.errors import (
+    HandlerCrashedError,
+    LeaseExpiredError,
+    RetryIn,
+    RevokeTask,
+    SkipRetry,
+    TaskCancelledError,
+    TaskControl,
+    TaskTimedOutError,
+)
+
+MAX_ERROR_CHARACTERS = 1024
+"""An error text is cut here: it is stored with the task, and every list of tasks carries it."""
+
+Action = Literal["retry", "archive", "revoke"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with a failed attempt."""
+
+    action: Action
+    reason: str = ""  #: of archiving: skip_retry, exhausted or cancelled
+    delay: float | None = None  #: given by the handler; `None` asks the retry policy
+    counts: bool = True
+
+
+def judge(
+    error: BaseException, *, retried: int, max_retry: int, is_failure: Callable[[BaseException], bool] | None
+) -> Verdict:
+    """Decide what an error means for the task.
+
+    A control signal wins over everything, also inside a group of errors, because a handler that
+    uses a task group cannot raise it any other way. Then a task without retries left is archived;
+    an error that does not count does not use one up.
+    """
+    control = find_control(error)
+    if isinstance(control, RevokeTask):
+        return Verdict("revoke")
+    if isinstance(control, SkipRetry):
+        return Verdict("archive", "skip_retry")
+    if isinstance(error, TaskCancelledError):
+        return Verdict("archive", "cancelled")
+    if isinstance(control, RetryIn):
+        if control.counts and retried >= max_retry:
+            return Verdict("archive", "exhausted")
+        return Verdict("retry", delay=control.delay, counts=control.counts)
+    counts = is_failure is None or is_failure(error)
+    if counts and retried >= max_retry:
+        return Verdict("archive", "exhausted")
+    return Verdict("retry", counts=counts)
+
+
+def find_control(error: BaseException) -> TaskControl | None:
+    """The control signal that an error is, wraps as its cause, or contains as a group.
+
+    In a group the most final one counts: revoke, then skip, then retry.
+    """
+    found: list[TaskControl] = []
+    _collect(error, found, seen=set())
+    for kind in (RevokeTask, SkipRetry, RetryIn):
+        for control in found:
+            if isinstance(control, kind):
+                return control
+    return None
+
+
+def _collect(error: BaseException | None, found: list[TaskControl], *, seen: set[int]) -> None:
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    if isinstance(error, TaskControl):
+        found.append(error)
+    elif isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            _collect(inner, found, seen=seen)
+    else:
+        _collect(error.__cause__, found, seen=seen)
+
+
+def from_handler(error: BaseException) -> BaseException:
+    """What a handler raised, as an error that may be handed on.
+
+    `SystemExit`, `KeyboardInterrupt` and their kind would end the event loop if anybody raised
+    them again, so they are wrapped.
+    """
+    if isinstance(error, Exception | BaseExceptionGroup):
+        return error
+    wrapped = HandlerCrashedError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def from_cancellation(reason: str, *, seconds: float, deliveries: int) -> BaseException:
+    """Why an attempt that we stopped did not succeed."""
+    if reason == "timeout":
+        return TaskTimedOutError(seconds, "timeout")
+    if reason == "deadline":
+        return TaskTimedOutError(seconds, "deadline")
+    if reason == "lease_lost":
+        return LeaseExpiredError(deliveries)
+    return TaskCancelledError("on request")
+
+
+def describe(error: BaseException) -> str:
+    """An error as text that can be stored: valid UTF-8, cut, never empty."""
+    try:
+        text = str(error)
+    except Exception as broken:  # a user's __str__ may raise anything
+        text = f"(its text could not be made: {type(broken).__name__})"
+    name = type(error).__name__
+    if isinstance(error, BaseExceptionGroup):
+        inner = "; ".join(describe(one) for one in error.exceptions[:3])
+        text = f"{text}: {inner}"
+    whole = f"{name}: {text}" if text else name
+    whole = whole.encode("utf-8", "replace").decode()
+    return whole if len(whole) <= MAX_ERROR_CHARACTERS else whole[: MAX_ERROR_CHARACTERS - 1] + "…"
+
+
+def attempt_deadline(*, timeout: float, deadline: float, now: float) -> tuple[float, Literal["timeout", "deadline"]]:
+    """When an attempt that starts at `now` has to end, in Unix seconds, and by which limit; 0 for never."""
+    by_timeout = now + timeout if timeout else 0.0
+    if by_timeout and (not deadline or by_timeout <= deadline):
+        return by_timeout, "timeout"
+    return deadline, "deadline"

@@ -1,0 +1,56 @@
+"""Takes back the tasks of servers that went away."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from asyncq._broker.leases import CHUNK, Leases
+from asyncq._service import Service
+
+log = logging.getLogger("asyncq.server")
+
+SETTLING_IN: Final = 0.05
+"""Seconds after the end of a lease at which to look: rounding must not make it a moment too soon."""
+
+
+class Recoverer(Service):
+    """Takes back tasks whose lease ran out.
+
+    It sleeps until the next lease of any server ends, but not longer than a lease: one that is taken
+    right after a look cannot end before the next. When Redis itself was away for a while it first
+    gives the other servers the time to extend what they could not extend.
+    """
+
+    def __init__(self, leases: Leases, queues: Sequence[str], *, lease: float, max_lost: int) -> None:
+        super().__init__("recoverer")
+        self._leases: Final = leases
+        self._queues: Final = list(queues)
+        self._lease: Final = lease
+        self._max_lost: Final = max_lost
+        self.recovered = 0
+
+    async def tick(self) -> float:
+        found = await self._leases.recover(self._queues, max_lost=self._max_lost)
+        for task in found.tasks:
+            self.recovered += 1
+            log.warning(
+                "task %s in %s was lost with its server (%d times by now): %s",
+                task.id,
+                task.queue,
+                task.lost,
+                task.word,
+                extra={"event": "recovered", "queue": task.queue, "task_id": task.id, "lost": task.lost},
+            )
+        if found.is_late:
+            log.warning(
+                "Redis was away: leases that ran out meanwhile get %.1f s to be extended",
+                self._lease / 2,
+                extra={"event": "recovery_delayed"},
+            )
+            return self._lease / 2
+        if len(found.tasks) >= CHUNK:
+            return 0.0
+        wait = self._lease if found.wait is None else min(found.wait + SETTLING_IN, self._lease)
+        return max(wait, 0.0)

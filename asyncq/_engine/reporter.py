@@ -1,0 +1,70 @@
+"""Writes the progress and the results of running tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Final
+
+import msgpack
+
+from asyncq._broker.notes import Notes
+from asyncq.context import Context, Progress
+from asyncq.errors import AsyncqError
+
+log = logging.getLogger("asyncq.server")
+
+INTERVAL: Final = 0.25
+"""Seconds between two writes of the progress of one task. A loop may report each of a million steps."""
+
+
+class Reporter:
+    """Takes reports from handlers, in whatever thread they run, and writes the latest of each."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes: Final = notes
+        self._loop: Final = asyncio.get_running_loop()
+        self._thread: Final = threading.get_ident()
+        self._latest: dict[str, tuple[Context, Progress]] = {}
+        self._writing: asyncio.Task[None] | None = None
+
+    def progress(self, context: Context, value: Progress) -> None:
+        """Keep a report until it is written; a later one takes its place."""
+        self._latest[context.token] = (context, value)
+        if threading.get_ident() == self._thread:
+            self._begin()
+        else:
+            self._loop.call_soon_threadsafe(self._begin)
+
+    async def result(self, context: Context, value: bytes) -> None:
+        """Write a result now."""
+        await self._notes.write(context.queue, context.id, context.token, field="result", value=value)
+
+    def _begin(self) -> None:
+        if self._writing is None:
+            self._writing = self._loop.create_task(self._write(), name="asyncq progress")
+
+    async def _write(self) -> None:
+        try:
+            while self._latest:
+                latest, self._latest = self._latest, {}
+                for context, progress in latest.values():
+                    await self._write_one(context, progress)
+                await asyncio.sleep(INTERVAL)
+        finally:
+            self._writing = None
+
+    async def _write_one(self, context: Context, progress: Progress) -> None:
+        value = msgpack.packb((progress.done, progress.total, progress.note), use_bin_type=True)
+        try:
+            await self._notes.write(context.queue, context.id, context.token, field="progress", value=value)
+        except AsyncqError as error:
+            # Progress is worth nothing once the task is over, and nothing to wait for Redis for.
+            log.debug("progress of %s not written: %s", context.id, error, extra={"event": "progress_dropped"})
+
+    async def aclose(self) -> None:
+        """Stop writing."""
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.wait([self._writing])

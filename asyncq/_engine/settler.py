@@ -1,0 +1,124 @@
+"""Writes outcomes, many at a time, and never gives one up.
+
+While a call is on its way, outcomes gather; when it is answered, they leave together. There is no
+timer and no batch size to tune: with little to do each outcome goes at once, and the more there is
+to do the larger the calls become by themselves.
+
+If Redis is away the outcomes wait here, as data. The router goes on trying (its patience for them
+is infinite), the lease keeper goes on extending, and when Redis is back everything is written. What
+happens to a lease meanwhile is decided by the token in Redis: if somebody else got the task, our
+outcome is refused, and that is logged and counted and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from asyncq._broker.settle import MAX_TASKS, Settle, Settlement
+from asyncq._engine.held import HeldDeliveries
+from asyncq.errors import AsyncqError
+
+log = logging.getLogger("asyncq.server")
+
+
+class Settler:
+    """Gathers outcomes and writes them."""
+
+    def __init__(self, settle: Settle, held: HeldDeliveries, *, now: Callable[[], float]) -> None:
+        self._settle: Final = settle
+        self._held: Final = held
+        self._now: Final = now
+        self._loop = asyncio.get_running_loop()
+        self._gathered: dict[int, deque[Settlement]] = {}
+        self._under_way: dict[int, list[Settlement]] = {}
+        self._planned = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.refused = 0  #: outcomes that came too late
+        self.written = 0
+
+    def put(self, settlement: Settlement) -> None:
+        """Take an outcome. It leaves at the end of this turn of the loop, or with the next call."""
+        slot = self._settle.slot(settlement.queue)
+        waiting = self._gathered.get(slot)
+        if waiting is None:
+            waiting = self._gathered[slot] = deque()
+        waiting.append(settlement)
+        if not self._planned and slot not in self._under_way:
+            self._planned = True
+            self._idle.clear()
+            self._loop.call_soon(self._send_all)
+
+    @property
+    def outstanding(self) -> int:
+        """Outcomes that are not written yet."""
+        return sum(map(len, self._gathered.values())) + sum(map(len, self._under_way.values()))
+
+    async def drain(self) -> None:
+        """Wait until everything is written."""
+        await self._idle.wait()
+
+    def _send_all(self) -> None:
+        self._planned = False
+        for slot, waiting in self._gathered.items():
+            if waiting and slot not in self._under_way:
+                self._send(slot, waiting)
+
+    def _send(self, slot: int, waiting: deque[Settlement]) -> None:
+        batch = [waiting.popleft() for _ in range(min(len(waiting), MAX_TASKS))]
+        self._under_way[slot] = batch
+
+        def written(refused: list[int]) -> None:
+            self._written(slot, batch, refused)
+
+        def failed(error: AsyncqError) -> None:
+            self._failed(slot, batch, error)
+
+        self._settle.write(batch, now=self._now(), on_written=written, on_failure=failed)
+
+    def _written(self, slot: int, batch: list[Settlement], refused: list[int]) -> None:
+        del self._under_way[slot]
+        remove = self._held.remove
+        for settlement in batch:
+            remove(settlement.token)
+        self.written += len(batch) - len(refused)
+        for index in refused:
+            self._refused(batch[index])
+        self._next(slot)
+
+    def _next(self, slot: int) -> None:
+        waiting = self._gathered[slot]
+        if waiting:
+            self._send(slot, waiting)
+        elif not self._under_way and not self._planned:
+            self._idle.set()
+
+    def _refused(self, settlement: Settlement) -> None:
+        self.refused += 1
+        log.warning(
+            "outcome %r of task %s in %s came too late: the lease was lost and the task is somebody else's",
+            settlement.outcome,
+            settlement.id,
+            settlement.queue,
+            extra={"event": "not_owner", "queue": settlement.queue, "task_id": settlement.id},
+        )
+
+    def _failed(self, slot: int, batch: list[Settlement], error: AsyncqError) -> None:
+        """The call cannot succeed: we are closing, or Redis does not understand it.
+
+        Nothing is lost by that. The leases run out, and the tasks run again.
+        """
+        del self._under_way[slot]
+        for settlement in batch:
+            self._held.remove(settlement.token)
+        log.error(
+            "%d outcomes could not be written, their tasks will run again: %s",
+            len(batch),
+            error,
+            extra={"event": "settle_failed", "count": len(batch)},
+        )
+        self._next(slot)

@@ -1,0 +1,302 @@
+"""Starts the actors of a server in order, and stops them in the opposite order.
+
+The order is the nesting of the blocks below, outermost first; what starts last stops first:
+
+    connection            everything speaks through it
+    vitals                leases and heartbeat, in their own thread: what drains still needs them
+    settler               outcomes of what drains must still be written
+    reporter, listener    progress, and cancellations of what drains
+    executor              drains on leaving
+    forwarder, recoverer, janitor
+    fetcher               the first to stop: no new work
+
+The same order holds when an actor breaks and when whoever runs us is cancelled. Handlers do not
+run in here but each in a task of its own, so none of them can take an actor down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+
+from asyncq._broker.broker import Broker
+from asyncq._broker.checkup import wait_until_reachable
+from asyncq._broker.leases import Held
+from asyncq._clock import now
+from asyncq._compose import new_id
+from asyncq._engine.executor import Executor
+from asyncq._engine.fetcher import Fetcher
+from asyncq._engine.forwarder import Forwarder
+from asyncq._engine.heartbeat import Heartbeat
+from asyncq._engine.held import HeldDeliveries
+from asyncq._engine.janitor import Janitor
+from asyncq._engine.lease_keeper import LeaseKeeper
+from asyncq._engine.listener import Listener
+from asyncq._engine.offload import MOST_THREADS, Offload
+from asyncq._engine.recoverer import Recoverer
+from asyncq._engine.reporter import Reporter
+from asyncq._engine.settler import Settler
+from asyncq._engine.vitals import Vitals
+from asyncq._redis.subscription import Subscription
+from asyncq._service import Service, running
+from asyncq._wire.wire import Wire
+from asyncq.config import ServerConfig
+from asyncq.connection import ConnectionOptions
+from asyncq.context import CancelReason
+from asyncq.mux import Mux
+
+log = logging.getLogger("asyncq.server")
+
+ACTOR_PATIENCE: Final = 5.0
+"""Seconds for which a loop's call is sent again before the tick fails and backs off."""
+
+LAST_WORDS: Final = 5.0
+"""Seconds at the end for outcomes that could not be written yet."""
+
+SERVER_ID_LENGTH: Final = 12
+
+
+class Supervisor:
+    """One life of one server: from `run` to its end."""
+
+    def __init__(self, options: ConnectionOptions, wire: Wire, config: ServerConfig, mux: Mux) -> None:
+        self._options: Final = options
+        self._wire: Final = wire
+        self._config: Final = config
+        self._mux: Final = mux
+        self.server_id: Final = new_id()[:SERVER_ID_LENGTH]
+        self.started: Final = asyncio.Event()
+        self._leaving = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._broken: BaseException | None = None
+        self._status = "starting"
+        self._started_at = now()
+        self._held: Final = HeldDeliveries()
+        self._loop: Final = asyncio.get_running_loop()
+        self.executor: Executor | None = None
+        self.fetcher: Fetcher | None = None
+        self.settler: Settler | None = None
+        self.recoverer: Recoverer | None = None
+
+    # -- from outside ---------------------------------------------------------------------------
+
+    def leave(self, *, now: bool = False) -> None:
+        """Finish and leave; `now` cancels what runs instead of letting it finish."""
+        self._leaving.set()
+        if now:
+            self._hurry.set()
+
+    async def stop_fetching(self) -> None:
+        """Take no more tasks; everything else goes on."""
+        self._status = "stopped"
+        if self.fetcher is not None:
+            await self.fetcher.stop()
+
+    async def run(self) -> None:
+        """Live until told to leave.
+
+        Raises:
+            BrokerError: Redis could not be used at the start.
+            BaseException: An actor broke; everything was stopped in order before.
+        """
+        broker = Broker(
+            self._options, self._wire, owner=self.server_id, role="server", patience=ACTOR_PATIENCE
+        )
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(broker.aclose)
+            pong = await wait_until_reachable(broker.router, patience=self._config.start_patience)
+            for warning in pong.warnings:
+                log.warning("%s", warning, extra={"event": "redis_warning"})
+            await self._start(stack, broker)
+            self._status = "active"
+            self.started.set()
+            log.info(
+                "server %s takes tasks of %s at %s",
+                self.server_id, ", ".join(self._config.queues), pong.where, extra={"event": "started"},
+            )  # fmt: skip
+            await self._leaving.wait()
+            self._status = "leaving"
+        log.info("server %s has left", self.server_id, extra={"event": "left"})
+        if self._broken is not None:
+            raise self._broken
+
+    # -- wiring -----------------------------------------------------------------------------------
+
+    async def _start(self, stack: AsyncExitStack, broker: Broker) -> None:
+        config, queues = self._config, list(self._config.queues)
+        await stack.enter_async_context(
+            Vitals(self._make_vital_services, on_broken=self._break, describe_work=self._describe_work).running()
+        )
+        settler = self.settler = await stack.enter_async_context(self._settling(broker))
+        reporter = Reporter(broker.notes)
+        stack.push_async_callback(reporter.aclose)
+        offload = Offload(threads=config.threads or min(config.concurrency, MOST_THREADS), processes=config.processes)
+        executor = self.executor = Executor(
+            config, self._mux, settler, self._held, offload,
+            reports=reporter, server_id=self.server_id, on_free=self._slot_free,
+        )  # fmt: skip
+        fetcher = self.fetcher = Fetcher(
+            broker.basis,
+            broker.deliver(lease=config.lease, stand=config.safety_interval * 1.5),
+            config.queues,
+            strict=config.strict_priority,
+            waking=config.waking,
+            poll_interval=config.poll_interval,
+            safety_interval=config.safety_interval,
+            free=lambda: executor.free,
+            take=executor.take,
+        )
+        forwarder = self._forwarder(broker, queues)
+        recoverer = self.recoverer = Recoverer(
+            broker.leases, queues, lease=config.lease, max_lost=config.max_lost
+        )
+        if config.waking == "push":
+            await stack.enter_async_context(self._listening(broker, executor, fetcher, forwarder))
+        stack.callback(executor.close)
+        stack.push_async_callback(self._drain)
+        janitor = Janitor(
+            broker.upkeep, queues,
+            max_age=config.archive_max_age, max_count=config.archive_max_count, on_dropped=self._dropped,
+        )  # fmt: skip
+        for service in (forwarder, recoverer, janitor):
+            await stack.enter_async_context(running(service, self._break))
+        fetcher.start()
+        stack.push_async_callback(fetcher.stop)
+
+    def _forwarder(self, broker: Broker, queues: Sequence[str]) -> Forwarder:
+        if self._config.waking == "poll":
+            return Forwarder(broker.delayed, queues, longest_sleep=self._config.poll_interval)
+        return Forwarder(broker.delayed, queues)
+
+    def _make_vital_services(self) -> tuple[list[Service], Callable[[], Any]]:
+        """Called in the thread of the vitals: connections belong to the loop they are made in."""
+        broker = Broker(self._options, self._wire, owner=self.server_id, role="vitals", patience=self._config.lease / 3)
+        services: list[Service] = [
+            Heartbeat(broker.presence, self._describe),
+            LeaseKeeper(broker.leases, self._held, lease=self._config.lease, stop_work=self._stop_work),
+        ]
+
+        async def aclose() -> None:
+            try:
+                async with asyncio.timeout(LAST_WORDS):
+                    await broker.presence.leave()
+            except Exception as error:  # leaving must not fail because nobody hears the good-bye
+                log.debug("could not say good-bye: %s", error, extra={"event": "farewell_failed"})
+            await broker.aclose()
+
+        return services, aclose
+
+    @asynccontextmanager
+    async def _settling(self, broker: Broker) -> AsyncIterator[Settler]:
+        settler = Settler(broker.settle, self._held, now=now)
+        yield settler
+        try:
+            async with asyncio.timeout(LAST_WORDS):
+                await settler.drain()
+        except TimeoutError:
+            log.error(
+                "Redis is away: %d outcomes were not written; their tasks run again when their leases are over",
+                settler.outstanding,
+                extra={"event": "outcomes_lost", "count": settler.outstanding},
+            )
+
+    @asynccontextmanager
+    async def _listening(
+        self, broker: Broker, executor: Executor, fetcher: Fetcher, forwarder: Forwarder
+    ) -> AsyncIterator[Listener]:
+        keys = self._wire.keys
+
+        def cancel(token: str) -> None:
+            executor.cancel(token, "cancelled")
+
+        listener = Listener(wake=fetcher.wake, due=forwarder.poke, cancel=cancel, news=keys.news)
+        listener.start(
+            Subscription(
+                broker.router,
+                (keys.channel(self.server_id), keys.news),
+                name=f"asyncq:listener:{self.server_id}",
+                on_message=listener.on_message,
+                on_listening=listener.on_listening,
+            )
+        )
+        try:
+            yield listener
+        finally:
+            await listener.stop()
+
+    # -- glue -------------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        """Let running tasks finish, for as long as was agreed and nobody hurries us."""
+        assert self.executor is not None
+        draining = asyncio.ensure_future(self.executor.drain(self._config.shutdown_timeout))
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
+        if not draining.done():
+            self.executor.hurry()
+        hurry.cancel()
+        await asyncio.wait([hurry])
+        await draining
+
+    def _slot_free(self) -> None:
+        if self.fetcher is not None:
+            self.fetcher.slot_free()
+
+    def _stop_work(self, held: Held, reason: CancelReason) -> None:
+        """Called in the thread of the vitals."""
+        self._loop.call_soon_threadsafe(self._stop_delivery, held, reason)
+
+    def _stop_delivery(self, held: Held, reason: CancelReason) -> None:
+        running_here = self.executor is not None and self.executor.cancel(held.token, reason)
+        if reason == "lease_lost":
+            # An outcome that waits to be written will be refused; there is nothing to extend.
+            self._held.remove(held.token)
+            if running_here:
+                log.error(
+                    "the lease of task %s in %s was lost while it ran; its handler is stopped",
+                    held.id, held.queue, extra={"event": "lease_lost", "queue": held.queue, "task_id": held.id},
+                )  # fmt: skip
+
+    def _break(self, error: BaseException) -> None:
+        """An actor cannot go on: stop everything in order, and say why."""
+        if self._broken is None:
+            self._broken = error
+        self._leaving.set()
+
+    async def _dropped(self, queue: str, ids: list[str]) -> None:
+        callback = self._config.on_dropped
+        if callback is None:
+            return
+        try:
+            answer = callback(queue, ids)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception:  # a user's callback: sweeping goes on
+            log.exception("a callback failed", extra={"event": "callback_failed"})
+
+    def _describe_work(self) -> str:
+        runs = self.executor.active if self.executor is not None else []
+        return ", ".join(f"{run.envelope.type} ({run.delivery.id})" for run in runs[:5]) or "no handler"
+
+    def _describe(self) -> dict[str, Any]:
+        runs = self.executor.active if self.executor is not None else []
+        config = self._config
+        return {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "name": config.name,
+            "concurrency": config.concurrency,
+            "queues": dict(config.queues),
+            "strict": config.strict_priority,
+            "status": self._status,
+            "started_at": self._started_at,
+            "active": len(runs),
+            "lease": config.lease,
+            "types": list(self._mux.patterns),
+        }

@@ -1,0 +1,115 @@
+"""A thread for what must go on when a handler blocks the event loop: leases and the heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from typing import Final
+
+from asyncq._service import OnBroken, Service, running
+
+log = logging.getLogger("asyncq.server")
+
+LOOK_EVERY: Final = 1.0
+STALLED_AFTER: Final = 1.0
+"""Seconds without a turn of the event loop after which it is reported, with what runs in it."""
+
+
+class Vitals:
+    """Runs services in a thread with an event loop of its own, and watches the main loop from there."""
+
+    def __init__(
+        self,
+        make: Callable[[], tuple[list[Service], Callable[[], Awaitable[None]]]],
+        *,
+        on_broken: OnBroken,
+        describe_work: Callable[[], str],
+    ) -> None:
+        self._make: Final = make
+        self._on_broken: Final = on_broken
+        self._describe_work: Final = describe_work
+        self._main: Final = asyncio.get_running_loop()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._started: Future[None] = Future()
+        self._turned_at = 0.0
+        self._is_stalled = False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Vitals]:
+        """Run the thread for the length of a block."""
+        self._thread = threading.Thread(target=self._run, name="asyncq-vitals", daemon=True)
+        self._thread.start()
+        await asyncio.wrap_future(self._started)
+        try:
+            yield self
+        finally:
+            loop, stopping = self._loop, self._stopping
+            if loop is not None and stopping is not None:
+                loop.call_soon_threadsafe(stopping.set)
+            await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:  # the thread must not die in silence
+            if not self._started.done():
+                self._started.set_exception(error)
+            else:
+                log.exception("the lease keeper's thread failed", extra={"event": "vitals_failed"})
+                self._report_broken(error)
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        services, aclose = self._make()
+        try:
+            await self._serve_all(services, self._stopping)
+        finally:
+            await aclose()
+
+    async def _serve_all(self, services: list[Service], stopping: asyncio.Event) -> None:
+        if not services:
+            self._started.set_result(None)
+            await self._watch(stopping)
+            return
+        async with running(services[0], self._report_broken):
+            await self._serve_all(services[1:], stopping)
+
+    def _report_broken(self, error: BaseException) -> None:
+        self._main.call_soon_threadsafe(self._on_broken, error)
+
+    async def _watch(self, stopping: asyncio.Event) -> None:
+        """Wait for the end, and look whether the main loop still turns."""
+        while not stopping.is_set():
+            asked_at = time.monotonic()
+            self._main.call_soon_threadsafe(self._turned)
+            try:
+                async with asyncio.timeout(LOOK_EVERY):
+                    await stopping.wait()
+            except TimeoutError:
+                self._judge(asked_at)
+
+    def _turned(self) -> None:
+        self._turned_at = time.monotonic()
+
+    def _judge(self, asked_at: float) -> None:
+        if self._turned_at < asked_at:
+            blocked_for = time.monotonic() - (self._turned_at or asked_at)
+            if not self._is_stalled:
+                self._is_stalled = True
+                log.error(
+                    "the event loop has been blocked for %.1f s; in it run: %s",
+                    blocked_for,
+                    self._describe_work(),
+                    extra={"event": "loop_blocked", "seconds": blocked_for},
+                )
+        elif self._is_stalled:
+            self._is_stalled = False
+            log.warning("the event loop turns again", extra={"event": "loop_unblocked"})

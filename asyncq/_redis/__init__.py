@@ -1,0 +1,1 @@
+"""Talking to Redis. The only room that knows the client library."""

@@ -1,0 +1,135 @@
+"""What can go wrong between us and Redis, and what is to be done about each.
+
+One table. It stands on the first word of an error reply, because that word is protocol and the
+rest of the text is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum, auto
+from typing import Final
+
+from redis import exceptions as library
+
+from asyncq.errors import AuthenticationError, BrokerError, BrokerReplyError, BrokerUnavailableError
+
+
+class Remedy(Enum):
+    """What to do about an error reply. In none of these cases was the command carried out."""
+
+    LOAD_SCRIPT = auto()  #: the server does not have the script: send its text
+    FOLLOW = auto()  #: MOVED: the slot lives elsewhere
+    ASK_ONCE = auto()  #: ASK: this one call goes elsewhere
+    WAIT = auto()  #: it will be able to, in a moment
+    REDISCOVER = auto()  #: we talk to a server that is no longer the primary
+    GIVE_UP_ACCESS = auto()  #: password or permissions
+    GIVE_UP = auto()  #: nobody knows: report it
+
+
+_REMEDIES: Final = {
+    "NOSCRIPT": Remedy.LOAD_SCRIPT,
+    "MOVED": Remedy.FOLLOW,
+    "ASK": Remedy.ASK_ONCE,
+    "LOADING": Remedy.WAIT,
+    "BUSY": Remedy.WAIT,
+    "TRYAGAIN": Remedy.WAIT,
+    "NOREPLICAS": Remedy.WAIT,
+    "OOM": Remedy.WAIT,
+    "MISCONF": Remedy.WAIT,
+    "CLUSTERDOWN": Remedy.REDISCOVER,
+    "MASTERDOWN": Remedy.REDISCOVER,
+    "READONLY": Remedy.REDISCOVER,
+    "UNBLOCKED": Remedy.REDISCOVER,
+    "NOAUTH": Remedy.GIVE_UP_ACCESS,
+    "WRONGPASS": Remedy.GIVE_UP_ACCESS,
+    "NOPERM": Remedy.GIVE_UP_ACCESS,
+}
+
+_ADVICE: Final = {
+    "LOADING": "Redis is reading its data from disk; it will answer when it is done",
+    "BUSY": "a script holds Redis up; SLOWLOG GET says which",
+    "OOM": "Redis has reached maxmemory: raise it, or let servers drain the queues",
+    "MISCONF": "Redis cannot save to disk and refuses to write: look at its log and its disk",
+    "NOREPLICAS": "fewer replicas are connected than min-replicas-to-write asks for",
+    "READONLY": "this is a replica: give the address of the primary, or use redis-sentinel:// to follow fail-overs",
+    "CLUSTERDOWN": "part of the cluster is not served: CLUSTER INFO on a node says more",
+    "NOPERM": "give the ACL user the commands and the key pattern that docs/guides/redis.md lists",
+    "NOAUTH": "this Redis wants a password: redis://:password@host",
+    "WRONGPASS": "check user and password in the URL; special characters in it need percent-encoding",
+}
+
+
+class ReplyError(Exception):
+    """An error reply. Never leaves `_redis`."""
+
+    @property
+    def text(self) -> str:
+        """The whole reply."""
+        return str(self.args[0]) if self.args else ""
+
+    @property
+    def code(self) -> str:
+        """Its first word; a script's errors carry it behind one of Lua's own prefixes."""
+        first = self.text.split(" ", 1)[0]
+        if first in _REMEDIES or not self.text.startswith(("ERR Error running script", "ERR Error")):
+            return first
+        # Redis before 7 wraps what a command inside a script answered: "...: @user_script: 12: -OOM command ...".
+        return next((code for code in _REMEDIES if f"-{code} " in self.text), first)
+
+    @property
+    def remedy(self) -> Remedy:
+        """What is to be done."""
+        return _REMEDIES.get(self.code, Remedy.GIVE_UP)
+
+
+class LinkLostError(Exception):
+    """The connection went away while an answer was owed: nobody knows whether the command ran."""
+
+
+def from_reply(error: ReplyError, *, where: str, what: str) -> BrokerError:
+    """An error reply that was not helped by its remedy, as one of our errors."""
+    advice = _ADVICE.get(error.code, "")
+    if error.remedy is Remedy.GIVE_UP_ACCESS:
+        return AuthenticationError(where, error.text, advice)
+    if error.remedy is Remedy.GIVE_UP:
+        return BrokerReplyError(what, error.text)
+    return BrokerUnavailableError(where, error.text, advice)
+
+
+def from_dialling(error: BaseException, *, where: str) -> BrokerError:
+    """What the client library raised while it connected, as one of our errors."""
+    # In this library a TimeoutError is not a ConnectionError, an AuthenticationError is one, and
+    # a permission problem is a plain ResponseError: hence the order.
+    if isinstance(error, library.AuthenticationError | library.AuthorizationError | library.NoPermissionError):
+        return AuthenticationError(where, str(error), _ADVICE["WRONGPASS"])
+    if isinstance(error, library.AuthenticationWrongNumberOfArgsError):
+        return AuthenticationError(where, str(error), _ADVICE["WRONGPASS"])
+    if isinstance(error, library.TimeoutError | TimeoutError | asyncio.TimeoutError):
+        return BrokerUnavailableError(
+            where, "no answer while connecting", "is the host right, and does a firewall swallow the packets?"
+        )
+    if isinstance(error, library.ResponseError):
+        reply = ReplyError(str(error))
+        if reply.remedy is Remedy.GIVE_UP_ACCESS:
+            return AuthenticationError(where, str(error), _ADVICE["WRONGPASS"])
+        return BrokerUnavailableError(where, str(error), _ADVICE.get(reply.code, ""))
+    if isinstance(error, library.BusyLoadingError):
+        return BrokerUnavailableError(where, str(error), _ADVICE["LOADING"])
+    return BrokerUnavailableError(where, _reason(error), _connect_advice(str(error)))
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _connect_advice(text: str) -> str:
+    if "refused" in text or "No such file" in text:
+        return "is Redis running there? redis-cli -u URL ping tells"
+    if "not known" in text or "getaddrinfo" in text or "resolution" in text:
+        return "this host name cannot be resolved: check its spelling and the network's DNS"
+    if "certificate" in text.lower() or "ssl" in text.lower():
+        return "rediss:// and redis:// must match the server; ?tls_ca=FILE names the certificate authority to trust"
+    if "Permission" in text:
+        return "this user may not open the socket: check the file's permissions"
+    return "redis-cli -u URL ping, from this machine, tells whether Redis can be reached at all"

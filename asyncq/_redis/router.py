@@ -1,0 +1,297 @@
+"""Calls to Redis: find the server, send, and do what the failure at hand asks for.
+
+The usual case is one dictionary look-up and one `Link.send`, without a coroutine: what is called
+thousands of times a second must not cost a task each. Only when something goes wrong does a call
+get a task of its own, which follows redirections, waits, looks for the new primary and sends again.
+
+Sending again is safe for everything that goes through here: scripts recognise it (`script.py`),
+and the few plain commands we use have the same effect twice as once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from hiredis import pack_command
+
+from asyncq._redis.failures import LinkLostError, Remedy, ReplyError, from_reply
+from asyncq._redis.link import Link, Reply, dial
+from asyncq._redis.script import Script
+from asyncq._redis.topology import Topology, topology_for
+from asyncq.connection import Address, ConnectionOptions
+from asyncq.errors import AsyncqError, BrokerError, BrokerUnavailableError, ClosedError
+
+log = logging.getLogger("asyncq.redis")
+
+FIRST_DELAY: Final = 0.02
+"""Seconds before the second attempt; doubles, with full jitter, up to `LONGEST_DELAY`.
+
+Short, because the commonest reason is a server that restarts or a primary that was just
+replaced, and every call in flight waits for it."""
+
+LONGEST_DELAY: Final = 1.0
+
+OnValue = Callable[[Any], None]
+OnFailure = Callable[[AsyncqError], None]
+
+
+class Call:
+    """One command or script call, from the first sending to its answer."""
+
+    __slots__ = ("again", "args", "on_failure", "on_value", "patience", "router", "script", "slot")
+
+    def __init__(
+        self,
+        router: Router,
+        script: Script | None,
+        args: Sequence[Any],
+        *,
+        slot: int,
+        patience: float,
+        on_value: OnValue,
+        on_failure: OnFailure,
+    ) -> None:
+        self.router = router
+        self.script = script
+        self.args = args
+        self.slot = slot
+        self.patience = patience
+        self.on_value = on_value
+        self.on_failure = on_failure
+        self.again = False
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return self.script.name if self.script else str(self.args[0])
+
+    def packed(self, *, with_source: bool = False) -> bytes:
+        """The bytes to send. `args` of a script call are: number of keys, keys, arguments."""
+        if self.script is None:
+            return pack_command(tuple(self.args))
+        count = self.args[0]
+        head = ("EVAL", self.script.source) if with_source else ("EVALSHA", self.script.sha)
+        keys, rest = self.args[1 : 1 + count], self.args[1 + count :]
+        return pack_command((*head, count, *keys, "1" if self.again else "", *rest))
+
+    def __call__(self, reply: Reply) -> None:
+        """Take the answer; called by the link."""
+        if isinstance(reply, ReplyError | LinkLostError):
+            self.router.retry(self, reply)
+        else:
+            self.on_value(reply)
+
+
+class Router:
+    """All connections of one client or server in one event loop, and the way through them."""
+
+    def __init__(self, options: ConnectionOptions, *, name: str) -> None:
+        self.options = options
+        self._name = name
+        self._topology: Topology = topology_for(options, self._ask)
+        self._links: dict[Address, Link] = {}
+        self._dialling: dict[Address, asyncio.Task[Link]] = {}
+        self._retries: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    @property
+    def where(self) -> str:
+        """Where this leads, for messages."""
+        return self.options.describe()
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether keys of different queues live on different servers."""
+        return self._topology.is_cluster
+
+    def slot_of(self, key: str) -> int:
+        """Keys with the same number may be in one call."""
+        return self._topology.slot_of(key)
+
+    def submit(self, call: Call) -> None:
+        """Send a call. Its callbacks are called later, never from in here."""
+        address = self._topology.known(call.slot)
+        link = self._links.get(address) if address is not None else None
+        if link is not None and link.is_open and not self._closed:
+            link.send(call.packed(), call)
+        else:
+            self.retry(call, None)
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Any], *, slot: int, patience: float) -> Any:
+        """Call a script and wait for its answer.
+
+        Raises:
+            BrokerUnavailableError: `patience` seconds were not enough.
+        """
+        return await self._await(script, (len(keys), *keys, *args), slot=slot, patience=patience)
+
+    async def command(self, *args: Any, slot: int = 0, patience: float) -> Any:
+        """Send one plain command, which must have the same effect twice as once."""
+        return await self._await(None, args, slot=slot, patience=patience)
+
+    async def _await(self, script: Script | None, args: Sequence[Any], *, slot: int, patience: float) -> Any:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.submit(
+            Call(
+                self,
+                script,
+                args,
+                slot=slot,
+                patience=patience,
+                on_value=lambda value: None if future.done() else future.set_result(value),
+                on_failure=lambda error: None if future.done() else future.set_exception(error),
+            )
+        )
+        return await future
+
+    def retry(self, call: Call, problem: ReplyError | LinkLostError | None) -> None:
+        """Give a call that could not go the short way a task of its own."""
+        task = asyncio.get_running_loop().create_task(self._retry(call, problem), name=f"asyncq call {call.name}")
+        self._retries.add(task)
+        task.add_done_callback(self._retries.discard)
+
+    async def _retry(self, call: Call, problem: ReplyError | LinkLostError | None) -> None:
+        try:
+            value = await self._insist(call, problem)
+        except AsyncqError as error:
+            call.on_failure(error)
+        except asyncio.CancelledError:
+            call.on_failure(ClosedError("the connection"))
+            raise
+        else:
+            call.on_value(value)
+
+    async def _insist(self, call: Call, problem: ReplyError | LinkLostError | None) -> Any:
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + call.patience
+        delay = FIRST_DELAY
+        to: Address | None = None
+        with_source = asking = False
+        failure: BrokerError | None = None
+        hops = 0
+        while True:
+            if self._closed:
+                raise ClosedError("the connection")
+            if isinstance(problem, ReplyError):
+                if problem.remedy is Remedy.LOAD_SCRIPT and not with_source:
+                    with_source, failure = True, None
+                elif problem.remedy in (Remedy.FOLLOW, Remedy.ASK_ONCE):
+                    to, asking = self._redirected(call, problem)
+                    hops += 1
+                    # Two nodes may point at each other until they agree on a fail-over: wait, do not spin.
+                    failure = BrokerUnavailableError(self.where, problem.text) if hops > 1 else None
+                else:
+                    failure = from_reply(problem, where=self.where, what=call.name)
+                    if problem.remedy in (Remedy.GIVE_UP, Remedy.GIVE_UP_ACCESS, Remedy.LOAD_SCRIPT):
+                        raise failure
+                    if problem.remedy is Remedy.REDISCOVER:
+                        self._abandon(call.slot)
+            elif isinstance(problem, LinkLostError):
+                call.again = True
+                self._topology.forget()
+                failure = BrokerUnavailableError(self.where, str(problem), "the call was sent; whether it ran is unknown")
+            if failure is not None:
+                if loop.time() + delay > give_up_at:
+                    raise failure
+                await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 - jitter
+                delay = min(delay * 2, LONGEST_DELAY)
+            try:
+                link = await self._link(to or await self._topology.locate(call.slot))
+            except BrokerUnavailableError as error:
+                self._topology.forget(to)
+                failure, problem, to, asking = error, None, None, False
+                continue
+            answer = await self._exchange(link, call.packed(with_source=with_source), asking=asking)
+            if not isinstance(answer, ReplyError | LinkLostError):
+                return answer
+            problem, failure, to, asking = answer, None, None, False
+
+    def _redirected(self, call: Call, problem: ReplyError) -> tuple[Address, bool]:
+        _, slot, target = problem.text.split(" ")[:3]
+        host, _, port = target.rpartition(":")
+        known = self._topology.known(call.slot)
+        address = Address(host=host or (known.host if known else "localhost"), port=int(port))
+        if problem.remedy is Remedy.ASK_ONCE:
+            return address, True
+        self._topology.moved(int(slot), address)
+        return address, False
+
+    def _abandon(self, slot: int) -> None:
+        """The server that we took for the primary is not: find out who is, over a new connection."""
+        address = self._topology.known(slot)
+        self._topology.forget(address)
+        link = self._links.pop(address, None) if address else None
+        if link is not None:
+            link.abort("this server is no longer the primary")
+
+    async def _exchange(self, link: Link, packed: bytes, *, asking: bool) -> Reply:
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        if asking:
+            link.send(pack_command(("ASKING",)), lambda _: None)
+        link.send(packed, lambda reply: None if future.done() else future.set_result(reply))
+        return await future
+
+    async def _link(self, address: Address) -> Link:
+        link = self._links.get(address)
+        if link is not None and link.is_open:
+            return link
+        dialling = self._dialling.get(address)
+        if dialling is None:
+            fresh = Link(address, response_timeout=self.options.response_timeout)
+            dialling = asyncio.get_running_loop().create_task(
+                dial(fresh, self.options, name=self._name), name=f"asyncq dial {address}"
+            )
+            self._dialling[address] = dialling
+            dialling.add_done_callback(lambda task: self._dialled(address, task))
+        # Several callers wait for one dial: the impatience of one must not spoil it for the others.
+        return await asyncio.shield(dialling)
+
+    def _dialled(self, address: Address, task: asyncio.Task[Link]) -> None:
+        self._dialling.pop(address, None)
+        if task.cancelled() or task.exception() is not None:
+            return
+        if self._closed:
+            task.result().close()
+        else:
+            self._links[address] = task.result()
+
+    async def _ask(self, address: Address, command: tuple[Any, ...]) -> Any:
+        """One question to one server, for the topology."""
+        link = await self._link(address)
+        answer = await self._exchange(link, pack_command(command), asking=False)
+        if isinstance(answer, ReplyError):
+            raise from_reply(answer, where=str(address), what=str(command[0]))
+        if isinstance(answer, LinkLostError):
+            raise BrokerUnavailableError(str(address), str(answer))
+        return answer
+
+    async def address_of(self, slot: int = 0) -> Address:
+        """Where a slot is served now."""
+        return await self._topology.locate(slot)
+
+    async def ask_everywhere(self, *command: Any) -> dict[Address, Any]:
+        """One question to every server that holds keys."""
+        await self._topology.locate(0)
+        return {address: await self._ask(address, command) for address in self._topology.everywhere()}
+
+    async def aclose(self) -> None:
+        """Close everything; calls still on their way fail with `ClosedError`."""
+        if self._closed:
+            return
+        self._closed = True
+        for task in [*self._retries, *self._dialling.values()]:
+            task.cancel()
+        await asyncio.gather(*self._retries, *self._dialling.values(), return_exceptions=True)
+        for link in self._links.values():
+            link.close()
+        self._links.clear()
+        await self._topology.aclose()
+
+
+FOREVER: Final = math.inf
+"""Patience of what must not be given up, such as an outcome that has to be written."""

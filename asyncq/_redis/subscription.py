@@ -1,0 +1,123 @@
+"""Listening on channels, over a connection of its own that is never given up.
+
+What is published while the connection is down is gone: that is what pub/sub is. So whoever
+listens is told when listening begins again, and looks for what it may have missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from hiredis import pack_command
+
+from asyncq._redis.failures import LinkLostError, ReplyError, from_reply
+from asyncq._redis.link import Link, Reply, dial
+from asyncq._redis.router import FIRST_DELAY, LONGEST_DELAY, Router
+from asyncq.connection import Address
+from asyncq.errors import BrokerError
+
+log = logging.getLogger("asyncq.redis")
+
+PING_EVERY: Final = 30.0
+"""Seconds between two questions whether the other end still lives.
+
+A connection that only listens would not notice a peer that vanished without a word. Two a minute
+are part of the idle cost of a server (docs/concepts/performance.md)."""
+
+OnMessage = Callable[[bytes, bytes], None]
+
+
+class _ListeningLink(Link):
+    """A link on which messages arrive that nobody asked for."""
+
+    def __init__(self, address: Address, *, response_timeout: float, on_message: OnMessage) -> None:
+        super().__init__(address, response_timeout=response_timeout)
+        self._on_message = on_message
+        self.ended = asyncio.Event()
+
+    def on_answer(self, reply: Reply) -> None:
+        if isinstance(reply, list) and len(reply) == 3 and reply[0] == b"message":  # noqa: PLR2004 - kind, channel, data
+            self._on_message(reply[1], reply[2])
+        else:
+            super().on_answer(reply)
+
+    def on_lost(self) -> None:
+        self.ended.set()
+
+
+class Subscription:
+    """Channels that one owner listens to.
+
+    `on_message(channel, data)` and `on_listening()` are called in the event loop of `run`.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        channels: Sequence[str],
+        *,
+        name: str,
+        on_message: OnMessage,
+        on_listening: Callable[[], None],
+    ) -> None:
+        self._router = router
+        self._channels = tuple(channels)
+        self._name = name
+        self._on_message = on_message
+        self._on_listening = on_listening
+
+    async def run(self) -> None:
+        """Listen until cancelled; connect again whenever the connection is lost."""
+        delay = FIRST_DELAY
+        while True:
+            try:
+                await self._listen()
+                delay = FIRST_DELAY
+            except BrokerError as error:
+                log.debug("cannot listen", extra={"event": "listen_failed", "reason": str(error)})
+            await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 - jitter
+            delay = min(delay * 2, LONGEST_DELAY)
+
+    async def _listen(self) -> None:
+        """One connection, from the dial until it is lost."""
+        options = self._router.options
+        link = _ListeningLink(
+            await self._router.address_of(),
+            response_timeout=options.response_timeout,
+            on_message=self._on_message,
+        )
+        await dial(link, options, name=self._name)
+        try:
+            await self._subscribe(link)
+            self._on_listening()
+            while not link.ended.is_set():
+                try:
+                    await asyncio.wait_for(link.ended.wait(), PING_EVERY)
+                except TimeoutError:
+                    link.send(pack_command(("PING",)), _ignore)
+        finally:
+            link.close()
+
+    async def _subscribe(self, link: Link) -> None:
+        confirmed: list[asyncio.Future[Reply]] = []
+        for channel in self._channels:
+            future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+            confirmed.append(future)
+            link.send(pack_command(("SUBSCRIBE", channel)), _resolve(future))
+        for answer in await asyncio.gather(*confirmed):
+            if isinstance(answer, ReplyError):
+                raise from_reply(answer, where=str(link.address), what="SUBSCRIBE")
+            if isinstance(answer, LinkLostError):
+                raise BrokerError(str(link.address), str(answer))
+
+
+def _resolve(future: asyncio.Future[Any]) -> Callable[[Any], None]:
+    return lambda reply: None if future.done() else future.set_result(reply)
+
+
+def _ignore(reply: Reply) -> None:  # noqa: ARG001 - the answer itself is the news
+    """A pong."""

@@ -1,0 +1,102 @@
+"""Every name in Redis, made in one place.
+
+`docs/concepts/keyspace.md` lists the same names; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+NATIVE_PREFIX: Final = "asyncq:"
+
+
+class QueueKeys:
+    """The keys of one queue. All carry the hash tag `{queue}`, so all are in one cluster slot."""
+
+    __slots__ = (
+        "aggregation_sets", "archived", "base", "completed", "failed", "flow", "group_prefix", "groups",
+        "lease", "name", "paused", "pending", "processed", "receipt_prefix", "retry", "scheduled", "task_prefix",
+        "unique_prefix", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, prefix: str, queue: str) -> None:
+        base = f"{prefix}{{{queue}}}:"
+        self.name = queue
+        self.base = base
+        self.pending = base + "pending"
+        self.lease = base + "lease"
+        self.scheduled = base + "scheduled"
+        self.retry = base + "retry"
+        self.archived = base + "archived"
+        self.completed = base + "completed"
+        self.paused = base + "paused"
+        self.processed = base + "processed"
+        self.failed = base + "failed"
+        self.groups = base + "groups"
+        self.aggregation_sets = base + "aggregation_sets"
+        self.flow = base + "flow"
+        self.waiting = base + "waiting"
+        self.task_prefix = base + "t:"
+        self.group_prefix = base + "g:"
+        self.unique_prefix = base + "unique:"
+        self.receipt_prefix = base + "receipt:"
+
+    def task(self, task_id: str) -> str:
+        """The hash of one task."""
+        return self.task_prefix + task_id
+
+    def unique(self, suffix: str) -> str:
+        """The lock of a unique task; holds the id of its owner."""
+        return self.unique_prefix + suffix
+
+    def group(self, name: str) -> str:
+        """The tasks that wait in one group."""
+        return self.group_prefix + name
+
+    def receipt(self, sender: str) -> str:
+        """What the last call of one client or server did, so that the same call sent again does nothing."""
+        return self.receipt_prefix + sender
+
+    def day(self, counter: str, when: float) -> str:
+        """A daily counter, `processed` or `failed`, of the UTC day of `when`."""
+        return f"{self.base}{counter}:{utc_day(int(when // 86400))}"
+
+
+class Keys:
+    """The keys outside queues, and the way to those of a queue."""
+
+    __slots__ = ("_queues", "prefix", "queues", "servers")
+
+    def __init__(self, prefix: str = NATIVE_PREFIX) -> None:
+        self.prefix = prefix
+        self.queues = prefix + "queues"
+        self.servers = prefix + "servers"
+        self._queues: dict[str, QueueKeys] = {}
+
+    def queue(self, name: str) -> QueueKeys:
+        """The keys of one queue; the object is made once."""
+        found = self._queues.get(name)
+        if found is None:
+            found = self._queues[name] = QueueKeys(self.prefix, name)
+        return found
+
+    def server(self, server_id: str) -> str:
+        """What a server says of itself; expires when it stops saying it."""
+        return f"{self.prefix}servers:{{{server_id}}}"
+
+    def channel(self, server_id: str) -> str:
+        """Where one server listens: wake-ups and cancellations."""
+        return f"{self.prefix}to:{server_id}"
+
+    @property
+    def news(self) -> str:
+        """Where all servers listen: something became due earlier than they knew."""
+        return self.prefix + "news"
+
+
+@lru_cache(maxsize=64)
+def utc_day(day_number: int) -> str:
+    """The date of a day counted from 1970-01-01, as asynq writes it."""
+    return datetime.fromtimestamp(day_number * 86400, tz=UTC).strftime("%Y-%m-%d")

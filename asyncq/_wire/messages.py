@@ -1,0 +1,42 @@
+"""What is written once for a task, and what is handed to the enqueue area."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Envelope:
+    """The part of a task that does not change after it was enqueued.
+
+    It is stored encoded in the hash field `msg`. What does change (how often the task was
+    retried, its last error, who holds it) are fields of their own beside it, so that no script
+    has to decode or rewrite an envelope. Queue and id are not in here: the key says them.
+    """
+
+    type: str
+    payload: bytes
+    codec: str = ""  #: name of the payload codec, empty for raw bytes
+    max_retry: int = 25
+    timeout: float = 1800.0  #: seconds for one attempt, 0 for none
+    deadline: float = 0.0  #: Unix seconds, 0 for none
+    retention: float = 0.0  #: seconds to keep the task after success
+    expires_at: float = 0.0  #: Unix seconds, 0 for never: not started by then, it is dropped
+    unique_key: str = ""  #: suffix of the lock key: "<type>:<md5 of the payload>"
+    group: str = ""
+    retry_policy: str = ""  #: name of a policy the server knows, empty for the server's own
+    headers: dict[str, str] = field(default_factory=dict)
+    enqueued_at: float = 0.0  #: by the client's clock, to be shown; nothing is decided by it
+    nonce: str = ""  #: set when the caller chose the id, so that a re-send is recognised
+
+
+@dataclass(slots=True)
+class NewTask:
+    """A task on its way into Redis."""
+
+    queue: str
+    id: str
+    envelope: Envelope
+    at: float = 0.0  #: due at this Unix second; 0 for not given
+    delay: float = 0.0  #: due this many seconds after Redis reads it; 0 for not given
+    unique_ttl: float = 0.0  #: above 0: take the lock `envelope.unique_key` for so long

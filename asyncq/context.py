@@ -1,0 +1,187 @@
+"""What a handler may know and say about the task it runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, Protocol
+
+from asyncq._clock import from_unix
+from asyncq._wire.messages import Envelope
+from asyncq.codecs import DEFAULT_CODECS, Codecs
+from asyncq.errors import NotStartedError
+
+__all__ = ["Context", "current_context"]
+
+CancelReason = Literal["timeout", "deadline", "lease_lost", "cancelled", "shutdown"]
+
+
+class Reports(Protocol):
+    """Where results and progress go. The server's; tests may have their own."""
+
+    def progress(self, context: Context, value: Progress) -> None:
+        """Take a progress report; must not block, may be called from any thread."""
+        ...
+
+    def result(self, context: Context, value: bytes) -> Awaitable[None]:
+        """Write a result."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a task is."""
+
+    done: float
+    total: float | None
+    note: str
+
+
+class Context:
+    """One attempt at one task, as its handler sees it.
+
+    Made by the server for each delivery. Handlers get it as second argument, typed definitions as
+    `ctx`, and anything they call from `current_context()`.
+    """
+
+    __slots__ = (
+        "_cancelled", "_codecs", "_deadline", "_envelope", "_reports", "cancel_reason", "deliveries", "id", "lost",
+        "queue", "retried", "server_id", "token",
+    )  # fmt: skip
+
+    id: str
+    queue: str
+    retried: int  #: retries used so far; 0 in the first attempt
+    deliveries: int  #: how often the task was handed to a server before this time
+    lost: int  #: how often it was lost with its server
+    token: str  #: of this delivery; what is written with it is written only while the lease is held
+    server_id: str
+    cancel_reason: CancelReason | None  #: why this attempt is being stopped, if it is
+
+    def __init__(  # noqa: PLR0913 - one record, built in one place
+        self,
+        envelope: Envelope,
+        *,
+        queue: str,
+        task_id: str,
+        token: str,
+        retried: int,
+        deliveries: int,
+        lost: int,
+        server_id: str,
+        deadline: float,
+        reports: Reports,
+        codecs: Codecs = DEFAULT_CODECS,
+    ) -> None:
+        self._envelope = envelope
+        self.queue = queue
+        self.id = task_id
+        self.token = token
+        self.retried = retried
+        self.deliveries = deliveries
+        self.lost = lost
+        self.server_id = server_id
+        self._deadline = deadline
+        self._reports = reports
+        self._codecs = codecs
+        self._cancelled: threading.Event | None = None
+        self.cancel_reason = None
+
+    @property
+    def type(self) -> str:
+        """The type of the task."""
+        return self._envelope.type
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt, then 2 and so on. Attempts lost with a server do not count."""
+        return self.retried + 1
+
+    @property
+    def max_retry(self) -> int:
+        """How many retries the task may have."""
+        return self._envelope.max_retry
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether a failure now is final."""
+        return self.retried >= self._envelope.max_retry
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers the task was enqueued with."""
+        return self._envelope.headers
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When this attempt will be stopped; `None` for never."""
+        return from_unix(self._deadline) if self._deadline else None
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether this attempt is to stop. For `def` handlers in threads, which cannot be interrupted: look often."""
+        return self.cancel_reason is not None
+
+    def wait_cancelled(self, timeout: float | None = None) -> bool:
+        """Block a thread until this attempt is to stop, or for `timeout` seconds. Not for the event loop."""
+        if self._cancelled is None:
+            self._cancelled = threading.Event()
+        if self.cancel_reason is not None:
+            return True
+        return self._cancelled.wait(timeout)
+
+    def cancel(self, reason: CancelReason) -> None:
+        """Note that this attempt is to stop. For the server; does not interrupt anything by itself."""
+        self.cancel_reason = reason
+        if self._cancelled is not None:
+            self._cancelled.set()
+
+    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Say how far the task is.
+
+        Costs nothing to speak of: the last report of each moment is written, those before it are
+        not. May be called from threads.
+        """
+        self._reports.progress(self, Progress(done, total, note))
+
+    async def write_result(self, value: Any) -> int:
+        """Write a result now, which others can read while the task still runs.
+
+        It is kept with the task, so it needs `retention`; what a handler returns is written as
+        the result anyway.
+
+        Returns:
+            How many bytes were written.
+
+        Raises:
+            TaskNotActiveError: The lease was lost; nothing was written.
+        """
+        raw = self.encode_result(value)
+        await self._reports.result(self, raw)
+        return len(raw)
+
+    def encode_result(self, value: Any) -> bytes:
+        """The bytes of a result."""
+        _, raw = self._codecs.encode(value, type=self.type)
+        return raw
+
+    def __repr__(self) -> str:
+        return f"<Context {self.type!r} id={self.id!r} queue={self.queue!r} attempt={self.attempt}>"
+
+
+CURRENT: Final[ContextVar[Context]] = ContextVar("asyncq_context")
+
+
+def current_context() -> Context:
+    """The context of the task that runs here.
+
+    Raises:
+        NotStartedError: Nothing runs here: this is not called from a handler.
+    """
+    try:
+        return CURRENT.get()
+    except LookupError:
+        raise NotStartedError("a task") from None

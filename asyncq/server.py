@@ -1,0 +1,202 @@
+"""The server: takes tasks from queues and runs their handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from asyncq._engine.supervisor import Supervisor
+from asyncq._options import near_miss, read_connection
+from asyncq._signals import handled
+from asyncq._wire.wire import NativeWire, Wire
+from asyncq.config import ServerConfig
+from asyncq.connection import ConnectionOptions
+from asyncq.errors import AlreadyRunningError, ClosedError, ConfigError, NotStartedError
+from asyncq.mux import Mux
+
+__all__ = ["Server"]
+
+log = logging.getLogger("asyncq.server")
+
+
+class Server:
+    """Runs tasks.
+
+    `run(mux)` blocks and owns the signals of the process; that is all most programs need:
+
+        Server("redis://localhost:6379/0", concurrency=20, queues={"critical": 6, "default": 3}).run(mux)
+
+    Inside an event loop of your own, `await serve(mux)` does the same without the signals, and
+    `async with server.running(mux):` serves for the length of a block.
+
+    Args:
+        url: Where Redis is: a URL or `ConnectionOptions`.
+        config: The options as an object.
+        options: The options of `ServerConfig` by name; they win over `config`.
+    """
+
+    def __init__(
+        self,
+        url: str | ConnectionOptions,
+        config: ServerConfig | None = None,
+        *,
+        wire: Wire | None = None,
+        **options: Any,
+    ) -> None:
+        near_miss(options, ServerConfig.option_names())
+        self._connection = read_connection(url)
+        self._wire = wire or NativeWire()
+        self.config = replace(config, **options) if config is not None else ServerConfig(**options)
+        self._supervisor: Supervisor | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    @property
+    def id(self) -> str:
+        """The id under which tools show this server; new with each start.
+
+        Raises:
+            NotStartedError: It does not run.
+        """
+        return self._running().server_id
+
+    def run(self, mux: Mux) -> None:
+        """Serve until SIGTERM or SIGINT, and leave in order.
+
+        The first signal stops fetching and lets running tasks finish for `shutdown_timeout`
+        seconds; a second one puts them back at once. SIGTSTP stops fetching only.
+
+        Raises:
+            AlreadyRunningError: It runs already, or is called inside an event loop.
+            BrokerError: Redis cannot be used; the text says why and what to try.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise AlreadyRunningError("an event loop (use `await server.serve(mux)` inside it)")
+        asyncio.run(self._run(mux))
+
+    async def _run(self, mux: Mux) -> None:
+        def leave() -> None:
+            supervisor = self._supervisor
+            if supervisor is None:
+                return
+            supervisor.leave(now=asked[0])
+            log.info("asked to leave%s", ", again: now" if asked[0] else "", extra={"event": "signal"})
+            asked[0] = True
+
+        def stop() -> None:
+            pauses.add(asyncio.ensure_future(self.stop()))
+
+        asked = [False]
+        pauses: set[asyncio.Future[None]] = set()
+        signals = {signal.SIGTERM: leave, signal.SIGINT: leave}
+        if hasattr(signal, "SIGTSTP"):
+            signals[signal.SIGTSTP] = stop
+        with handled(signals):
+            await self.serve(mux)
+
+    async def serve(self, mux: Mux) -> None:
+        """Serve until `shutdown` is called. Cancelling it leaves in order, too, and then goes on."""
+        await self.start(mux)
+        await self.wait()
+
+    @asynccontextmanager
+    async def running(self, mux: Mux) -> AsyncIterator[Server]:
+        """Serve for the length of a block."""
+        await self.start(mux)
+        try:
+            yield self
+        finally:
+            await self.shutdown()
+
+    async def start(self, mux: Mux) -> None:
+        """Begin to serve, and return when tasks are being taken.
+
+        Raises:
+            AlreadyRunningError: It runs already.
+            ClosedError: It was shut down; make a new one.
+            BrokerError: Redis cannot be used.
+        """
+        if self._is_closed:
+            raise ClosedError("the server")
+        if self._life is not None:
+            raise AlreadyRunningError("the server")
+        if not isinstance(mux, Mux):
+            raise ConfigError("mux", mux, "a Mux; mux.handle(type)(function) puts a function into one")
+        supervisor = self._supervisor = Supervisor(self._connection, self._wire, self.config, mux)
+        life = self._life = asyncio.get_running_loop().create_task(supervisor.run(), name="asyncq server")
+        started = asyncio.ensure_future(supervisor.started.wait())
+        try:
+            await asyncio.wait([life, started], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            supervisor.leave(now=True)
+            raise
+        finally:
+            started.cancel()
+        if life.done():
+            self._life = self._supervisor = None
+            life.result()
+
+    async def wait(self) -> None:
+        """Wait until the server has left.
+
+        Raises:
+            NotStartedError: It does not run.
+            BaseException: What broke it, if something did.
+        """
+        if self._life is None:
+            raise NotStartedError("the server")
+        life, supervisor = self._life, self._running()
+        try:
+            await asyncio.shield(life)
+        except asyncio.CancelledError:
+            if life.cancelled():
+                raise
+            # Draining goes on although our waiter is cancelled: what runs must be settled or put back.
+            supervisor.leave()
+            await _finish(life, supervisor)
+            raise
+        finally:
+            if life.done():
+                self._is_closed = True
+
+    async def stop(self) -> None:
+        """Take no more tasks. What runs goes on, and so does everything else.
+
+        Raises:
+            NotStartedError: It does not run.
+        """
+        await self._running().stop_fetching()
+
+    async def shutdown(self, *, now: bool = False) -> None:
+        """Finish and leave. Does nothing when it does not run.
+
+        Args:
+            now: Do not let running tasks finish; put them back.
+        """
+        if self._life is None or self._supervisor is None:
+            return
+        self._supervisor.leave(now=now)
+        await self.wait()
+
+    def _running(self) -> Supervisor:
+        if self._supervisor is None or self._life is None:
+            raise NotStartedError("the server")
+        return self._supervisor
+
+
+async def _finish(life: asyncio.Task[None], supervisor: Supervisor) -> None:
+    """Wait for the end of a life; a further cancellation makes it shorter, not incomplete."""
+    while not life.done():
+        try:
+            await asyncio.wait([life])
+        except asyncio.CancelledError:
+            supervisor.leave(now=True)
