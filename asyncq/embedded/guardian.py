@@ -103,8 +103,9 @@ class _Guardian:
             except BaseException as error:  # noqa: BLE001 - a copy of the guardian may not go on
                 _say(f"cannot run {self._command[0]}: {error}")
                 os._exit(127)
-        with open("server.pid", "w", encoding="ascii") as file:
+        with open("server.pid.new", "w", encoding="ascii") as file:
             file.write(f"{self._pid}\n")
+        os.replace("server.pid.new", "server.pid")  # nobody reads half of it
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
     def _end_server(self) -> None:

@@ -28,7 +28,7 @@ from tests.support.certificates import Certificate
 from tests.support.cluster import ClusterProcesses
 from tests.support.proxy import Proxy
 from tests.support.sentinel import SentinelProcesses
-from tests.support.servers import RedisOptions, RedisProcess, is_answering, wait_until_gone
+from tests.support.servers import RedisOptions, RedisProcess, connect_to, is_answering, wait_until_gone
 from tests.support.waiting import wait_until, wait_until_sync
 
 
@@ -68,7 +68,7 @@ def test_a_password_is_asked_for(user: str | None) -> None:
         with process.client() as client:
             assert client.set("key", "value")
             assert client.acl_whoami() == (user or "default")
-        with Redis(unix_socket_path=str(process.address)) as client, pytest.raises(AuthenticationError):
+        with connect_to(f"unix://{process.address}") as client, pytest.raises(AuthenticationError):
             client.get("key")
 
 
