@@ -1,0 +1,23 @@
+"""Handlers at the top level of a module, as worker processes need them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncq.definitions import task
+
+if TYPE_CHECKING:
+    from asyncq.context import Context
+    from asyncq.task import Task
+
+
+def resize(task: Task) -> str:
+    """Stand for CPU work."""
+    return task.type
+
+
+@task("image:crop", executor="process", max_retry=2)
+def crop(ctx: Context, width: int, *, height: int = 10) -> int:
+    """Stand for CPU work with arguments."""
+    del ctx
+    return width * height
