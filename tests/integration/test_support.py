@@ -7,6 +7,7 @@ against redis-py, with nothing of asyncq in between.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import ssl
 import subprocess
 import sys
@@ -109,16 +110,18 @@ def test_a_server_dies_with_the_process_that_started_it() -> None:
     """Also when that is killed, so that nothing is left behind by a test run."""
     code = (
         "import sys; from tests.support.servers import RedisProcess\n"
-        "process = RedisProcess(); process.start(); print(process.pid, flush=True); sys.stdin.read()"
+        "process = RedisProcess(); process.start()\n"
+        "print(process.pid, process.directory, flush=True); sys.stdin.read()"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert parent.stdout is not None
-    pid = int(parent.stdout.readline())
+    pid, directory = parent.stdout.readline().split()
     parent.kill()
     parent.communicate()
-    wait_until_gone(pid)
+    wait_until_gone(int(pid))
+    shutil.rmtree(directory)
 
 
 def test_a_server_outlives_the_thread_that_started_it() -> None:

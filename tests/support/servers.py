@@ -170,7 +170,11 @@ class RedisProcess:
 
     def __enter__(self) -> Self:
         """Start the server."""
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
