@@ -75,7 +75,7 @@ def mistaken() -> None:
     Task("email", max_retries=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Task("email", process_at=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Task("email", headers={"a": 1})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
-    mux.handle("email", 7)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    mux.handle("email", 7)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     mux.use(email)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     RetryPolicies(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Codecs(object())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
