@@ -1,5 +1,45 @@
-"""An asyncio task queue on Redis."""
+"""An asyncio task queue on Redis.
+
+The everyday names are here; `asyncq.errors`, `asyncq.retry`, `asyncq.codecs` and `asyncq.sync`
+hold what is needed less often.
+"""
 
 from __future__ import annotations
 
+from asyncq.client import Client, Outcome, Pong
+from asyncq.codecs import Codecs
+from asyncq.config import Failure, ServerConfig
+from asyncq.connection import ConnectionOptions
+from asyncq.context import Context, current_context
+from asyncq.definitions import task
+from asyncq.errors import AsyncqError, RetryIn, RevokeTask, SkipRetry
+from asyncq.mux import Mux
+from asyncq.scheduler import Scheduler
+from asyncq.server import Server
+from asyncq.shared import Connection
+from asyncq.task import Task, TaskInfo
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AsyncqError",
+    "Client",
+    "Codecs",
+    "Connection",
+    "ConnectionOptions",
+    "Context",
+    "Failure",
+    "Mux",
+    "Outcome",
+    "Pong",
+    "RetryIn",
+    "RevokeTask",
+    "Scheduler",
+    "Server",
+    "ServerConfig",
+    "SkipRetry",
+    "Task",
+    "TaskInfo",
+    "current_context",
+    "task",
+]

@@ -113,7 +113,10 @@ class Service:
         if self._down_since is None:
             self._down_since = asyncio.get_running_loop().time()
             log.error(
-                "%s cannot reach Redis: %s", self.name, error, extra={"event": "redis_away", "actor": self.name}
+                "%s cannot reach Redis: %s",
+                self.name,
+                error,
+                extra={"event": "redis_away", "actor": self.name},
             )
 
     def _redis_is_back(self) -> None:

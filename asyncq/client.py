@@ -12,9 +12,7 @@ from asyncq._broker.checkup import Pong, check
 from asyncq._broker.enqueue import Placed
 from asyncq._clock import seconds
 from asyncq._compose import DEFAULT_MAX_PAYLOAD, compose, info_for, new_id
-from asyncq._options import read_connection
 from asyncq._wire.messages import NewTask
-from asyncq._wire.wire import NativeWire, Wire
 from asyncq.codecs import Codecs
 from asyncq.connection import ConnectionOptions
 from asyncq.errors import (
@@ -26,6 +24,7 @@ from asyncq.errors import (
     TaskIdConflictError,
 )
 from asyncq.options import CheckedOptions, TaskOptions, check_options
+from asyncq.shared import Connection, read_connection
 from asyncq.task import Task, TaskInfo
 
 __all__ = ["Client", "Outcome", "Pong"]
@@ -59,32 +58,32 @@ class Client:
     trips; an `await client.enqueue(...)` returns when the task is in Redis.
 
     Args:
-        url: Where Redis is: a URL or `ConnectionOptions`.
+        url: Where Redis is: a URL, `ConnectionOptions`, or a `Connection` that is shared.
         codecs: How payloads are encoded: msgpack when not given.
         defaults: Options for every task that does not say otherwise.
         max_payload: Bytes a payload may have.
         patience: Seconds for which a call is sent again while Redis cannot be reached. Sending
             again never makes a second task of one.
+        prefix: What every key begins with; `asyncq:` when not given.
     """
 
     def __init__(
         self,
-        url: str | ConnectionOptions,
+        url: str | ConnectionOptions | Connection,
         *,
         codecs: Codecs | None = None,
         defaults: TaskOptions | None = None,
         max_payload: int = DEFAULT_MAX_PAYLOAD,
         patience: float = DEFAULT_PATIENCE,
-        wire: Wire | None = None,
+        prefix: str | None = None,
     ) -> None:
-        self._options = read_connection(url)
+        self._connection, self._owns_connection = read_connection(url, prefix)
         self._codecs = codecs or Codecs()
         self._defaults: CheckedOptions = check_options(dict(defaults)) if defaults else {}
         if isinstance(max_payload, bool) or not isinstance(max_payload, int) or max_payload < 1:
             raise ConfigError("max_payload", max_payload, "a number of bytes, 1 or more")
         self._max_payload = max_payload
         self._patience = seconds(patience, name="patience")
-        self._wire = wire or NativeWire()
         self._broker: Broker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
@@ -102,13 +101,14 @@ class Client:
         if self._is_closed:
             raise ClosedError("the client")
         if broker is not None:
-            raise ConfigError("client", self, "one event loop; make a client for each, or use asyncq.sync.Client")
+            raise ConfigError(
+                "client", self, "one event loop; make a client for each, or use asyncq.sync.Client"
+            )
         self._loop = asyncio.get_running_loop()
         broker = self._broker = Broker(
-            self._options,
-            self._wire,
+            self._connection.router(),
+            self._connection.wire,
             owner=new_id()[:_CLIENT_ID_LENGTH],
-            role="client",
             patience=self._patience,
         )
         return broker
@@ -127,7 +127,9 @@ class Client:
             BrokerUnavailableError: Redis was not reached in time. Whether the task is there is not
                 known; with a `task_id` of your own you can enqueue it again and find out.
         """
-        new = compose(task, options, codecs=self._codecs, defaults=self._defaults, max_payload=self._max_payload)
+        new = compose(
+            task, options, codecs=self._codecs, defaults=self._defaults, max_payload=self._max_payload
+        )
         placed = await self._connected().enqueue.submit(new)
         return self._info(new, placed)
 
@@ -186,7 +188,9 @@ class Client:
         self, task: Task, options: TaskOptions
     ) -> tuple[Task, NewTask | None, asyncio.Future[Placed] | AsyncqError]:
         try:
-            new = compose(task, options, codecs=self._codecs, defaults=self._defaults, max_payload=self._max_payload)
+            new = compose(
+                task, options, codecs=self._codecs, defaults=self._defaults, max_payload=self._max_payload
+            )
         except ConfigError as error:
             return task, None, error
         return task, new, self._connected().enqueue.submit(new)
@@ -219,7 +223,8 @@ class Client:
         if self._broker is not None:
             broker, self._broker = self._broker, None
             await broker.enqueue.drain()
-            await broker.aclose()
+        if self._owns_connection:
+            await self._connection.aclose()
 
 
 async def _each(tasks: Iterable[Task] | AsyncIterable[Task]) -> AsyncIterator[Any]:

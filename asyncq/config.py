@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from types import MappingProxyType
@@ -177,10 +178,22 @@ class ServerConfig:
                 problems.append(Problem(f"queues[{name!r}]", weight, "a whole number, 1 or more"))
         object.__setattr__(self, "queues", MappingProxyType(dict(given)))
 
-    @classmethod
-    def option_names(cls) -> list[str]:
-        """All names, for near misses."""
-        return [f.name for f in fields(cls)]
+
+def refuse_unknown(options: Iterable[str]) -> None:
+    """Refuse names that are no options of a server, with the one that was probably meant.
+
+    Raises:
+        ConfigError: At least one name is not known; all of them are reported.
+    """
+    known = [f.name for f in fields(ServerConfig)]
+    problems: list[Problem] = []
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(known))}"
+            problems.append(Problem("option", name, f"an option of the server{hint}"))
+    if problems:
+        raise ConfigError.of(problems)
 
 
 MIN_INTERVAL = 0.01

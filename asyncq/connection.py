@@ -115,7 +115,13 @@ class ConnectionOptions:
             if not value > 0 or math.isnan(value):
                 problems.append(Problem(name, value, "a number of seconds above 0"))
         if self.topology is Topology.EMBEDDED and not self.embedded_path:
-            problems.append(Problem("url", "embedded://", "a path, as in embedded:///var/lib/myapp/queue or embedded://./queue"))
+            problems.append(
+                Problem(
+                    "url",
+                    "embedded://",
+                    "a path, as in embedded:///var/lib/myapp/queue or embedded://./queue",
+                )
+            )
         if problems:
             raise ConfigError.of(problems)
 
@@ -155,7 +161,14 @@ _SCHEMES: Final = {
     "embedded": (Topology.EMBEDDED, False),
 }
 _TLS_PARAMETERS: Final = ("tls", "tls_ca", "tls_cert", "tls_key", "tls_verify", "tls_check_hostname")
-_PLAIN_PARAMETERS: Final = ("db", "master", "sentinel_username", "sentinel_password", "connect_timeout", "response_timeout")
+_PLAIN_PARAMETERS: Final = (
+    "db",
+    "master",
+    "sentinel_username",
+    "sentinel_password",
+    "connect_timeout",
+    "response_timeout",
+)
 
 
 def _parse(url: str) -> ConnectionOptions:
@@ -163,7 +176,9 @@ def _parse(url: str) -> ConnectionOptions:
     scheme = scheme.lower().replace("valkey", "redis").replace("+", "-")
     if not separator or scheme not in _SCHEMES:
         near = difflib.get_close_matches(scheme, list(_SCHEMES), 1)
-        hint = f"did you mean {near[0]}://?" if near else "use one of " + ", ".join(f"{s}://" for s in _SCHEMES)
+        hint = (
+            f"did you mean {near[0]}://?" if near else "use one of " + ", ".join(f"{s}://" for s in _SCHEMES)
+        )
         raise ConfigError("url", _safe(url), f"a scheme that asyncq knows; {hint}")
     topology, tls = _SCHEMES[scheme]
     if topology is Topology.EMBEDDED:

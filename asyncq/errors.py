@@ -47,7 +47,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 __all__ = [
     "AlreadyRunningError",
@@ -97,6 +97,12 @@ _SHOWN_CHARACTERS = 80
 class AsyncqError(Exception):
     """Everything the library raises on its own account."""
 
+    _text: ClassVar[str] = ""
+    """The text of the error, its attributes in braces. Empty: what Python makes of the arguments."""
+
+    def __str__(self) -> str:
+        return self._text.format_map(vars(self)) if self._text else super().__str__()
+
 
 class Problem(NamedTuple):
     """One thing that is wrong with one value."""
@@ -109,7 +115,6 @@ class Problem(NamedTuple):
     """What would have been right, as the end of the sentence "expected …"."""
 
     def __str__(self) -> str:
-        """Say option, value and expectation."""
         return f"{self.option}={_shown(self.value)}: expected {self.expected}"
 
 
@@ -134,7 +139,6 @@ class ConfigError(AsyncqError, ValueError):
         expected: str,
         more: Sequence[Problem] = (),
     ) -> None:
-        """Report that `option` has a `value` which is not what was `expected`."""
         super().__init__(option, value, expected, tuple(more))
         self.option = option
         self.value = value
@@ -147,7 +151,6 @@ class ConfigError(AsyncqError, ValueError):
         return ConfigError(*problems[0], problems[1:])
 
     def __str__(self) -> str:
-        """Say every problem, in one line if there is only one."""
         if len(self.problems) == 1:
             return str(self.problems[0])
         lines = "".join(f"\n- {problem}" for problem in self.problems)
@@ -160,8 +163,9 @@ class PayloadError(ConfigError):
     `size` and `limit` are bytes, and 0 where size is not the matter.
     """
 
+    _text = "payload of task {type!r}: {reason}"
+
     def __init__(self, type: str, reason: str, size: int = 0, limit: int = 0) -> None:  # noqa: A002 - the word of the API
-        """Report why the payload of a task of this `type` was refused."""
         super().__init__("payload", None, reason)
         self.args = (type, reason, size, limit)
         self.type = type
@@ -169,23 +173,17 @@ class PayloadError(ConfigError):
         self.size = size
         self.limit = limit
 
-    def __str__(self) -> str:
-        """Say which task's payload, and why."""
-        return f"payload of task {self.type!r}: {self.reason}"
-
 
 class EmbeddedUnavailableError(ConfigError):
     """There is no embedded server to start: not installed, or not for this platform."""
 
     def __init__(self, why: str, advice: str = "") -> None:
-        """Report why there is none, and what to do instead."""
         super().__init__("url", None, why)
         self.args = (why, advice)
         self.why = why
         self.advice = advice
 
     def __str__(self) -> str:
-        """Say why, and the way out."""
         return _with_advice(f"no embedded server: {self.why}", self.advice)
 
 
@@ -193,7 +191,6 @@ class LifecycleError(AsyncqError, RuntimeError):
     """The right call at the wrong moment."""
 
     def __init__(self, what: str) -> None:
-        """Name the thing that was called, such as "Server"."""
         super().__init__(what)
         self.what = what
 
@@ -201,25 +198,19 @@ class LifecycleError(AsyncqError, RuntimeError):
 class NotStartedError(LifecycleError):
     """It has to be started, or entered with `async with`, first."""
 
-    def __str__(self) -> str:
-        """Say what has not been started."""
-        return f"{self.what} has not been started"
+    _text = "{what} has not been started"
 
 
 class AlreadyRunningError(LifecycleError):
     """It runs already. One object runs once; make another one."""
 
-    def __str__(self) -> str:
-        """Say what is running."""
-        return f"{self.what} is running already"
+    _text = "{what} is running already"
 
 
 class ClosedError(LifecycleError):
     """You closed it, and it stays closed; make another one."""
 
-    def __str__(self) -> str:
-        """Say what is closed."""
-        return f"{self.what} is closed"
+    _text = "{what} is closed"
 
 
 class EnqueueRefusedError(AsyncqError):
@@ -229,29 +220,23 @@ class EnqueueRefusedError(AsyncqError):
 class DuplicateTaskError(EnqueueRefusedError):
     """Another task holds the unique lock of this type, payload and queue."""
 
+    _text = "queue {queue!r} has a unique task {type!r} with this payload already"
+
     def __init__(self, queue: str, type: str) -> None:  # noqa: A002 - the word of the API
-        """Name the queue and the type of the task that was refused."""
         super().__init__(queue, type)
         self.queue = queue
         self.type = type
-
-    def __str__(self) -> str:
-        """Say which task has a twin."""
-        return f"queue {self.queue!r} has a unique task {self.type!r} with this payload already"
 
 
 class TaskIdConflictError(EnqueueRefusedError):
     """A different task has this id already."""
 
+    _text = "queue {queue!r} has a task with the id {task_id!r} already"
+
     def __init__(self, queue: str, task_id: str) -> None:
-        """Name the queue and the id."""
         super().__init__(queue, task_id)
         self.queue = queue
         self.task_id = task_id
-
-    def __str__(self) -> str:
-        """Say which id is taken."""
-        return f"queue {self.queue!r} has a task with the id {self.task_id!r} already"
 
 
 class NotFoundError(AsyncqError, LookupError):
@@ -261,28 +246,22 @@ class NotFoundError(AsyncqError, LookupError):
 class QueueNotFoundError(NotFoundError):
     """No task has ever been put in this queue, or it was deleted."""
 
+    _text = "there is no queue {queue!r}"
+
     def __init__(self, queue: str) -> None:
-        """Name the queue."""
         super().__init__(queue)
         self.queue = queue
-
-    def __str__(self) -> str:
-        """Say which queue."""
-        return f"there is no queue {self.queue!r}"
 
 
 class TaskNotFoundError(NotFoundError):
     """The task is not there: finished without retention, expired, or deleted."""
 
+    _text = "queue {queue!r} has no task {task_id!r}"
+
     def __init__(self, queue: str, task_id: str) -> None:
-        """Name the queue and the task."""
         super().__init__(queue, task_id)
         self.queue = queue
         self.task_id = task_id
-
-    def __str__(self) -> str:
-        """Say which task."""
-        return f"queue {self.queue!r} has no task {self.task_id!r}"
 
 
 class WrongStateError(AsyncqError):
@@ -295,22 +274,18 @@ class TaskNotActiveError(WrongStateError):
     Drop what you wanted to write: the new owner will write its own outcome.
     """
 
+    _text = "task {task_id!r} of queue {queue!r} is no longer ours"
+
     def __init__(self, queue: str, task_id: str) -> None:
-        """Name the queue and the task."""
         super().__init__(queue, task_id)
         self.queue = queue
         self.task_id = task_id
-
-    def __str__(self) -> str:
-        """Say which task."""
-        return f"task {self.task_id!r} of queue {self.queue!r} is no longer ours"
 
 
 class TaskStateError(WrongStateError):
     """The task is in a state in which this cannot be done to it."""
 
     def __init__(self, queue: str, task_id: str, state: str, allowed: Sequence[str]) -> None:
-        """Name the task, its `state`, and the states in which it can be done."""
         super().__init__(queue, task_id, state, tuple(allowed))
         self.queue = queue
         self.task_id = task_id
@@ -318,7 +293,6 @@ class TaskStateError(WrongStateError):
         self.allowed: tuple[str, ...] = tuple(allowed)
 
     def __str__(self) -> str:
-        """Say the state, and which ones would do."""
         allowed = " or ".join(self.allowed)
         return (
             f"task {self.task_id!r} of queue {self.queue!r} is {self.state}; "
@@ -329,29 +303,24 @@ class TaskStateError(WrongStateError):
 class QueueNotEmptyError(WrongStateError):
     """The queue still holds tasks, and was to be deleted without force."""
 
+    _text = "queue {queue!r} still holds {size} tasks"
+
     def __init__(self, queue: str, size: int) -> None:
-        """Name the queue and how many tasks it holds."""
         super().__init__(queue, size)
         self.queue = queue
         self.size = size
-
-    def __str__(self) -> str:
-        """Say how many tasks are in the way."""
-        return f"queue {self.queue!r} still holds {self.size} tasks"
 
 
 class BrokerError(AsyncqError):
     """Talking to Redis went wrong."""
 
     def __init__(self, where: str, why: str, advice: str = "") -> None:
-        """Say which server (without its password), what happened, and what to try."""
         super().__init__(where, why, advice)
         self.where = where
         self.why = why
         self.advice = advice
 
     def __str__(self) -> str:
-        """Say where, why, and what to try."""
         return _with_advice(f"{self.where}: {self.why}", self.advice)
 
 
@@ -380,7 +349,6 @@ class BrokerReplyError(BrokerError):
     """A script or command answered something we do not know. A bug: please report it."""
 
     def __init__(self, script: str, reply: object) -> None:
-        """Name the script or command, and what came back."""
         super().__init__(script, f"unexpected reply {_shown(reply)}")
         self.args = (script, reply)
         self.script = script
@@ -391,13 +359,11 @@ class WireError(AsyncqError, ValueError):
     """Bytes in Redis that we cannot read: damaged, or written by something newer."""
 
     def __init__(self, key: str, reason: str) -> None:
-        """Name the key, and what is wrong with its value."""
         super().__init__(key, reason)
         self.key = key
         self.reason = reason
 
     def __str__(self) -> str:
-        """Say which key, and why."""
         return f"cannot read {self.key}: {self.reason}" if self.key else self.reason
 
 
@@ -408,28 +374,22 @@ class TaskFailure(AsyncqError):
 class HandlerNotFoundError(TaskFailure):
     """The mux has no handler for this type of task."""
 
+    _text = "no handler for tasks of type {type!r}"
+
     def __init__(self, type: str) -> None:  # noqa: A002 - the word of the API
-        """Name the type."""
         super().__init__(type)
         self.type = type
-
-    def __str__(self) -> str:
-        """Say which type."""
-        return f"no handler for tasks of type {self.type!r}"
 
 
 class TaskTimedOutError(TaskFailure):
     """The handler was still running at its timeout, or the deadline of the task passed."""
 
+    _text = "stopped after {seconds:.3f} s by the {limit} of the task"
+
     def __init__(self, seconds: float, limit: Literal["timeout", "deadline"] = "timeout") -> None:
-        """Say after how many seconds it was stopped, and by which `limit`."""
         super().__init__(seconds, limit)
         self.seconds = seconds
         self.limit = limit
-
-    def __str__(self) -> str:
-        """Say how long it ran and what ended it."""
-        return f"stopped after {self.seconds:.3f} s by the {self.limit} of the task"
 
 
 class LeaseExpiredError(TaskFailure):
@@ -439,12 +399,10 @@ class LeaseExpiredError(TaskFailure):
     """
 
     def __init__(self, deliveries: int = 0) -> None:
-        """Say how often the task was handed out."""
         super().__init__(deliveries)
         self.deliveries = deliveries
 
     def __str__(self) -> str:
-        """Say that the lease ran out, and for which time."""
         if self.deliveries:
             return f"the lease of the task ran out (delivery {self.deliveries})"
         return "the lease of the task ran out"
@@ -453,14 +411,11 @@ class LeaseExpiredError(TaskFailure):
 class TaskCancelledError(TaskFailure):
     """Somebody asked for the running task to be cancelled."""
 
+    _text = "cancelled: {reason}" if self.reason else "cancelled"
+
     def __init__(self, reason: str = "") -> None:
-        """Keep the reason that was given, if one was."""
         super().__init__(reason)
         self.reason = reason
-
-    def __str__(self) -> str:
-        """Say that it was cancelled, and why if that is known."""
-        return f"cancelled: {self.reason}" if self.reason else "cancelled"
 
 
 class HandlerCrashedError(TaskFailure):
@@ -469,27 +424,22 @@ class HandlerCrashedError(TaskFailure):
     Where the original could be kept it is the `__cause__`.
     """
 
+    _text = "the handler crashed: {error}"
+
     def __init__(self, error: str) -> None:
-        """Describe what was raised."""
         super().__init__(error)
         self.error = error
-
-    def __str__(self) -> str:
-        """Say what the handler raised."""
-        return f"the handler crashed: {self.error}"
 
 
 class WorkerProcessDiedError(TaskFailure):
     """The process that ran the handler ended without an answer, killed or crashed."""
 
     def __init__(self, pid: int, exit_code: int | None = None) -> None:
-        """Name the process, and how it ended: negative is the number of a signal."""
         super().__init__(pid, exit_code)
         self.pid = pid
         self.exit_code = exit_code
 
     def __str__(self) -> str:
-        """Say which process, and how it ended."""
         if self.exit_code is None:
             return f"worker process {self.pid} died"
         if self.exit_code < 0:
@@ -521,18 +471,15 @@ class RetryIn(TaskControl):
             count nor the daily numbers move, and the task can come back for ever.
     """
 
+    _text = "run again in {delay:g} s"
+
     def __init__(self, delay: float | timedelta, *, counts: bool = True) -> None:
-        """Ask for another run after `delay`."""
         super().__init__(delay)
         seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
         if not 0.0 <= seconds < float("inf"):
             raise ConfigError("delay", delay, "zero or a positive number of seconds")
         self.delay = seconds
         self.counts = counts
-
-    def __str__(self) -> str:
-        """Say when the task shall run again."""
-        return f"run again in {self.delay:g} s"
 
 
 def _with_advice(text: str, advice: str) -> str:

@@ -11,13 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from asyncq._engine.supervisor import Supervisor
-from asyncq._options import near_miss, read_connection
 from asyncq._signals import handled
-from asyncq._wire.wire import NativeWire, Wire
-from asyncq.config import ServerConfig
+from asyncq.config import ServerConfig, refuse_unknown
 from asyncq.connection import ConnectionOptions
 from asyncq.errors import AlreadyRunningError, ClosedError, ConfigError, NotStartedError
 from asyncq.mux import Mux
+from asyncq.shared import Connection, read_connection
 
 __all__ = ["Server"]
 
@@ -35,22 +34,22 @@ class Server:
     `async with server.running(mux):` serves for the length of a block.
 
     Args:
-        url: Where Redis is: a URL or `ConnectionOptions`.
+        url: Where Redis is: a URL, `ConnectionOptions`, or a `Connection` that is shared.
         config: The options as an object.
+        prefix: What every key begins with; `asyncq:` when not given.
         options: The options of `ServerConfig` by name; they win over `config`.
     """
 
     def __init__(
         self,
-        url: str | ConnectionOptions,
+        url: str | ConnectionOptions | Connection,
         config: ServerConfig | None = None,
         *,
-        wire: Wire | None = None,
+        prefix: str | None = None,
         **options: Any,
     ) -> None:
-        near_miss(options, ServerConfig.option_names())
-        self._connection = read_connection(url)
-        self._wire = wire or NativeWire()
+        refuse_unknown(options)
+        self._connection, self._owns_connection = read_connection(url, prefix)
         self.config = replace(config, **options) if config is not None else ServerConfig(**options)
         self._supervisor: Supervisor | None = None
         self._life: asyncio.Task[None] | None = None
@@ -131,8 +130,12 @@ class Server:
             raise AlreadyRunningError("the server")
         if not isinstance(mux, Mux):
             raise ConfigError("mux", mux, "a Mux; mux.handle(type)(function) puts a function into one")
-        supervisor = self._supervisor = Supervisor(self._connection, self._wire, self.config, mux)
-        life = self._life = asyncio.get_running_loop().create_task(supervisor.run(), name="asyncq server")
+        supervisor = self._supervisor = Supervisor(
+            self._connection.router(), self._connection.wire, self.config, mux
+        )
+        life = self._life = asyncio.get_running_loop().create_task(
+            self._live(supervisor), name="asyncq server"
+        )
         started = asyncio.ensure_future(supervisor.started.wait())
         try:
             await asyncio.wait([life, started], return_when=asyncio.FIRST_COMPLETED)
@@ -143,7 +146,15 @@ class Server:
             started.cancel()
         if life.done():
             self._life = self._supervisor = None
+            self._is_closed = True
             life.result()
+
+    async def _live(self, supervisor: Supervisor) -> None:
+        try:
+            await supervisor.run()
+        finally:
+            if self._owns_connection:
+                await self._connection.aclose()
 
     async def wait(self) -> None:
         """Wait until the server has left.

@@ -57,5 +57,3 @@ class Basis:
 def script(name: str) -> Script:
     """A script of the broker."""
     return load("asyncq._broker", name)
-
-

@@ -15,14 +15,13 @@ from asyncq._broker.settle import Settle
 from asyncq._broker.upkeep import Upkeep
 from asyncq._redis.router import Router
 from asyncq._wire.wire import Wire
-from asyncq.connection import ConnectionOptions
 
 
 class Broker:
     """Only wires: who needs to do something is handed the area for it, never this."""
 
-    def __init__(self, options: ConnectionOptions, wire: Wire, *, owner: str, role: str, patience: float) -> None:
-        self.router: Final = Router(options, name=f"asyncq:{role}:{owner}")
+    def __init__(self, router: Router, wire: Wire, *, owner: str, patience: float) -> None:
+        self.router: Final = router
         self.wire: Final = wire
         self.owner: Final = owner
         self.basis: Final = Basis(self.router, wire, owner, patience)
@@ -37,7 +36,3 @@ class Broker:
     def deliver(self, *, lease: float, stand: float) -> Deliver:
         """The deliver area, which counts the deliveries of one server."""
         return Deliver(self.basis, lease=lease, stand=stand)
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self.router.aclose()

@@ -62,7 +62,9 @@ def _check_version(address: Address, facts: dict[str, str]) -> None:
     numbers = re.match(r"(\d+)\.(\d+)", facts.get("redis_version", ""))
     if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST:
         raise ServerTooOldError(
-            str(address), f"this is {_identity(facts)}", f"asyncq needs Redis {'.'.join(map(str, OLDEST))} or Valkey"
+            str(address),
+            f"this is {_identity(facts)}",
+            f"asyncq needs Redis {'.'.join(map(str, OLDEST))} or Valkey",
         )
 
 
@@ -78,7 +80,9 @@ def _check_role(address: Address, facts: dict[str, str]) -> None:
 
 def _check_persistence(address: Address, facts: dict[str, str]) -> list[str]:
     if facts.get("aof_enabled") == "0":
-        return [f"{address}: no append-only file; what was enqueued since the last snapshot is lost when it crashes"]
+        return [
+            f"{address}: no append-only file; what was enqueued since the last snapshot is lost when it crashes"
+        ]
     return []
 
 
@@ -116,4 +120,3 @@ async def wait_until_reachable(router: Router, *, patience: float) -> Pong:
             if loop.time() >= give_up_at:
                 raise
             await asyncio.sleep(0.1)
-

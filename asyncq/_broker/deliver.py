@@ -85,7 +85,14 @@ class Deliver:
         deliveries: list[Delivery] = []
         for queue, task_id, number, raw, retried, delivered, lost in reply[1:]:
             delivery = Delivery(
-                names[queue - 1], task_id.decode(), f"{prefix}{number}", raw, int(retried), delivered, int(lost), now
+                names[queue - 1],
+                task_id.decode(),
+                f"{prefix}{number}",
+                raw,
+                int(retried),
+                delivered,
+                int(lost),
+                now,
             )
             try:
                 delivery.envelope = decode(raw)

@@ -75,7 +75,10 @@ class Leases:
         for one in held:
             args += (one.id, one.token)
         reply: Any = await self._basis.run(
-            EXTEND, [keys.lease, *(keys.task_prefix + one.id for one in held)], args, slot=self._basis.slot(queue)
+            EXTEND,
+            [keys.lease, *(keys.task_prefix + one.id for one in held)],
+            args,
+            slot=self._basis.slot(queue),
         )
         for index, word in zip(reply[::2], reply[1::2], strict=True):
             (found.lost if word == b"lost" else found.cancelled).append(held[index - 1])

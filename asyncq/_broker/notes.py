@@ -26,7 +26,10 @@ class Notes:
             TaskNotActiveError: The lease was lost; nothing was written.
         """
         word: Any = await self._basis.run(
-            ANNOTATE, [self._basis.queue(queue).task(task_id)], [token, field, value], slot=self._basis.slot(queue)
+            ANNOTATE,
+            [self._basis.queue(queue).task(task_id)],
+            [token, field, value],
+            slot=self._basis.slot(queue),
         )
         if word != b"ok":
             raise TaskNotActiveError(queue, task_id)

@@ -24,7 +24,9 @@ class Presence:
         router, keys = self._basis.router, self._basis.wire.keys
         mine = keys.server(self._basis.owner)
         value = msgpack.packb(dict(info), use_bin_type=True)
-        await router.command("SET", mine, value, "EX", TTL, slot=router.slot_of(mine), patience=self._basis.patience)
+        await router.command(
+            "SET", mine, value, "EX", TTL, slot=router.slot_of(mine), patience=self._basis.patience
+        )
         await router.command(
             "ZADD", keys.servers, now + TTL, self._basis.owner,
             slot=router.slot_of(keys.servers), patience=self._basis.patience,
@@ -45,7 +47,9 @@ class Presence:
         router, keys = self._basis.router, self._basis.wire.keys
         index = router.slot_of(keys.servers)
         patience = self._basis.patience
-        await router.command("ZREMRANGEBYSCORE", keys.servers, "-inf", now - TTL, slot=index, patience=patience)
+        await router.command(
+            "ZREMRANGEBYSCORE", keys.servers, "-inf", now - TTL, slot=index, patience=patience
+        )
         ids = await router.command("ZRANGE", keys.servers, 0, -1, slot=index, patience=patience)
         found: list[dict[str, Any]] = []
         for server_id in ids:

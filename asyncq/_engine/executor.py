@@ -137,7 +137,11 @@ class Executor:
         if envelope is None:
             self._unreadable(delivery)
             return
-        if envelope.expires_at and delivery.now >= envelope.expires_at and not (delivery.retried or delivery.lost):
+        if (
+            envelope.expires_at
+            and delivery.now >= envelope.expires_at
+            and not (delivery.retried or delivery.lost)
+        ):
             self._spawn(self._expire(delivery, envelope))
             return
         route = self._mux.resolve(envelope.type)
@@ -165,7 +169,9 @@ class Executor:
             codecs=self._config.codecs,
         )
         now = self._loop.time()
-        run = Run(delivery, envelope, task, context, now + ends_at - delivery.now if ends_at else _NEVER, limit, now)
+        run = Run(
+            delivery, envelope, task, context, now + ends_at - delivery.now if ends_at else _NEVER, limit, now
+        )
         if not self._runs:
             self._empty.clear()
         self._runs[delivery.token] = run
@@ -256,7 +262,8 @@ class Executor:
         else:
             seconds = self._loop.time() - run.started_at
             await self._failed(
-                run, outcome.from_cancellation(reason, seconds=seconds, deliveries=run.delivery.deliveries + 1)
+                run,
+                outcome.from_cancellation(reason, seconds=seconds, deliveries=run.delivery.deliveries + 1),
             )
 
     async def _failed(self, run: Run, error: BaseException) -> None:
@@ -273,7 +280,9 @@ class Executor:
         except Exception as broken:  # a user's is_failure
             log.exception("is_failure failed; the error counts", extra={"event": "callback_failed"})
             del broken
-            verdict = outcome.judge(error, retried=delivery.retried, max_retry=envelope.max_retry, is_failure=None)
+            verdict = outcome.judge(
+                error, retried=delivery.retried, max_retry=envelope.max_retry, is_failure=None
+            )
         delay = verdict.delay or 0.0
         if verdict.action == "retry" and verdict.delay is None:
             answer = self._policies.delay(envelope.retry_policy, delivery.retried, error, run.task)
@@ -289,11 +298,20 @@ class Executor:
         settlement = self._settlement(run, verdict, error, delay)
         await self._tell(
             self._config.on_error,
-            Failure(run.task, error, delivery.retried, envelope.max_retry, will_retry, delay if will_retry else 0.0),
+            Failure(
+                run.task,
+                error,
+                delivery.retried,
+                envelope.max_retry,
+                will_retry,
+                delay if will_retry else 0.0,
+            ),
         )
         self._settle(run, settlement)
 
-    def _settlement(self, run: Run, verdict: outcome.Verdict, error: BaseException, delay: float) -> Settlement:
+    def _settlement(
+        self, run: Run, verdict: outcome.Verdict, error: BaseException, delay: float
+    ) -> Settlement:
         delivery, envelope = run.delivery, run.envelope
         where = (delivery.queue, delivery.id, delivery.token)
         if verdict.action == "revoke":
@@ -408,7 +426,9 @@ class Executor:
                 self._stop(run, run.limit)
             if run.leaks_at <= now:
                 self._leak(run)
-            earliest = min(earliest, run.leaks_at, run.ends_at if run.context.cancel_reason is None else _NEVER)
+            earliest = min(
+                earliest, run.leaks_at, run.ends_at if run.context.cancel_reason is None else _NEVER
+            )
         if earliest < _NEVER:
             self._plan_sweep(earliest)
 
@@ -485,5 +505,3 @@ class Executor:
                 await answer
         except Exception:  # a user's callback: its failure must not change what becomes of the task
             log.exception("a callback failed", extra={"event": "callback_failed"})
-
-

@@ -19,7 +19,9 @@ class Forwarder(Service):
     scheduled that is due before everything else, and when its messages may have been missed.
     """
 
-    def __init__(self, delayed: Delayed, queues: Sequence[str], *, longest_sleep: float = LONGEST_SLEEP) -> None:
+    def __init__(
+        self, delayed: Delayed, queues: Sequence[str], *, longest_sleep: float = LONGEST_SLEEP
+    ) -> None:
         super().__init__("forwarder")
         self._delayed: Final = delayed
         self._queues: Final = list(queues)

@@ -125,7 +125,9 @@ def describe(error: BaseException) -> str:
     return whole if len(whole) <= MAX_ERROR_CHARACTERS else whole[: MAX_ERROR_CHARACTERS - 1] + "…"
 
 
-def attempt_deadline(*, timeout: float, deadline: float, now: float) -> tuple[float, Literal["timeout", "deadline"]]:
+def attempt_deadline(
+    *, timeout: float, deadline: float, now: float
+) -> tuple[float, Literal["timeout", "deadline"]]:
     """When an attempt that starts at `now` has to end, in Unix seconds, and by which limit; 0 for never."""
     by_timeout = now + timeout if timeout else 0.0
     if by_timeout and (not deadline or by_timeout <= deadline):

@@ -28,7 +28,9 @@ class QueueOrder:
     def divide(self, want: int) -> list[tuple[str, int]]:
         """Quotas that add up to `want`, in the order in which what is left over is to be filled."""
         if self._strict or len(self._ranked) == 1:
-            return [(name, want if self._strict or index == 0 else 0) for index, name in enumerate(self._ranked)]
+            return [
+                (name, want if self._strict or index == 0 else 0) for index, name in enumerate(self._ranked)
+            ]
         due = {name: self._carried[name] + want * self._shares[name] for name in self._ranked}
         quotas = {name: max(0, int(due[name])) for name in self._ranked}
         by_need = sorted(self._ranked, key=lambda name: quotas[name] - due[name])

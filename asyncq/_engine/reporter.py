@@ -61,7 +61,9 @@ class Reporter:
             await self._notes.write(context.queue, context.id, context.token, field="progress", value=value)
         except AsyncqError as error:
             # Progress is worth nothing once the task is over, and nothing to wait for Redis for.
-            log.debug("progress of %s not written: %s", context.id, error, extra={"event": "progress_dropped"})
+            log.debug(
+                "progress of %s not written: %s", context.id, error, extra={"event": "progress_dropped"}
+            )
 
     async def aclose(self) -> None:
         """Stop writing."""

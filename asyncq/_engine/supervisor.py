@@ -2,7 +2,6 @@
 
 The order is the nesting of the blocks below, outermost first; what starts last stops first:
 
-    connection            everything speaks through it
     vitals                leases and heartbeat, in their own thread: what drains still needs them
     settler               outcomes of what drains must still be written
     reporter, listener    progress, and cancellations of what drains
@@ -43,11 +42,11 @@ from asyncq._engine.recoverer import Recoverer
 from asyncq._engine.reporter import Reporter
 from asyncq._engine.settler import Settler
 from asyncq._engine.vitals import Vitals
+from asyncq._redis.router import Router
 from asyncq._redis.subscription import Subscription
 from asyncq._service import Service, running
 from asyncq._wire.wire import Wire
 from asyncq.config import ServerConfig
-from asyncq.connection import ConnectionOptions
 from asyncq.context import CancelReason
 from asyncq.mux import Mux
 
@@ -65,8 +64,8 @@ SERVER_ID_LENGTH: Final = 12
 class Supervisor:
     """One life of one server: from `run` to its end."""
 
-    def __init__(self, options: ConnectionOptions, wire: Wire, config: ServerConfig, mux: Mux) -> None:
-        self._options: Final = options
+    def __init__(self, router: Router, wire: Wire, config: ServerConfig, mux: Mux) -> None:
+        self._router: Final = router
         self._wire: Final = wire
         self._config: Final = config
         self._mux: Final = mux
@@ -105,11 +104,8 @@ class Supervisor:
             BrokerError: Redis could not be used at the start.
             BaseException: An actor broke; everything was stopped in order before.
         """
-        broker = Broker(
-            self._options, self._wire, owner=self.server_id, role="server", patience=ACTOR_PATIENCE
-        )
+        broker = Broker(self._router, self._wire, owner=self.server_id, patience=ACTOR_PATIENCE)
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(broker.aclose)
             pong = await wait_until_reachable(broker.router, patience=self._config.start_patience)
             for warning in pong.warnings:
                 log.warning("%s", warning, extra={"event": "redis_warning"})
@@ -131,12 +127,16 @@ class Supervisor:
     async def _start(self, stack: AsyncExitStack, broker: Broker) -> None:
         config, queues = self._config, list(self._config.queues)
         await stack.enter_async_context(
-            Vitals(self._make_vital_services, on_broken=self._break, describe_work=self._describe_work).running()
+            Vitals(
+                self._make_vital_services, on_broken=self._break, describe_work=self._describe_work
+            ).running()
         )
         settler = self.settler = await stack.enter_async_context(self._settling(broker))
         reporter = Reporter(broker.notes)
         stack.push_async_callback(reporter.aclose)
-        offload = Offload(threads=config.threads or min(config.concurrency, MOST_THREADS), processes=config.processes)
+        offload = Offload(
+            threads=config.threads or min(config.concurrency, MOST_THREADS), processes=config.processes
+        )
         executor = self.executor = Executor(
             config, self._mux, settler, self._held, offload,
             reports=reporter, server_id=self.server_id, on_free=self._slot_free,
@@ -176,7 +176,8 @@ class Supervisor:
 
     def _make_vital_services(self) -> tuple[list[Service], Callable[[], Any]]:
         """Called in the thread of the vitals: connections belong to the loop they are made in."""
-        broker = Broker(self._options, self._wire, owner=self.server_id, role="vitals", patience=self._config.lease / 3)
+        router = Router(self._router.options, name=f"asyncq:vitals:{self.server_id}")
+        broker = Broker(router, self._wire, owner=self.server_id, patience=self._config.lease / 3)
         services: list[Service] = [
             Heartbeat(broker.presence, self._describe),
             LeaseKeeper(broker.leases, self._held, lease=self._config.lease, stop_work=self._stop_work),
@@ -188,7 +189,7 @@ class Supervisor:
                     await broker.presence.leave()
             except Exception as error:  # leaving must not fail because nobody hears the good-bye
                 log.debug("could not say good-bye: %s", error, extra={"event": "farewell_failed"})
-            await broker.aclose()
+            await router.aclose()
 
         return services, aclose
 

@@ -101,7 +101,9 @@ def from_dialling(error: BaseException, *, where: str) -> BrokerError:
     """What the client library raised while it connected, as one of our errors."""
     # In this library a TimeoutError is not a ConnectionError, an AuthenticationError is one, and
     # a permission problem is a plain ResponseError: hence the order.
-    if isinstance(error, library.AuthenticationError | library.AuthorizationError | library.NoPermissionError):
+    if isinstance(
+        error, library.AuthenticationError | library.AuthorizationError | library.NoPermissionError
+    ):
         return AuthenticationError(where, str(error), _ADVICE["WRONGPASS"])
     if isinstance(error, library.AuthenticationWrongNumberOfArgsError):
         return AuthenticationError(where, str(error), _ADVICE["WRONGPASS"])

@@ -122,7 +122,9 @@ class Router:
         else:
             self.retry(call, None)
 
-    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Any], *, slot: int, patience: float) -> Any:
+    async def run(
+        self, script: Script, keys: Sequence[str], args: Sequence[Any], *, slot: int, patience: float
+    ) -> Any:
         """Call a script and wait for its answer.
 
         Raises:
@@ -151,7 +153,9 @@ class Router:
 
     def retry(self, call: Call, problem: ReplyError | LinkLostError | None) -> None:
         """Give a call that could not go the short way a task of its own."""
-        task = asyncio.get_running_loop().create_task(self._retry(call, problem), name=f"asyncq call {call.name}")
+        task = asyncio.get_running_loop().create_task(
+            self._retry(call, problem), name=f"asyncq call {call.name}"
+        )
         self._retries.add(task)
         task.add_done_callback(self._retries.discard)
 
@@ -194,7 +198,9 @@ class Router:
             elif isinstance(problem, LinkLostError):
                 call.again = True
                 self._topology.forget()
-                failure = BrokerUnavailableError(self.where, str(problem), "the call was sent; whether it ran is unknown")
+                failure = BrokerUnavailableError(
+                    self.where, str(problem), "the call was sent; whether it ran is unknown"
+                )
             if failure is not None:
                 if loop.time() + delay > give_up_at:
                     raise failure

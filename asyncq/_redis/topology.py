@@ -109,13 +109,18 @@ class Embedded(_OneAddress):
 
     async def locate(self, slot: int) -> Address:  # noqa: ARG002 - one place for all keys
         async with self._starting:
-            if self._server is None:
-                self._server = await asyncio.to_thread(open_embedded, self._path)
-            self._address = Address(path=str(self._server.socket_path))
+            server = self._server
+            if server is None:
+                server = self._server = await asyncio.to_thread(open_embedded, self._path)
+            elif self._address is None:
+                # The connection broke. A server that crashed comes back by itself; one whose guardian was
+                # killed does not, and has to be asked for.
+                await asyncio.to_thread(server.ensure_running)
+            self._address = Address(path=str(server.socket_path))
             return self._address
 
-    def forget(self, address: Address | None = None) -> None:
-        """The socket stays where it is."""
+    def forget(self, address: Address | None = None) -> None:  # noqa: ARG002 - there is one
+        self._address = None
 
     async def aclose(self) -> None:
         if self._server is not None:
@@ -138,7 +143,9 @@ class SentinelPrimary(_OneAddress):
         }
         if options.tls:
             settings |= {"ssl": True, **tls_settings(options)}
-        self._sentinel: Any = Sentinel([(a.host, a.port) for a in options.addresses], sentinel_kwargs=settings)
+        self._sentinel: Any = Sentinel(
+            [(a.host, a.port) for a in options.addresses], sentinel_kwargs=settings
+        )
 
     async def locate(self, slot: int) -> Address:  # noqa: ARG002 - one place for all keys
         if self._address is None:
@@ -197,7 +204,9 @@ class Cluster:
                     await self._learn()
             found = self.known(slot)
         if found is None:
-            raise BrokerUnavailableError(self._where, f"no node serves slot {slot}", "CLUSTER INFO on a node says more")
+            raise BrokerUnavailableError(
+                self._where, f"no node serves slot {slot}", "CLUSTER INFO on a node says more"
+            )
         return found
 
     async def _learn(self) -> None:
@@ -213,7 +222,9 @@ class Cluster:
                 self._adopt(slots, asked=address)
                 return
             reasons.append(f"{address}: serves no slots")
-        raise BrokerUnavailableError(self._where, "; ".join(reasons), "is at least one node of the cluster running?")
+        raise BrokerUnavailableError(
+            self._where, "; ".join(reasons), "is at least one node of the cluster running?"
+        )
 
     def _adopt(self, slots: list[list[Any]], *, asked: Address) -> None:
         ranges = sorted((int(first), int(last), node[0]) for first, last, node, *_ in slots)

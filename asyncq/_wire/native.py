@@ -17,7 +17,19 @@ from asyncq._wire.messages import Envelope
 from asyncq.errors import WireError
 
 VERSION: Final = 1
-CODEC, MAX_RETRY, TIMEOUT, DEADLINE, RETENTION, EXPIRES_AT, UNIQUE_KEY, GROUP, RETRY_POLICY, HEADERS, NONCE = range(1, 12)
+(
+    CODEC,
+    MAX_RETRY,
+    TIMEOUT,
+    DEADLINE,
+    RETENTION,
+    EXPIRES_AT,
+    UNIQUE_KEY,
+    GROUP,
+    RETRY_POLICY,
+    HEADERS,
+    NONCE,
+) = range(1, 12)
 
 _FIELDS: Final = (
     (CODEC, "codec", ""),
@@ -98,7 +110,11 @@ def decode(raw: bytes) -> Envelope:
     if items[0] != VERSION:
         raise WireError("msg", f"envelope version {items[0]!r}; this asyncq reads version {VERSION}")
     _, type_name, payload, enqueued_at, *rest = items
-    if not isinstance(type_name, str) or not isinstance(payload, bytes) or not isinstance(enqueued_at, float | int):
+    if (
+        not isinstance(type_name, str)
+        or not isinstance(payload, bytes)
+        or not isinstance(enqueued_at, float | int)
+    ):
         raise WireError("msg", "type, payload or time of enqueueing has the wrong type")
     envelope = Envelope(type_name, payload, enqueued_at=enqueued_at)
     if rest:

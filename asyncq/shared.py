@@ -1,0 +1,99 @@
+"""One connection for several doors: a client, a server and a scheduler of one program."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from asyncq._redis.router import Router
+from asyncq._wire.keys import NATIVE_PREFIX
+from asyncq._wire.wire import NativeWire, Wire
+from asyncq.connection import ConnectionOptions
+from asyncq.errors import ClosedError, ConfigError
+
+__all__ = ["Connection"]
+
+
+class Connection:
+    """The way to one Redis, to be handed to several doors.
+
+        async with Connection("redis://localhost:6379/0") as connection:
+            client = Client(connection)
+            server = Server(connection, concurrency=20)
+
+    Doors that were given a URL make one of their own and close it with themselves; this one is
+    closed by whoever made it, after the doors. Nothing is connected before the first use.
+
+    Args:
+        url: Where Redis is: a URL or `ConnectionOptions`.
+        prefix: What every key begins with. Programs with different prefixes do not see each other.
+    """
+
+    def __init__(self, url: str | ConnectionOptions, *, prefix: str = NATIVE_PREFIX) -> None:
+        self.options: Final = read_options(url)
+        self.wire: Final[Wire] = NativeWire(_checked_prefix(prefix))
+        self._router: Router | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_closed = False
+
+    def router(self) -> Router:
+        """The way through Redis in the running event loop.
+
+        Raises:
+            ClosedError: It was closed.
+            ConfigError: It is used in another event loop already.
+        """
+        loop = asyncio.get_running_loop()
+        if self._is_closed:
+            raise ClosedError("the connection")
+        if self._router is None:
+            self._router, self._loop = Router(self.options, name="asyncq:shared"), loop
+        elif self._loop is not loop:
+            raise ConfigError(
+                "connection", self, "the event loop it was first used in; make one for each loop"
+            )
+        return self._router
+
+    async def aclose(self) -> None:
+        """Close it. May be called twice."""
+        self._is_closed = True
+        if self._router is not None:
+            router, self._router = self._router, None
+            await router.aclose()
+
+    async def __aenter__(self) -> Connection:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.options.describe()}>"
+
+
+def read_connection(url: str | ConnectionOptions | Connection, prefix: str | None) -> tuple[Connection, bool]:
+    """What a door was given, as a connection, and whether it belongs to the door.
+
+    Raises:
+        ConfigError: It is none, or a prefix was given beside a connection that has its own.
+    """
+    if isinstance(url, Connection):
+        if prefix is not None and prefix != url.wire.keys.prefix:
+            raise ConfigError("prefix", prefix, "no prefix beside a connection, which has its own")
+        return url, False
+    return Connection(url, prefix=NATIVE_PREFIX if prefix is None else prefix), True
+
+
+def read_options(url: object) -> ConnectionOptions:
+    """A URL or options, as options."""
+    if isinstance(url, ConnectionOptions):
+        return url
+    if isinstance(url, str):
+        return ConnectionOptions.from_url(url)
+    raise ConfigError("url", url, "a URL such as redis://localhost:6379/0, ConnectionOptions or a Connection")
+
+
+def _checked_prefix(prefix: object) -> str:
+    if not isinstance(prefix, str) or not prefix.endswith(":") or "{" in prefix or "}" in prefix:
+        raise ConfigError("prefix", prefix, "text without braces that ends with a colon")
+    return prefix
