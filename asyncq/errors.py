@@ -38,9 +38,8 @@
     ├─ RevokeTask
     └─ RetryIn
 
-The attributes are the data and the text is made from them. Each constructor hands
-`super().__init__` the arguments it was given itself, which is what makes the errors
-survive pickling on their way out of a worker process.
+The attributes are the data and the text is made from them. `args` are what the constructor
+was given, which lets the errors survive pickling on their way out of a worker process.
 """
 
 from __future__ import annotations
@@ -50,47 +49,17 @@ from datetime import timedelta
 from typing import ClassVar, Literal, NamedTuple
 
 __all__ = [
-    "AlreadyRunningError",
-    "AsyncqError",
-    "AuthenticationError",
-    "BrokerError",
-    "BrokerReplyError",
-    "BrokerUnavailableError",
-    "ClosedError",
-    "ConfigError",
-    "DuplicateTaskError",
-    "EmbeddedUnavailableError",
-    "EnqueueRefusedError",
-    "HandlerCrashedError",
-    "HandlerNotFoundError",
-    "LeaseExpiredError",
-    "LifecycleError",
-    "NotFoundError",
-    "NotStartedError",
-    "PayloadError",
-    "Problem",
-    "QueueNotEmptyError",
-    "QueueNotFoundError",
-    "RetryIn",
-    "RevokeTask",
-    "ServerTooOldError",
-    "SkipRetry",
-    "TaskCancelledError",
-    "TaskControl",
-    "TaskFailure",
-    "TaskIdConflictError",
-    "TaskNotActiveError",
-    "TaskNotFoundError",
-    "TaskStateError",
-    "TaskTimedOutError",
-    "UnsafeServerError",
-    "WireError",
-    "WorkerProcessDiedError",
-    "WrongStateError",
-]
+    "AlreadyRunningError", "AsyncqError", "AuthenticationError", "BrokerError", "BrokerReplyError",
+    "BrokerUnavailableError", "ClosedError", "ConfigError", "DuplicateTaskError",
+    "EmbeddedUnavailableError", "EnqueueRefusedError", "HandlerCrashedError", "HandlerNotFoundError",
+    "LeaseExpiredError", "LifecycleError", "NotFoundError", "NotStartedError", "PayloadError", "Problem",
+    "QueueNotEmptyError", "QueueNotFoundError", "RetryIn", "RevokeTask", "ServerTooOldError", "SkipRetry",
+    "TaskCancelledError", "TaskControl", "TaskFailure", "TaskIdConflictError", "TaskNotActiveError",
+    "TaskNotFoundError", "TaskStateError", "TaskTimedOutError", "UnsafeServerError", "WireError",
+    "WorkerProcessDiedError", "WrongStateError",
+]  # fmt: skip
 
-# A value is shown in an error text up to here: enough to recognise it, and a
-# payload given by mistake does not flood the log.
+# Enough of a value to recognise it; a payload given by mistake does not flood the log.
 _SHOWN_CHARACTERS = 80
 
 
@@ -101,18 +70,18 @@ class AsyncqError(Exception):
     """The text of the error, its attributes in braces. Empty: what Python makes of the arguments."""
 
     def __str__(self) -> str:
-        return self._text.format_map(vars(self)) if self._text else super().__str__()
+        if not self._text:
+            return super().__str__()
+        advice = getattr(self, "advice", "")
+        return self._text.format_map(vars(self)) + (f" ({advice})" if advice else "")
 
 
 class Problem(NamedTuple):
     """One thing that is wrong with one value."""
 
-    option: str
-    """Name of the option or argument."""
-    value: object
-    """What was given."""
-    expected: str
-    """What would have been right, as the end of the sentence "expected …"."""
+    option: str  #: name of the option or argument
+    value: object  #: what was given
+    expected: str  #: what would have been right: the end of a sentence that begins "expected"
 
     def __str__(self) -> str:
         return f"{self.option}={_shown(self.value)}: expected {self.expected}"
@@ -120,29 +89,18 @@ class Problem(NamedTuple):
 
 def _shown(value: object) -> str:
     text = repr(value)
-    if len(text) > _SHOWN_CHARACTERS:
-        return f"{text[: _SHOWN_CHARACTERS - 1]}…"
-    return text
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
 
 
 class ConfigError(AsyncqError, ValueError):
     """An option or argument is wrong. Raised before any I/O: fix the call.
 
-    All that is wrong with one call is reported by one error. `option`, `value` and
-    `expected` are those of the first problem; `problems` has them all.
+    `option`, `value` and `expected` are those of the first problem; `problems` has all of the call.
     """
 
-    def __init__(
-        self,
-        option: str,
-        value: object,
-        expected: str,
-        more: Sequence[Problem] = (),
-    ) -> None:
+    def __init__(self, option: str, value: object, expected: str, more: Sequence[Problem] = ()) -> None:
         super().__init__(option, value, expected, tuple(more))
-        self.option = option
-        self.value = value
-        self.expected = expected
+        self.option, self.value, self.expected = option, value, expected
         self.problems: tuple[Problem, ...] = (Problem(option, value, expected), *more)
 
     @classmethod
@@ -151,40 +109,31 @@ class ConfigError(AsyncqError, ValueError):
         return ConfigError(*problems[0], problems[1:])
 
     def __str__(self) -> str:
+        if self._text:
+            return super().__str__()
         if len(self.problems) == 1:
             return str(self.problems[0])
-        lines = "".join(f"\n- {problem}" for problem in self.problems)
-        return f"{len(self.problems)} values are wrong:{lines}"
+        return "\n- ".join([f"{len(self.problems)} values are wrong:", *map(str, self.problems)])
 
 
 class PayloadError(ConfigError):
-    """The payload of a task cannot be encoded, or is larger than allowed.
-
-    `size` and `limit` are bytes, and 0 where size is not the matter.
-    """
+    """The payload cannot be encoded, or has more bytes than allowed: then `size` and `limit` say it."""
 
     _text = "payload of task {type!r}: {reason}"
 
     def __init__(self, type: str, reason: str, size: int = 0, limit: int = 0) -> None:  # noqa: A002 - the word of the API
         super().__init__("payload", None, reason)
-        self.args = (type, reason, size, limit)
-        self.type = type
-        self.reason = reason
-        self.size = size
-        self.limit = limit
+        self.args = self.type, self.reason, self.size, self.limit = type, reason, size, limit
 
 
 class EmbeddedUnavailableError(ConfigError):
     """There is no embedded server to start: not installed, or not for this platform."""
 
+    _text = "no embedded server: {why}"
+
     def __init__(self, why: str, advice: str = "") -> None:
         super().__init__("url", None, why)
-        self.args = (why, advice)
-        self.why = why
-        self.advice = advice
-
-    def __str__(self) -> str:
-        return _with_advice(f"no embedded server: {self.why}", self.advice)
+        self.args = self.why, self.advice = why, advice
 
 
 class LifecycleError(AsyncqError, RuntimeError):
@@ -224,8 +173,7 @@ class DuplicateTaskError(EnqueueRefusedError):
 
     def __init__(self, queue: str, type: str) -> None:  # noqa: A002 - the word of the API
         super().__init__(queue, type)
-        self.queue = queue
-        self.type = type
+        self.queue, self.type = queue, type
 
 
 class TaskIdConflictError(EnqueueRefusedError):
@@ -235,8 +183,7 @@ class TaskIdConflictError(EnqueueRefusedError):
 
     def __init__(self, queue: str, task_id: str) -> None:
         super().__init__(queue, task_id)
-        self.queue = queue
-        self.task_id = task_id
+        self.queue, self.task_id = queue, task_id
 
 
 class NotFoundError(AsyncqError, LookupError):
@@ -260,8 +207,7 @@ class TaskNotFoundError(NotFoundError):
 
     def __init__(self, queue: str, task_id: str) -> None:
         super().__init__(queue, task_id)
-        self.queue = queue
-        self.task_id = task_id
+        self.queue, self.task_id = queue, task_id
 
 
 class WrongStateError(AsyncqError):
@@ -278,8 +224,7 @@ class TaskNotActiveError(WrongStateError):
 
     def __init__(self, queue: str, task_id: str) -> None:
         super().__init__(queue, task_id)
-        self.queue = queue
-        self.task_id = task_id
+        self.queue, self.task_id = queue, task_id
 
 
 class TaskStateError(WrongStateError):
@@ -287,16 +232,13 @@ class TaskStateError(WrongStateError):
 
     def __init__(self, queue: str, task_id: str, state: str, allowed: Sequence[str]) -> None:
         super().__init__(queue, task_id, state, tuple(allowed))
-        self.queue = queue
-        self.task_id = task_id
-        self.state = state
+        self.queue, self.task_id, self.state = queue, task_id, state
         self.allowed: tuple[str, ...] = tuple(allowed)
 
     def __str__(self) -> str:
         allowed = " or ".join(self.allowed)
         return (
-            f"task {self.task_id!r} of queue {self.queue!r} is {self.state}; "
-            f"this can be done while it is {allowed}"
+            f"task {self.task_id!r} of queue {self.queue!r} is {self.state}, and would have to be {allowed}"
         )
 
 
@@ -307,21 +249,17 @@ class QueueNotEmptyError(WrongStateError):
 
     def __init__(self, queue: str, size: int) -> None:
         super().__init__(queue, size)
-        self.queue = queue
-        self.size = size
+        self.queue, self.size = queue, size
 
 
 class BrokerError(AsyncqError):
     """Talking to Redis went wrong."""
 
+    _text = "{where}: {why}"
+
     def __init__(self, where: str, why: str, advice: str = "") -> None:
         super().__init__(where, why, advice)
-        self.where = where
-        self.why = why
-        self.advice = advice
-
-    def __str__(self) -> str:
-        return _with_advice(f"{self.where}: {self.why}", self.advice)
+        self.where, self.why, self.advice = where, why, advice
 
 
 class BrokerUnavailableError(BrokerError):
@@ -350,21 +288,17 @@ class BrokerReplyError(BrokerError):
 
     def __init__(self, script: str, reply: object) -> None:
         super().__init__(script, f"unexpected reply {_shown(reply)}")
-        self.args = (script, reply)
-        self.script = script
-        self.reply = reply
+        self.args = self.script, self.reply = script, reply
 
 
 class WireError(AsyncqError, ValueError):
     """Bytes in Redis that we cannot read: damaged, or written by something newer."""
 
+    _text = "cannot read {key}: {reason}"
+
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(key, reason)
-        self.key = key
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"cannot read {self.key}: {self.reason}" if self.key else self.reason
+        self.key, self.reason = key, reason
 
 
 class TaskFailure(AsyncqError):
@@ -388,41 +322,31 @@ class TaskTimedOutError(TaskFailure):
 
     def __init__(self, seconds: float, limit: Literal["timeout", "deadline"] = "timeout") -> None:
         super().__init__(seconds, limit)
-        self.seconds = seconds
-        self.limit = limit
+        self.seconds, self.limit = seconds, limit
 
 
 class LeaseExpiredError(TaskFailure):
-    """The server that ran the task did not keep its lease: it died, hung, or lost Redis.
+    """The server that ran the task did not keep its lease: it died, hung, or lost Redis."""
 
-    `deliveries` is how often the task had been handed out by then, 0 if not known.
-    """
+    _text = "the lease of the task ran out (delivery {deliveries})"
 
-    def __init__(self, deliveries: int = 0) -> None:
+    def __init__(self, deliveries: int) -> None:
         super().__init__(deliveries)
         self.deliveries = deliveries
-
-    def __str__(self) -> str:
-        if self.deliveries:
-            return f"the lease of the task ran out (delivery {self.deliveries})"
-        return "the lease of the task ran out"
 
 
 class TaskCancelledError(TaskFailure):
     """Somebody asked for the running task to be cancelled."""
 
-    _text = "cancelled: {reason}" if self.reason else "cancelled"
+    _text = "cancelled: {reason}"
 
-    def __init__(self, reason: str = "") -> None:
+    def __init__(self, reason: str = "on request") -> None:
         super().__init__(reason)
         self.reason = reason
 
 
 class HandlerCrashedError(TaskFailure):
-    """A handler raised what is no `Exception`, such as `SystemExit`, or nothing picklable.
-
-    Where the original could be kept it is the `__cause__`.
-    """
+    """A handler raised no `Exception` but, say, `SystemExit`. Its `__cause__`, if it could be kept."""
 
     _text = "the handler crashed: {error}"
 
@@ -436,22 +360,16 @@ class WorkerProcessDiedError(TaskFailure):
 
     def __init__(self, pid: int, exit_code: int | None = None) -> None:
         super().__init__(pid, exit_code)
-        self.pid = pid
-        self.exit_code = exit_code
+        self.pid, self.exit_code = pid, exit_code
 
     def __str__(self) -> str:
-        if self.exit_code is None:
-            return f"worker process {self.pid} died"
-        if self.exit_code < 0:
-            return f"worker process {self.pid} was killed by signal {-self.exit_code}"
-        return f"worker process {self.pid} ended with exit code {self.exit_code}"
+        code = self.exit_code
+        how = "died" if code is None else f"ended by signal {-code}" if code < 0 else f"exited with {code}"
+        return f"worker process {self.pid} {how}"
 
 
 class TaskControl(Exception):
-    """Raised by a handler to say what shall become of its task.
-
-    Deliberately not an `AsyncqError`: nothing went wrong in the library.
-    """
+    """Raised by a handler to steer. Deliberately not an `AsyncqError`: nothing went wrong in here."""
 
 
 class SkipRetry(TaskControl):
@@ -471,16 +389,12 @@ class RetryIn(TaskControl):
             count nor the daily numbers move, and the task can come back for ever.
     """
 
-    _text = "run again in {delay:g} s"
-
     def __init__(self, delay: float | timedelta, *, counts: bool = True) -> None:
         super().__init__(delay)
         seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
         if not 0.0 <= seconds < float("inf"):
             raise ConfigError("delay", delay, "zero or a positive number of seconds")
-        self.delay = seconds
-        self.counts = counts
+        self.delay, self.counts = seconds, counts
 
-
-def _with_advice(text: str, advice: str) -> str:
-    return f"{text} ({advice})" if advice else text
+    def __str__(self) -> str:
+        return f"run again in {self.delay:g} s"

@@ -150,6 +150,7 @@ def test_retry_in_takes_seconds_and_timedeltas() -> None:
     """Durations are given in both forms everywhere."""
     assert RetryIn(90).delay == RetryIn(timedelta(seconds=90)).delay == 90.0
     assert RetryIn(1).counts
+    assert str(RetryIn(90)) == "run again in 90 s"
 
 
 @pytest.mark.parametrize("delay", [-1, math.nan, math.inf, timedelta(seconds=-1)])
