@@ -31,6 +31,26 @@ class Reports(Protocol):
         ...
 
 
+class Handed(Protocol):
+    """One handing-over of a task, as far as a context shows it."""
+
+    queue: str
+    id: str
+    token: str
+    retried: int
+    deliveries: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What all contexts of one server share."""
+
+    server_id: str
+    reports: Reports
+    codecs: Codecs = DEFAULT_CODECS
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a task is."""
@@ -47,48 +67,53 @@ class Context:
     `ctx`, and anything they call from `current_context()`.
     """
 
-    __slots__ = (
-        "_cancelled", "_codecs", "_deadline", "_envelope", "_reports", "cancel_reason", "deliveries", "id", "lost",
-        "queue", "retried", "server_id", "token",
-    )  # fmt: skip
+    __slots__ = ("_cancelled", "_deadline", "_delivery", "_envelope", "_host", "cancel_reason")
 
-    id: str
-    queue: str
-    retried: int  #: retries used so far; 0 in the first attempt
-    deliveries: int  #: how often the task was handed to a server before this time
-    lost: int  #: how often it was lost with its server
-    token: str  #: of this delivery; what is written with it is written only while the lease is held
-    server_id: str
     cancel_reason: CancelReason | None  #: why this attempt is being stopped, if it is
 
-    def __init__(  # noqa: PLR0913 - one record, built in one place
-        self,
-        envelope: Envelope,
-        *,
-        queue: str,
-        task_id: str,
-        token: str,
-        retried: int,
-        deliveries: int,
-        lost: int,
-        server_id: str,
-        deadline: float,
-        reports: Reports,
-        codecs: Codecs = DEFAULT_CODECS,
-    ) -> None:
+    def __init__(self, host: Host, envelope: Envelope, delivery: Handed, deadline: float) -> None:
+        # Made once for each delivery, so it keeps references; whoever looks pays for looking.
+        self._host = host
         self._envelope = envelope
-        self.queue = queue
-        self.id = task_id
-        self.token = token
-        self.retried = retried
-        self.deliveries = deliveries
-        self.lost = lost
-        self.server_id = server_id
+        self._delivery = delivery
         self._deadline = deadline
-        self._reports = reports
-        self._codecs = codecs
         self._cancelled: threading.Event | None = None
         self.cancel_reason = None
+
+    @property
+    def id(self) -> str:
+        """The id of the task."""
+        return self._delivery.id
+
+    @property
+    def queue(self) -> str:
+        """The queue it came from."""
+        return self._delivery.queue
+
+    @property
+    def retried(self) -> int:
+        """Retries used so far; 0 in the first attempt."""
+        return self._delivery.retried
+
+    @property
+    def deliveries(self) -> int:
+        """How often the task was handed to a server before this time."""
+        return self._delivery.deliveries
+
+    @property
+    def lost(self) -> int:
+        """How often it was lost with its server."""
+        return self._delivery.lost
+
+    @property
+    def token(self) -> str:
+        """Of this delivery. What is written with it is written only while the lease is held."""
+        return self._delivery.token
+
+    @property
+    def server_id(self) -> str:
+        """The server that runs it."""
+        return self._host.server_id
 
     @property
     def type(self) -> str:
@@ -98,7 +123,7 @@ class Context:
     @property
     def attempt(self) -> int:
         """1 for the first attempt, then 2 and so on. Attempts lost with a server do not count."""
-        return self.retried + 1
+        return self._delivery.retried + 1
 
     @property
     def max_retry(self) -> int:
@@ -108,7 +133,7 @@ class Context:
     @property
     def is_last_attempt(self) -> bool:
         """Whether a failure now is final."""
-        return self.retried >= self._envelope.max_retry
+        return self._delivery.retried >= self._envelope.max_retry
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -145,7 +170,7 @@ class Context:
         Costs nothing to speak of: the last report of each moment is written, those before it are
         not. May be called from threads.
         """
-        self._reports.progress(self, Progress(done, total, note))
+        self._host.reports.progress(self, Progress(done, total, note))
 
     async def write_result(self, value: Any) -> int:
         """Write a result now, which others can read while the task still runs.
@@ -160,12 +185,12 @@ class Context:
             TaskNotActiveError: The lease was lost; nothing was written.
         """
         raw = self.encode_result(value)
-        await self._reports.result(self, raw)
+        await self._host.reports.result(self, raw)
         return len(raw)
 
     def encode_result(self, value: Any) -> bytes:
         """The bytes of a result."""
-        _, raw = self._codecs.encode(value, type=self.type)
+        _, raw = self._host.codecs.encode(value, type=self.type)
         return raw
 
     def __repr__(self) -> str:

@@ -25,7 +25,6 @@ class Delivery:
     queue: str
     id: str
     token: str  #: the fence: whoever writes with another token is no longer the owner
-    raw: bytes
     retried: int
     deliveries: int  #: how often it had been handed over before this time
     lost: int  #: how many leases of it ran out
@@ -48,13 +47,15 @@ class Deliver:
         asks: Sequence[tuple[str, int]],
         want: int,
         *,
+        lane: int,
         on_delivered: Callable[[list[Delivery]], None],
         on_failure: Callable[[AsyncqError], None],
         patience: float = math.inf,
     ) -> None:
         """Ask for up to `want` tasks; each queue gives up to its quota, then whatever is ready.
 
-        All queues must share a slot. Answers by callback and not by future: a cancelled waiter must
+        All queues must share a slot. `lane` tells calls apart that are on their way at the same time;
+        there may be one in each. Answers by callback and not by future: a cancelled waiter must
         not lose tasks that are on their way.
         """
         basis, first = self._basis, self._next
@@ -62,14 +63,14 @@ class Deliver:
         queues = [basis.queue(name) for name in names]
         want = min(want, MAX_TASKS)
         self._next += want
-        keys = [queues[0].receipt(basis.owner)]
+        keys = [queues[0].receipt(f"{basis.owner}.{lane}")]
         args: list[Any] = [basis.owner, first, want, self._lease, self._stand]
         for queue, (_, quota) in zip(queues, asks, strict=True):
             keys += (queue.pending, queue.lease, queue.paused, queue.waiting, queue.flow)
             args += (quota, queue.task_prefix)
 
         def on_value(reply: Any) -> None:
-            on_delivered(self._read(names, reply))
+            on_delivered(self._read(names, first, reply))
 
         basis.router.submit(
             Call(
@@ -78,21 +79,20 @@ class Deliver:
             )
         )  # fmt: skip
 
-    def _read(self, names: list[str], reply: Any) -> list[Delivery]:
+    def _read(self, names: list[str], first: int, reply: Any) -> list[Delivery]:
         now = float(reply[0])
         prefix = self._basis.owner + ":"
         decode = self._basis.wire.decode
         deliveries: list[Delivery] = []
-        for queue, task_id, number, raw, retried, delivered, lost in reply[1:]:
+        for at in range(1, len(reply), 4):
+            queue, task_id, raw, history = reply[at : at + 4]
+            if not task_id:
+                continue
+            retried = delivered = lost = 0
+            if history:
+                retried, delivered, lost = map(int, history.split())
             delivery = Delivery(
-                names[queue - 1],
-                task_id.decode(),
-                f"{prefix}{number}",
-                raw,
-                int(retried),
-                delivered,
-                int(lost),
-                now,
+                names[queue - 1], task_id.decode(), f"{prefix}{first + at // 4}", retried, delivered, lost, now
             )
             try:
                 delivery.envelope = decode(raw)

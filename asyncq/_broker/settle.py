@@ -10,6 +10,7 @@ import msgpack
 
 from asyncq._broker.basis import Basis, script
 from asyncq._redis.router import FOREVER, Call
+from asyncq._wire.keys import QueueKeys
 from asyncq.errors import AsyncqError
 
 SCRIPT: Final = script("settle")
@@ -97,31 +98,48 @@ class Settle:
         basis = self._basis
         numbers: dict[str, int] = {}
         keys: list[str] = []
-        task_keys: list[str] = []
-        items: list[Any] = []
-        for s in settlements:
+        plain_keys: list[str] = []
+        plain: list[Any] = []
+        plain_at: list[int] = []
+        other_keys: list[str] = []
+        other: list[Any] = []
+        other_at: list[int] = []
+        for position, s in enumerate(settlements):
             queue = basis.queue(s.queue)
             number = numbers.get(s.queue)
             if number is None:
                 number = numbers[s.queue] = len(numbers) + 1
-                keys += (
-                    queue.lease, queue.pending, queue.retry, queue.scheduled, queue.archived, queue.completed,
-                    queue.processed, queue.failed, queue.day("processed", now), queue.day("failed", now),
-                    queue.flow, queue.waiting,
-                )  # fmt: skip
-            task_keys.append(queue.task_prefix + s.id)
+                keys += self._queue_keys(queue, now)
+            task_key = queue.task_prefix + s.id
+            if s.outcome == "done" and not s.detail:
+                plain_keys.append(task_key)
+                plain += (number, s.id, s.token)
+                plain_at.append(position)
+                continue
+            other_keys.append(task_key)
             if s.unique_key:
-                task_keys.append(queue.unique(s.unique_key))
-            items += (number, s.id, s.token, s.outcome, s.detail)
-        keys += task_keys
-        head = (len(numbers), basis.channel_prefix, basis.wire.keys.news, basis.in_cluster)
+                other_keys.append(queue.unique(s.unique_key))
+            other += (number, s.id, s.token, s.outcome, s.detail)
+            other_at.append(position)
+        keys += plain_keys
+        keys += other_keys
+        head = (len(numbers), basis.channel_prefix, basis.wire.keys.news, basis.in_cluster, len(plain_at))
+        positions = plain_at + other_at
 
         def on_value(reply: Any) -> None:
-            on_written([index - 1 for index in reply[::2]])
+            on_written([positions[index - 1] for index in reply[::2]])
 
         basis.router.submit(
             Call(
-                basis.router, SCRIPT, (len(keys), *keys, *head, *items),
+                basis.router, SCRIPT, (len(keys), *keys, *head, *plain, *other),
                 slot=basis.slot(settlements[0].queue), patience=patience, on_value=on_value, on_failure=on_failure,
             )
+        )  # fmt: skip
+
+    @staticmethod
+    def _queue_keys(queue: QueueKeys, now: float) -> tuple[str, ...]:
+        return (
+            queue.lease, queue.pending, queue.retry, queue.scheduled, queue.archived, queue.completed,
+            queue.processed, queue.failed, queue.day("processed", now), queue.day("failed", now),
+            queue.flow, queue.waiting,
         )  # fmt: skip

@@ -20,97 +20,56 @@ has not started, and the sweep looks for those that somebody else did.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from asyncq._broker import settle
 from asyncq._broker.deliver import Delivery
-from asyncq._broker.settle import Settlement
 from asyncq._engine import outcome
+from asyncq._engine.conclusions import Conclusions
 from asyncq._engine.held import HeldDeliveries
 from asyncq._engine.offload import Offload
-from asyncq._engine.settler import Settler
+from asyncq._engine.run import NEVER, Run
 from asyncq._wire.messages import Envelope
-from asyncq.config import Failure, ServerConfig
-from asyncq.context import CURRENT, CancelReason, Context, Reports
-from asyncq.errors import HandlerCrashedError, PayloadError
+from asyncq.config import ServerConfig
+from asyncq.context import CURRENT, CancelReason, Context, Host
+from asyncq.errors import HandlerCrashedError
 from asyncq.mux import Mux, Route
-from asyncq.retry import RetryPolicies
 from asyncq.task import Task
 
 log = logging.getLogger("asyncq.server")
 
-_NEVER: Final = float("inf")
-
-
-@dataclass(slots=True, eq=False)
-class Run:
-    """One handler at work."""
-
-    delivery: Delivery
-    envelope: Envelope
-    task: Task
-    context: Context
-    ends_at: float  #: when it is to be stopped, by the loop's clock
-    limit: CancelReason  #: by which limit that is
-    started_at: float
-    worker: asyncio.Task[None] | None = None
-    has_started: bool = False
-    is_settled: bool = False
-    leaks_at: float = field(default=_NEVER)  #: when we stop waiting for it to obey a cancellation
-
-
-@dataclass(slots=True)
-class Counts:
-    """What happened since the server started."""
-
-    delivered: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    expired: int = 0
-    unknown: int = 0
-    unreadable: int = 0
-    requeued: int = 0
-    leaked: int = 0
-
 
 class Executor:
-    """Takes deliveries, runs their handlers, and hands outcomes to the settler."""
+    """Takes deliveries, runs their handlers, and hands on how they ended."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it may touch, said one by one
         self,
         config: ServerConfig,
         mux: Mux,
-        settler: Settler,
+        conclusions: Conclusions,
         held: HeldDeliveries,
         offload: Offload,
         *,
-        reports: Reports,
-        server_id: str,
+        host: Host,
         on_free: Callable[[], None],
     ) -> None:
         self._config: Final = config
         self._mux: Final = mux
-        self._settler: Final = settler
+        self._conclusions: Final = conclusions
         self._held: Final = held
         self._offload: Final = offload
-        self._reports: Final = reports
-        self._server_id: Final = server_id
+        self._host: Final = host
         self._on_free: Final = on_free
-        self._policies: Final = RetryPolicies(config.retry, config.retry_policies)
         self._loop: Final = asyncio.get_running_loop()
         self._runs: dict[str, Run] = {}
         self._sweep: asyncio.TimerHandle | None = None
-        self._sweep_at = _NEVER
+        self._sweep_at = NEVER
         self._empty = asyncio.Event()
         self._empty.set()
         self._draining = False
-        self.counts: Final = Counts()
 
-    # -- taking work ----------------------------------------------------------------------------
+    # -- taking work ------------------------------------------------------------------------------
 
     @property
     def free(self) -> int:
@@ -124,63 +83,50 @@ class Executor:
 
     def take(self, deliveries: list[Delivery]) -> None:
         """Begin with what was delivered, or give it back when the server is leaving."""
+        self._conclusions.counts.delivered += len(deliveries)
         for delivery in deliveries:
-            self.counts.delivered += 1
-            self._held.add(delivery.queue, delivery.id, delivery.token)
+            self._held.add(delivery)
             if self._draining:
-                self._requeue(delivery)
+                self._conclusions.requeue(delivery)
             else:
                 self._begin(delivery)
 
     def _begin(self, delivery: Delivery) -> None:
         envelope = delivery.envelope
         if envelope is None:
-            self._unreadable(delivery)
+            self._conclusions.unreadable(delivery)
             return
         if (
             envelope.expires_at
             and delivery.now >= envelope.expires_at
             and not (delivery.retried or delivery.lost)
         ):
-            self._spawn(self._expire(delivery, envelope))
+            self._offload.spawn(self._conclusions.expired(delivery, envelope))
             return
         route = self._mux.resolve(envelope.type)
         if route is None:
-            self._unknown(delivery, envelope)
+            self._conclusions.unknown(delivery, envelope)
             return
         self._start(delivery, envelope, route)
 
     def _start(self, delivery: Delivery, envelope: Envelope, route: Route) -> None:
-        task = Task.received(delivery.queue, delivery.id, envelope, self._config.codecs)
-        ends_at, limit = outcome.attempt_deadline(
+        task = Task.received(delivery.queue, delivery.id, envelope, self._host.codecs)
+        deadline, limit = outcome.attempt_deadline(
             timeout=envelope.timeout, deadline=envelope.deadline, now=delivery.now
         )
-        context = Context(
-            envelope,
-            queue=delivery.queue,
-            task_id=delivery.id,
-            token=delivery.token,
-            retried=delivery.retried,
-            deliveries=delivery.deliveries,
-            lost=delivery.lost,
-            server_id=self._server_id,
-            deadline=ends_at,
-            reports=self._reports,
-            codecs=self._config.codecs,
-        )
+        context = Context(self._host, envelope, delivery, deadline)
         now = self._loop.time()
-        run = Run(
-            delivery, envelope, task, context, now + ends_at - delivery.now if ends_at else _NEVER, limit, now
-        )
+        ends_at = now + deadline - delivery.now if deadline else NEVER
+        run = Run(delivery, envelope, task, context, ends_at=ends_at, limit=limit, started_at=now)
         if not self._runs:
             self._empty.clear()
         self._runs[delivery.token] = run
-        if run.ends_at < self._sweep_at:
-            self._plan_sweep(run.ends_at)
+        if ends_at < self._sweep_at:
+            self._plan_sweep(ends_at)
         call = route.invoke or self._offload.call_for(route)
         run.worker = self._loop.create_task(self._run(run, call))
 
-    # -- running --------------------------------------------------------------------------------
+    # -- running ----------------------------------------------------------------------------------
 
     async def _run(self, run: Run, call: Callable[[Task, Context], Awaitable[Any]]) -> None:
         """The whole life of one handler. Raises only what must end the program."""
@@ -192,21 +138,20 @@ class Executor:
                 # Somebody wanted it stopped before it had begun.
                 await self._stopped(run, context.cancel_reason)
             else:
-                result = await call(run.task, context)
-                self._succeeded(run, result)
+                self._conclusions.succeeded(run, await call(run.task, context))
         except asyncio.CancelledError as error:
             worker = run.worker
             if context.cancel_reason is not None:
                 await self._stopped(run, context.cancel_reason)
             elif worker is not None and worker.cancelling():
-                self._give_back(run)
+                self._conclusions.give_back(run)
                 raise
             else:
                 wrapped = HandlerCrashedError("it cancelled itself")
                 wrapped.__cause__ = error
-                await self._failed(run, wrapped)
-        except BaseException as error:  # a handler may raise anything, and nothing of it may end the server
-            await self._failed(run, outcome.from_handler(error))
+                await self._conclusions.failed(run, wrapped)
+        except BaseException as error:  # noqa: BLE001 - a handler may raise anything; nothing of it may end the server
+            await self._conclusions.failed(run, outcome.from_handler(error))
         finally:
             self._ended(run)
 
@@ -217,173 +162,20 @@ class Executor:
             self._empty.set()
         self._on_free()
 
-    def _settle(self, run: Run, settlement: Settlement) -> None:
-        if not run.is_settled:
-            run.is_settled = True
-            self._settler.put(settlement)
-
-    def _succeeded(self, run: Run, result: Any) -> None:
-        delivery, envelope = run.delivery, run.envelope
-        self.counts.succeeded += 1
-        if not envelope.retention:
-            self._settle(
-                run, settle.done(delivery.queue, delivery.id, delivery.token, unique_key=envelope.unique_key)
-            )
-            return
-        raw: bytes | None = None
-        if result is not None:
-            try:
-                raw = run.context.encode_result(result)
-            except PayloadError as error:
-                # The work is done; running it again for the sake of its result would do it twice.
-                log.error(
-                    "the result of task %s (%s) cannot be stored: %s",
-                    delivery.id,
-                    envelope.type,
-                    error,
-                    extra={"event": "result_unencodable", "task_id": delivery.id, "type": envelope.type},
-                )
-        self._settle(
-            run,
-            settle.completed(
-                delivery.queue, delivery.id, delivery.token,
-                result=raw, retention=envelope.retention, unique_key=envelope.unique_key,
-            ),
-        )  # fmt: skip
-
     async def _stopped(self, run: Run, reason: CancelReason) -> None:
         """The handler ended because we stopped it."""
         if reason == "shutdown":
-            self._give_back(run)
+            self._conclusions.give_back(run)
         elif reason == "lease_lost":
             # Somebody else has the task, or will: there is nothing of ours to write.
             run.is_settled = True
             self._held.remove(run.delivery.token)
         else:
             seconds = self._loop.time() - run.started_at
-            await self._failed(
-                run,
-                outcome.from_cancellation(reason, seconds=seconds, deliveries=run.delivery.deliveries + 1),
-            )
+            error = outcome.from_cancellation(reason, seconds=seconds, deliveries=run.delivery.deliveries + 1)
+            await self._conclusions.failed(run, error)
 
-    async def _failed(self, run: Run, error: BaseException) -> None:
-        if run.is_settled:
-            return
-        delivery, envelope = run.delivery, run.envelope
-        try:
-            verdict = outcome.judge(
-                error,
-                retried=delivery.retried,
-                max_retry=envelope.max_retry,
-                is_failure=self._config.is_failure,
-            )
-        except Exception as broken:  # a user's is_failure
-            log.exception("is_failure failed; the error counts", extra={"event": "callback_failed"})
-            del broken
-            verdict = outcome.judge(
-                error, retried=delivery.retried, max_retry=envelope.max_retry, is_failure=None
-            )
-        delay = verdict.delay or 0.0
-        if verdict.action == "retry" and verdict.delay is None:
-            answer = self._policies.delay(envelope.retry_policy, delivery.retried, error, run.task)
-            delay = answer.seconds
-            if answer.problem is not None:
-                log.error(
-                    "retry policy of task %s (%s): %s",
-                    delivery.id, envelope.type, answer.problem, extra={"event": "retry_policy_failed"},
-                )  # fmt: skip
-        if verdict.action != "revoke":
-            self.counts.failed += 1
-        will_retry = verdict.action == "retry"
-        settlement = self._settlement(run, verdict, error, delay)
-        await self._tell(
-            self._config.on_error,
-            Failure(
-                run.task,
-                error,
-                delivery.retried,
-                envelope.max_retry,
-                will_retry,
-                delay if will_retry else 0.0,
-            ),
-        )
-        self._settle(run, settlement)
-
-    def _settlement(
-        self, run: Run, verdict: outcome.Verdict, error: BaseException, delay: float
-    ) -> Settlement:
-        delivery, envelope = run.delivery, run.envelope
-        where = (delivery.queue, delivery.id, delivery.token)
-        if verdict.action == "revoke":
-            return settle.dropped(*where, kind="revoked", unique_key=envelope.unique_key)
-        text = outcome.describe(error)
-        level = logging.WARNING if verdict.action == "retry" else logging.ERROR
-        log.log(
-            level,
-            "task %s (%s) failed in attempt %d: %s",
-            delivery.id, envelope.type, delivery.retried + 1, text,
-            exc_info=error if log.isEnabledFor(logging.DEBUG) else None,
-            extra={
-                "event": "task_failed", "action": verdict.action, "queue": delivery.queue,
-                "task_id": delivery.id, "type": envelope.type, "delay": delay,
-            },
-        )  # fmt: skip
-        if verdict.action == "archive":
-            return settle.archived(*where, error=text, reason=verdict.reason)
-        return settle.retry(*where, error=text, delay=delay, counts=verdict.counts)
-
-    # -- deliveries that do not run ---------------------------------------------------------------
-
-    def _unreadable(self, delivery: Delivery) -> None:
-        self.counts.unreadable += 1
-        log.error(
-            "task %s in %s cannot be read and is archived: %s",
-            delivery.id, delivery.queue, delivery.unreadable,
-            extra={"event": "unreadable", "queue": delivery.queue, "task_id": delivery.id},
-        )  # fmt: skip
-        error = f"this message cannot be read: {delivery.unreadable}"
-        self._settler.put(
-            settle.archived(delivery.queue, delivery.id, delivery.token, error=error, reason="unreadable")
-        )
-        self._on_free()
-
-    def _unknown(self, delivery: Delivery, envelope: Envelope) -> None:
-        self.counts.unknown += 1
-        log.warning(
-            "no handler for type %r here: task %s goes back and is offered again in %g s",
-            envelope.type, delivery.id, self._config.unknown_delay,
-            extra={"event": "unknown_type", "queue": delivery.queue, "task_id": delivery.id, "type": envelope.type},
-        )  # fmt: skip
-        self._settler.put(
-            settle.deferred(delivery.queue, delivery.id, delivery.token, delay=self._config.unknown_delay)
-        )
-        self._on_free()
-
-    async def _expire(self, delivery: Delivery, envelope: Envelope) -> None:
-        self.counts.expired += 1
-        log.info(
-            "task %s (%s) expired before it was started",
-            delivery.id, envelope.type, extra={"event": "expired", "queue": delivery.queue, "task_id": delivery.id},
-        )  # fmt: skip
-        self._settler.put(
-            settle.dropped(
-                delivery.queue, delivery.id, delivery.token, kind="expired", unique_key=envelope.unique_key
-            )
-        )
-        await self._tell(
-            self._config.on_expired, Task.received(delivery.queue, delivery.id, envelope, self._config.codecs)
-        )
-
-    def _requeue(self, delivery: Delivery) -> None:
-        self.counts.requeued += 1
-        self._settler.put(settle.requeued(delivery.queue, delivery.id, delivery.token))
-
-    def _give_back(self, run: Run) -> None:
-        if not run.is_settled:
-            run.is_settled = True
-            self._requeue(run.delivery)
-
-    # -- stopping what runs -----------------------------------------------------------------------
+    # -- stopping what runs -------------------------------------------------------------------------
 
     def cancel(self, token: str, reason: CancelReason) -> bool:
         """Stop one delivery. Tells whether it was running here."""
@@ -415,9 +207,9 @@ class Executor:
 
     def _look(self) -> None:
         """Stop what is over its time, and give up on what does not let itself be stopped."""
-        self._sweep, self._sweep_at = None, _NEVER
+        self._sweep, self._sweep_at = None, NEVER
         now = self._loop.time()
-        earliest = _NEVER
+        earliest = NEVER
         for run in list(self._runs.values()):
             if run.worker is not None and run.worker.done():
                 self._never_ran(run)
@@ -427,31 +219,31 @@ class Executor:
             if run.leaks_at <= now:
                 self._leak(run)
             earliest = min(
-                earliest, run.leaks_at, run.ends_at if run.context.cancel_reason is None else _NEVER
+                earliest, run.leaks_at, run.ends_at if run.context.cancel_reason is None else NEVER
             )
-        if earliest < _NEVER:
+        if earliest < NEVER:
             self._plan_sweep(earliest)
 
     def _never_ran(self, run: Run) -> None:
         """Somebody cancelled the asyncio task before its first step."""
-        self._give_back(run)
+        self._conclusions.give_back(run)
         self._ended(run)
 
     def _leak(self, run: Run) -> None:
         """The handler does not stop. Settle without it; it keeps its slot until it ends."""
-        run.leaks_at = _NEVER
+        run.leaks_at = NEVER
         if run.is_settled or not run.has_started:
             return
-        self.counts.leaked += 1
+        self._conclusions.counts.leaked += 1
         reason = run.context.cancel_reason or "cancelled"
         log.error(
             "task %s (%s) was told to stop (%s) and did not within %g s; its slot is taken until it does",
             run.delivery.id, run.envelope.type, reason, self._config.cancel_grace,
             extra={"event": "slot_leaked", "task_id": run.delivery.id, "type": run.envelope.type},
         )  # fmt: skip
-        self._spawn(self._stopped(run, reason))
+        self._offload.spawn(self._stopped(run, reason))
 
-    # -- shutting down ----------------------------------------------------------------------------
+    # -- shutting down ------------------------------------------------------------------------------
 
     async def drain(self, grace: float) -> None:
         """Let handlers finish for `grace` seconds, then stop them and put their tasks back.
@@ -475,12 +267,12 @@ class Executor:
         """What still runs does not let itself be stopped: put it back, and leave without it."""
         for run in list(self._runs.values()):
             self._leak(run)
-            self._give_back(run)
+            self._conclusions.give_back(run)
         self._empty.set()
 
     async def _ends_within(self, seconds: float) -> bool:
         try:
-            async with asyncio.timeout(None if seconds == _NEVER else seconds):
+            async with asyncio.timeout(None if seconds == NEVER else seconds):
                 await self._empty.wait()
         except TimeoutError:
             return False
@@ -490,18 +282,3 @@ class Executor:
         """Forget the timer."""
         if self._sweep is not None:
             self._sweep.cancel()
-
-    # -- odds and ends ----------------------------------------------------------------------------
-
-    def _spawn(self, work: Any) -> None:
-        self._offload.spawn(work)
-
-    async def _tell(self, callback: Callable[[Any], Awaitable[None] | None] | None, what: Any) -> None:
-        if callback is None:
-            return
-        try:
-            answer = callback(what)
-            if inspect.isawaitable(answer):
-                await answer
-        except Exception:  # a user's callback: its failure must not change what becomes of the task
-            log.exception("a callback failed", extra={"event": "callback_failed"})

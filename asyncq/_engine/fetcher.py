@@ -32,6 +32,16 @@ AFTER_FAILURE: Final = 1.0
 """Seconds before asking again after Redis answered something that we do not understand."""
 
 
+LANES: Final = 2
+"""Calls to one source that may be on their way at the same time.
+
+With one, Redis waits while we run what it gave, and we wait while it gives: a server whose
+handlers are short does half of what it could (docs/adr/0002-batching.md)."""
+
+SMALLEST_SHARE: Final = 16
+"""Tasks below which a call is not split in two: small calls cost Redis more than overlapping gains."""
+
+
 class _Source:
     """Queues that are asked together."""
 
@@ -39,7 +49,7 @@ class _Source:
         self.order = QueueOrder(queues, strict=strict)
         self.weight = max(queues.values()) if strict else sum(queues.values())
         self.is_hungry = True
-        self.in_flight = 0
+        self.lanes = list(range(LANES))  #: those in which no call is on its way
 
 
 class Fetcher:
@@ -55,6 +65,7 @@ class Fetcher:
         waking: Waking,
         poll_interval: float,
         safety_interval: float,
+        concurrency: int,
         free: Callable[[], int],
         take: Callable[[list[Delivery]], None],
     ) -> None:
@@ -63,6 +74,7 @@ class Fetcher:
         self._queues: Final = dict(queues)
         self._strict: Final = strict
         self._interval: Final = safety_interval if waking == "push" else poll_interval
+        self._share: Final = min(MAX_TASKS, max(SMALLEST_SHARE, -(-concurrency // LANES)))
         self._free: Final = free
         self._take: Final = take
         self._loop: Final = asyncio.get_running_loop()
@@ -125,26 +137,26 @@ class Fetcher:
             source = self._choose()
             if source is None:
                 return
-            self._request(source, min(want, MAX_TASKS))
+            self._request(source, min(want, self._share))
 
     def _choose(self) -> _Source | None:
         """A hungry source that is not being asked: the first in rank, or one drawn by weight."""
-        ready = [source for source in self._sources if source.is_hungry and not source.in_flight]
+        ready = [source for source in self._sources if source.is_hungry and source.lanes]
         if not ready:
             return None
         if self._strict:
             # A lower rank may be asked only when all above it are known to be empty.
-            first = next(source for source in self._sources if source.is_hungry)
-            return first if not first.in_flight else None
+            first = next(source for source in self._sources if source.is_hungry or len(source.lanes) < LANES)
+            return first if first.lanes else None
         return random.choices(ready, [source.weight for source in ready])[0]  # noqa: S311 - a draw
 
     def _request(self, source: _Source, want: int) -> None:
-        source.in_flight += 1
+        lane = source.lanes.pop()
         self._asked_for += want
         self._quiet.clear()
 
         def answered() -> None:
-            source.in_flight -= 1
+            source.lanes.append(lane)
             self._asked_for -= want
             if not self._asked_for:
                 self._quiet.set()
@@ -152,8 +164,7 @@ class Fetcher:
         def on_delivered(deliveries: list[Delivery]) -> None:
             answered()
             self.last_answer_at = self._loop.time()
-            if len(deliveries) < want:
-                source.is_hungry = False
+            source.is_hungry = len(deliveries) == want
             self._take(deliveries)
             self.slot_free()
 
@@ -164,5 +175,5 @@ class Fetcher:
                 self._loop.call_later(AFTER_FAILURE, self.slot_free)
 
         self._deliver.request(
-            source.order.divide(want), want, on_delivered=on_delivered, on_failure=on_failure
+            source.order.divide(want), want, lane=lane, on_delivered=on_delivered, on_failure=on_failure
         )

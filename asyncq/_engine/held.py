@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncq._broker.deliver import Delivery
 from asyncq._broker.leases import Held
 
 
@@ -13,11 +14,11 @@ class HeldDeliveries:
     """
 
     def __init__(self) -> None:
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, Delivery] = {}
 
-    def add(self, queue: str, task_id: str, token: str) -> None:
+    def add(self, delivery: Delivery) -> None:
         """A delivery arrived."""
-        self._held[token] = Held(queue, task_id, token)
+        self._held[delivery.token] = delivery
 
     def remove(self, token: str) -> None:
         """Its outcome is written, or it is no longer ours."""
@@ -25,7 +26,7 @@ class HeldDeliveries:
 
     def snapshot(self) -> list[Held]:
         """All of them at this moment."""
-        return list(self._held.values())
+        return [Held(one.queue, one.id, one.token) for one in list(self._held.values())]
 
     def __len__(self) -> int:
         return len(self._held)

@@ -29,6 +29,7 @@ from asyncq._broker.checkup import wait_until_reachable
 from asyncq._broker.leases import Held
 from asyncq._clock import now
 from asyncq._compose import new_id
+from asyncq._engine.conclusions import Conclusions
 from asyncq._engine.executor import Executor
 from asyncq._engine.fetcher import Fetcher
 from asyncq._engine.forwarder import Forwarder
@@ -47,7 +48,7 @@ from asyncq._redis.subscription import Subscription
 from asyncq._service import Service, running
 from asyncq._wire.wire import Wire
 from asyncq.config import ServerConfig
-from asyncq.context import CancelReason
+from asyncq.context import CancelReason, Host
 from asyncq.mux import Mux
 
 log = logging.getLogger("asyncq.server")
@@ -138,9 +139,14 @@ class Supervisor:
             threads=config.threads or min(config.concurrency, MOST_THREADS), processes=config.processes
         )
         executor = self.executor = Executor(
-            config, self._mux, settler, self._held, offload,
-            reports=reporter, server_id=self.server_id, on_free=self._slot_free,
-        )  # fmt: skip
+            config,
+            self._mux,
+            Conclusions(config, settler),
+            self._held,
+            offload,
+            host=Host(self.server_id, reporter, config.codecs),
+            on_free=self._slot_free,
+        )
         fetcher = self.fetcher = Fetcher(
             broker.basis,
             broker.deliver(lease=config.lease, stand=config.safety_interval * 1.5),
@@ -149,6 +155,7 @@ class Supervisor:
             waking=config.waking,
             poll_interval=config.poll_interval,
             safety_interval=config.safety_interval,
+            concurrency=config.concurrency,
             free=lambda: executor.free,
             take=executor.take,
         )

@@ -2,7 +2,7 @@
 --
 -- INCLUDE clock
 --
--- KEYS  receipt     Q receipt:<server>, of the first queue
+-- KEYS  receipt     Q receipt:<server>.<lane>, of the first queue
 -- KEYS  ...         for each queue: Q pending, Q lease, Q paused, Q waiting, Q flow
 -- ARGV  again       '1' when this call was sent before
 -- ARGV  server      id of the server
@@ -11,29 +11,37 @@
 -- ARGV  lease       seconds
 -- ARGV  stand       seconds for which the server stands in `waiting` when it got less than it wants
 -- ARGV  ...         for each queue: quota, prefix of its task hashes
--- REPLY [now, task ...]; a task is [queue number, id, delivery number, msg, retried, deliveries, lost]
+-- REPLY [now, then per task: queue number, id, msg, history]; a history is '' or "retried deliveries lost".
+--       The deliveries are numbered in this order. An empty id stands for one that is no longer ours.
 --
 -- Each queue gives up to its quota first; what is left of `want` is then taken in the order of
 -- the queues. The keys of the tasks cannot be declared: nobody knows them before they are popped.
 -- They have the prefix, and so the slot, of their queue.
+local call = redis.call
 local now = clock()
 local server, number, want = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local token = server .. ':'
 local queues = (#KEYS - 1) / 5
 local reply = {tostring(now)}
+local n = 1
 
-local receipt = redis.call('GET', KEYS[1])
+local function history(retried, deliveries, lost)
+  return (retried or '0') .. ' ' .. deliveries .. ' ' .. (lost or '0')
+end
+
+local receipt = call('GET', KEYS[1])
 if receipt then
   local sent = cmsgpack.unpack(receipt)
   -- The first sending of a call may arrive after the second, from the buffer of a server that was
   -- frozen meanwhile. Nobody waits for its answer: it must not take tasks.
   if sent[1] > number then return reply end
   if sent[1] == number then
-    for i = 2, #sent, 3 do
-      local queue, id, delivery = sent[i], sent[i + 1], sent[i + 2]
-      local f = redis.call('HMGET', ARGV[6 + queue * 2] .. id, 'msg', 'retried', 'deliveries', 'lost', 'delivery')
-      if f[5] == server .. ':' .. delivery then
-        reply[#reply + 1] = {queue, id, delivery, f[1], f[2] or '0', tonumber(f[3]) - 1, f[4] or '0'}
-      end
+    for i = 2, #sent, 2 do
+      local f = call('HMGET', ARGV[6 + sent[i] * 2] .. sent[i + 1], 'delivery', 'msg', 'retried', 'deliveries', 'lost')
+      local mine = f[1] == token .. (number + i / 2 - 1)
+      reply[n + 1], reply[n + 2], reply[n + 3] = sent[i], mine and sent[i + 1] or '', mine and f[2] or ''
+      reply[n + 4] = mine and history(f[3], tonumber(f[4]) - 1, f[5]) or ''
+      n = n + 4
     end
     return reply
   end
@@ -42,47 +50,51 @@ end
 local given = 0
 local sent = {number}
 local leases = {}
+local ends_at = now + tonumber(ARGV[5])
 
-local function give(queue, id)
-  local task = ARGV[6 + queue * 2] .. id
-  local f = redis.call('HMGET', task, 'msg', 'retried', 'deliveries', 'lost')
-  if not f[1] then
+local function give(queue, tasks, lease, id)
+  local task = tasks .. id
+  local f = call('HMGET', task, 'msg', 'deliveries')
+  local message, deliveries = f[1], f[2]
+  if not message then
     -- The hash vanished (somebody deleted it by hand): there is nothing to run.
-    redis.call('DEL', task)
-    redis.call('HINCRBY', KEYS[queue * 5 + 1], 'vanished', 1)
+    call('DEL', task)
+    call('HINCRBY', KEYS[queue * 5 + 1], 'vanished', 1)
     return
   end
-  local delivery = number + given
-  local deliveries = tonumber(f[3] or 0)
-  redis.call('HSET', task, 'state', 'active', 'delivery', server .. ':' .. delivery, 'deliveries', deliveries + 1)
+  local past = ''
+  if deliveries then
+    local g = call('HMGET', task, 'retried', 'lost')
+    past = history(g[1], deliveries, g[2])
+  end
+  call('HSET', task, 'state', 'active', 'delivery', token .. (number + given), 'deliveries', (deliveries or 0) + 1)
   given = given + 1
-  local lease = leases[queue]
-  lease[#lease + 1] = now + tonumber(ARGV[5])
-  lease[#lease + 1] = id
-  reply[#reply + 1] = {queue, id, delivery, f[1], f[2] or '0', deliveries, f[4] or '0'}
-  sent[#sent + 1] = queue
-  sent[#sent + 1] = id
-  sent[#sent + 1] = delivery
+  local at = #lease
+  lease[at + 1], lease[at + 2] = ends_at, id
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = queue, id, message, past
+  n = n + 4
+  sent[given * 2], sent[given * 2 + 1] = queue, id
 end
 
 local exhausted = {}
 local function take(queue, limit)
   limit = math.min(limit, want - given)
+  local tasks, lease = ARGV[6 + queue * 2], leases[queue]
   while limit > 0 and not exhausted[queue] do
-    local ids = redis.call('RPOP', KEYS[queue * 5 - 3], math.min(limit, 1000))
+    local ids = call('RPOP', KEYS[queue * 5 - 3], math.min(limit, 1000))
     if not ids or #ids == 0 then
       exhausted[queue] = true
       return
     end
     local before = given
-    for _, id in ipairs(ids) do give(queue, id) end
+    for i = 1, #ids do give(queue, tasks, lease, ids[i]) end
     limit = limit - (given - before)
   end
 end
 
 for queue = 1, queues do
   leases[queue] = {}
-  if redis.call('EXISTS', KEYS[queue * 5 - 1]) == 1 then exhausted[queue] = true end
+  if call('EXISTS', KEYS[queue * 5 - 1]) == 1 then exhausted[queue] = true end
 end
 for queue = 1, queues do take(queue, tonumber(ARGV[5 + queue * 2])) end
 for queue = 1, queues do take(queue, want) end
@@ -90,13 +102,13 @@ for queue = 1, queues do take(queue, want) end
 for queue = 1, queues do
   local lease = leases[queue]
   for i = 1, #lease, 1000 do
-    redis.call('ZADD', KEYS[queue * 5 - 2], unpack(lease, i, math.min(i + 999, #lease)))
+    call('ZADD', KEYS[queue * 5 - 2], unpack(lease, i, math.min(i + 999, #lease)))
   end
   if given < want then
-    redis.call('ZADD', KEYS[queue * 5], now + tonumber(ARGV[6]), server)
+    call('ZADD', KEYS[queue * 5], now + tonumber(ARGV[6]), server)
   else
-    redis.call('ZREM', KEYS[queue * 5], server)
+    call('ZREM', KEYS[queue * 5], server)
   end
 end
-redis.call('SET', KEYS[1], cmsgpack.pack(sent), 'EX', math.ceil(tonumber(ARGV[5])))
+call('SET', KEYS[1], cmsgpack.pack(sent), 'EX', math.ceil(tonumber(ARGV[5])))
 return reply

@@ -57,8 +57,10 @@ local function special(task, id, message, detail)
   if delay > 0 then due = now + delay end
   local word = 'pending'
   if due > now then word = 'scheduled' elseif group_key then word = 'aggregating' end
-  redis.call('HSET', task, 'msg', message, 'state', word)
+  redis.call('HSET', task, 'msg', message)
   created = created + 1
+  -- A task without a `state` is pending: most are, and the field would be a seventh of their memory.
+  if word ~= 'pending' then redis.call('HSET', task, 'state', word) end
   if lock then
     redis.call('HSET', task, 'unique', suffix)
     redis.call('SET', lock, id, 'PX', math.ceil((lock_seconds + math.max(0, due - now)) * 1000))
@@ -84,8 +86,7 @@ for i = 8, #ARGV, 3 do
   local word = 'pending'
   if detail ~= '' then
     word = special(task, id, message, detail)
-  elseif redis.call('EXISTS', task) == 0 then
-    redis.call('HSET', task, 'msg', message, 'state', 'pending')
+  elseif redis.call('HSETNX', task, 'msg', message) == 1 then
     created = created + 1
     ready[#ready + 1] = id
   else

@@ -34,7 +34,7 @@ local function forward(base, tasks, groups, from)
       redis.call('ZADD', groups .. f[2], now, id)
       redis.call('SADD', KEYS[base + 5], f[2])
     else
-      redis.call('HSET', task, 'state', 'pending')
+      redis.call('HDEL', task, 'state')
       ready[#ready + 1] = id
     end
   end

@@ -46,7 +46,7 @@ local function recover(queue, base, id)
       redis.call('ZADD', KEYS[base + 3], now, id)
     else
       word = 'pending'
-      redis.call('HSET', task, 'state', word)
+      redis.call('HDEL', task, 'state')
       redis.call('RPUSH', KEYS[base + 2], id)
       wake(KEYS[base + 4], ARGV[4], 1, ARGV[5] == '1', now)
     end

@@ -5,17 +5,21 @@
 --
 -- KEYS  ...         for each queue: Q lease, pending, retry, scheduled, archived, completed, processed,
 --                   failed, processed:<day>, failed:<day>, flow, waiting
--- KEYS  ...         for each delivery: Q t:<id>, then its lock if it is unique
+-- KEYS  ...         for each plain success: Q t:<id>
+-- KEYS  ...         for each other delivery: Q t:<id>, then its lock if it is unique
 -- ARGV  again       '1' when this call was sent before
 -- ARGV  queues      how many
 -- ARGV  channel     prefix of the servers' channels
 -- ARGV  news        channel of all servers
 -- ARGV  in_cluster  '1' or ''
--- ARGV  ...         for each delivery: queue number, id, token, outcome, detail
+-- ARGV  plain       how many plain successes there are
+-- ARGV  ...         for each plain success: queue number, id, token
+-- ARGV  ...         for each other delivery: queue number, id, token, outcome, detail
 -- REPLY [index, word ...] of what could not be written; the word is not_owner
 --
--- Outcomes and their details (msgpack):
---   done      '' or [result, unique]                  forgotten
+-- A plain success is forgotten: nothing is kept of the task, and it holds no lock. Nearly all
+-- deliveries end so, hence the short form. Other outcomes and their details (msgpack):
+--   done      [result, unique]                        forgotten
 --   complete  [result, unique, retention]             kept in `completed`
 --   retry     [error, delay, counts]                  to `retry`
 --   archive   [error, reason, counts]                 to `archived`
@@ -28,18 +32,19 @@
 local PER_QUEUE = 12
 local STATISTICS_SECONDS = 90 * 86400
 local now = clock()
-local again, queues, in_cluster = ARGV[1] == '1', tonumber(ARGV[2]), ARGV[5] == '1'
+local call = redis.call
+local again, queues, in_cluster, plain = ARGV[1] == '1', tonumber(ARGV[2]), ARGV[5] == '1', tonumber(ARGV[6])
 local refused, tallies = {}, {}
 local key = queues * PER_QUEUE
 
 -- A command that takes memory may not be the first write of a script when memory is full. This
 -- one takes none, and what follows it is let through: a full Redis must let work be finished.
-redis.call('ZREM', KEYS[1], '')
+call('ZREM', KEYS[1], '')
 
 local function tally(queue)
   local t = tallies[queue]
   if not t then
-    t = {settled = {}, gone = {}, processed = 0, failed = 0, requeued = 0, flow = {}}
+    t = {settled = {}, gone = {}, done = 0, processed = 0, failed = 0, requeued = 0, flow = {}}
     tallies[queue] = t
   end
   return t
@@ -50,27 +55,27 @@ local function forget(t, task, id, kind, unique)
   t.flow[kind] = (t.flow[kind] or 0) + 1
   if unique then
     key = key + 1
-    if redis.call('GET', KEYS[key]) == id then redis.call('DEL', KEYS[key]) end
+    if call('GET', KEYS[key]) == id then call('DEL', KEYS[key]) end
   end
 end
 
 local function put(task, zset, score, id, ...)
-  redis.call('ZADD', zset, score, id)
-  redis.call('HSET', task, ...)
-  redis.call('HDEL', task, 'delivery', 'cancel')
+  call('ZADD', zset, score, id)
+  call('HSET', task, ...)
+  call('HDEL', task, 'delivery', 'cancel')
 end
 
 local function count(t, task, counts)
   if counts then
     t.processed = t.processed + 1
     t.failed = t.failed + 1
-    return redis.call('HINCRBY', task, 'retried', 1)
+    return call('HINCRBY', task, 'retried', 1)
   end
 end
 
 local outcomes = {
   done = function(t, _, task, id, detail)
-    local unique = detail ~= '' and cmsgpack.unpack(detail)[2]
+    local unique = cmsgpack.unpack(detail)[2]
     t.processed = t.processed + 1
     forget(t, task, id, 'done', unique)
   end,
@@ -78,15 +83,15 @@ local outcomes = {
     local result, unique, retention = unpack(cmsgpack.unpack(detail))
     t.processed = t.processed + 1
     put(task, KEYS[base + 6], now + retention, id, 'state', 'completed', 'completed_at', now)
-    if result then redis.call('HSET', task, 'result', result) end
+    if result then call('HSET', task, 'result', result) end
     if unique then
       key = key + 1
-      if redis.call('GET', KEYS[key]) == id then redis.call('DEL', KEYS[key]) end
+      if call('GET', KEYS[key]) == id then call('DEL', KEYS[key]) end
     end
   end,
   retry = function(t, base, task, id, detail)
     local message, delay, counts = unpack(cmsgpack.unpack(detail))
-    local first = redis.call('ZRANGE', KEYS[base + 3], 0, 0, 'WITHSCORES')[2]
+    local first = call('ZRANGE', KEYS[base + 3], 0, 0, 'WITHSCORES')[2]
     put(task, KEYS[base + 3], now + delay, id, 'state', 'retry', 'error', message, 'failed_at', now)
     count(t, task, counts)
     if not first or now + delay < tonumber(first) then t.news = true end
@@ -100,14 +105,13 @@ local outcomes = {
     end
   end,
   requeue = function(t, base, task, id)
-    redis.call('HSET', task, 'state', 'pending')
-    redis.call('HDEL', task, 'delivery', 'cancel')
-    redis.call('RPUSH', KEYS[base + 2], id)
+    call('HDEL', task, 'state', 'delivery', 'cancel')
+    call('RPUSH', KEYS[base + 2], id)
     t.requeued = t.requeued + 1
   end,
   defer = function(t, base, task, id, detail)
     local delay = unpack(cmsgpack.unpack(detail))
-    local first = redis.call('ZRANGE', KEYS[base + 4], 0, 0, 'WITHSCORES')[2]
+    local first = call('ZRANGE', KEYS[base + 4], 0, 0, 'WITHSCORES')[2]
     put(task, KEYS[base + 4], now + delay, id, 'state', 'scheduled')
     if not first or now + delay < tonumber(first) then t.news = true end
   end,
@@ -124,41 +128,60 @@ local function skip_lock(outcome, detail)
   end
 end
 
-local index = 0
-for i = 6, #ARGV, 5 do
+local function refuse(index)
+  if not again then
+    refused[#refused + 1] = index
+    refused[#refused + 1] = 'not_owner'
+  end
+end
+
+for index = 1, plain do
+  local at = 4 + index * 3
+  local task = KEYS[key + index]
+  if call('HGET', task, 'delivery') == ARGV[at + 2] then
+    local t = tally(tonumber(ARGV[at]))
+    t.settled[#t.settled + 1] = ARGV[at + 1]
+    t.gone[#t.gone + 1] = task
+    t.done = t.done + 1
+  else
+    refuse(index)
+  end
+end
+key = key + plain
+
+local index = plain
+for i = 7 + plain * 3, #ARGV, 5 do
   local queue, id, token, outcome, detail = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   index = index + 1
   key = key + 1
   local task = KEYS[key]
-  if redis.call('HGET', task, 'delivery') == token then
+  if call('HGET', task, 'delivery') == token then
     local t = tally(queue)
     t.settled[#t.settled + 1] = id
     outcomes[outcome](t, (queue - 1) * PER_QUEUE, task, id, detail)
   else
     skip_lock(outcome, detail)
-    if not again then
-      refused[#refused + 1] = index
-      refused[#refused + 1] = 'not_owner'
-    end
+    refuse(index)
   end
 end
 
 local function add(total, daily, amount)
   if amount == 0 then return end
-  redis.call('INCRBY', total, amount)
-  if redis.call('INCRBY', daily, amount) == amount then redis.call('EXPIRE', daily, STATISTICS_SECONDS) end
+  call('INCRBY', total, amount)
+  if call('INCRBY', daily, amount) == amount then call('EXPIRE', daily, STATISTICS_SECONDS) end
 end
 
 local news = false
 for queue, t in pairs(tallies) do
   local base = (queue - 1) * PER_QUEUE
-  redis.call('ZREM', KEYS[base + 1], unpack(t.settled))
-  if #t.gone > 0 then redis.call('DEL', unpack(t.gone)) end
-  add(KEYS[base + 7], KEYS[base + 9], t.processed)
+  call('ZREM', KEYS[base + 1], unpack(t.settled))
+  if #t.gone > 0 then call('DEL', unpack(t.gone)) end
+  add(KEYS[base + 7], KEYS[base + 9], t.processed + t.done)
   add(KEYS[base + 8], KEYS[base + 10], t.failed)
-  for kind, amount in pairs(t.flow) do redis.call('HINCRBY', KEYS[base + 11], kind, amount) end
+  if t.done > 0 then t.flow.done = (t.flow.done or 0) + t.done end
+  for kind, amount in pairs(t.flow) do call('HINCRBY', KEYS[base + 11], kind, amount) end
   if t.requeued > 0 then wake(KEYS[base + 12], ARGV[3], t.requeued, in_cluster, now) end
   news = news or t.news
 end
-if news then redis.call('PUBLISH', ARGV[4], 'due') end
+if news then call('PUBLISH', ARGV[4], 'due') end
 return refused

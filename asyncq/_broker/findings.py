@@ -1,0 +1,179 @@
+"""What an audit can find, in words for the one who has to decide what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """What is wrong."""
+
+    ORPHAN = "orphan"  #: a task in no list or set
+    GHOST = "ghost"  #: an id in a list or set, of a task that has no message
+    HOLLOW = "hollow"  #: a hash without a message, in no list or set
+    TWICE = "twice"  #: a task in two places
+    DUPLICATE = "duplicate"  #: a task several times in the pending list
+    WRONG_STATE = "wrong_state"  #: the hash names another state than the place
+    NO_TOKEN = "no_token"  #: an active task without an owner
+    STALE_TOKEN = "stale_token"  #: a task that is not active and has an owner
+    WRONG_TYPE = "wrong_type"  #: a key that holds something else than it should
+    DEAD_LOCK = "dead_lock"  #: a unique lock whose owner is not there
+    STRAY_LOCK = "stray_lock"  #: a unique lock of which its owner knows nothing
+    UNNAMED_LOCK = "unnamed_lock"  #: a unique lock that only the message of its owner names
+    COUNTERS = "counters"  #: created is not what is there and what is gone
+    UNLISTED_QUEUE = "unlisted_queue"  #: a queue that tools do not see
+    UNLISTED_GROUP = "unlisted_group"  #: a group that nobody will aggregate
+    EMPTY_GROUP = "empty_group"  #: the name of a group in which nothing waits
+    UNREADABLE = "unreadable"  #: a message that cannot be decoded
+    EXPIRED_LEASE = "expired_lease"  #: leases that ran out, and nobody took the tasks back
+    NOT_COUNTED = "not_counted"  #: too many groups to count them all at one moment
+
+
+NOTICES: Final = frozenset({Kind.EMPTY_GROUP, Kind.UNREADABLE, Kind.EXPIRED_LEASE, Kind.NOT_COUNTED})
+"""Worth saying, and no damage: the system deals with it, or it does no harm."""
+
+BEYOND_REPAIR: Final = frozenset({Kind.WRONG_TYPE, Kind.UNREADABLE, Kind.EXPIRED_LEASE, Kind.NOT_COUNTED})
+
+OF_TASKS: Final = frozenset(
+    {
+        Kind.ORPHAN,
+        Kind.GHOST,
+        Kind.HOLLOW,
+        Kind.TWICE,
+        Kind.DUPLICATE,
+        Kind.WRONG_STATE,
+        Kind.NO_TOKEN,
+        Kind.STALE_TOKEN,
+    }
+)
+"""What one script repairs: it puts the task where it belongs, whatever was wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    kind: Kind
+    queue: str
+    key: str  #: id of the task, suffix of the lock, name of the group or queue
+    text: str  #: what is wrong
+    remedy: str  #: what a repair does about it, or what you can do
+    raw: bytes = field(default=b"", repr=False)  #: `key` as it is in Redis
+    seen_in: tuple[bytes, ...] = field(default=(), repr=False)  #: groups in which the id was seen
+
+    @property
+    def is_damage(self) -> bool:
+        """Whether an invariant is broken; otherwise it is a notice."""
+        return self.kind not in NOTICES
+
+    @property
+    def repairable(self) -> bool:
+        """Whether a repair changes it."""
+        return self.kind not in BEYOND_REPAIR
+
+
+MOST_FINDINGS: Final = 10_000
+"""Findings of one kind in one queue that a report holds; the rest is counted. A repair goes on until none is left."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What an audit found."""
+
+    findings: list[Finding] = field(default_factory=list[Finding])
+    counts: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    """Tasks of each queue in each state, of one moment for each queue."""
+
+    flow: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    """The counters of each queue: tasks created, done, revoked, … since the queue exists."""
+
+    paused: set[str] = field(default_factory=set[str])
+    examined: int = 0  #: tasks that were looked at
+    left_out: int = 0  #: findings beyond `MOST_FINDINGS`
+    _numbers: dict[tuple[Kind, str], int] = field(default_factory=dict[tuple[Kind, str], int])
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether no invariant is broken. Notices do not count."""
+        return not any(finding.is_damage for finding in self.findings)
+
+    @property
+    def damage(self) -> list[Finding]:
+        """The findings that are no notices."""
+        return [finding for finding in self.findings if finding.is_damage]
+
+    def add(self, finding: Finding) -> None:
+        """Keep a finding, or count it when there are too many like it."""
+        number = self._numbers.get((finding.kind, finding.queue), 0)
+        self._numbers[finding.kind, finding.queue] = number + 1
+        if number < MOST_FINDINGS:
+            self.findings.append(finding)
+        else:
+            self.left_out += 1
+
+    def __str__(self) -> str:
+        """For a test that expected it to be clean."""
+        lines = [f"{f.queue}: {f.kind}: {f.key} {f.text}" for f in self.findings[:50]]
+        return "\n".join([f"{self.examined} tasks examined, {len(self.findings)} findings", *lines])
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an audit is."""
+
+    step: str  #: what is being done, with the name of the queue if it is about one
+    done: int
+    total: int  #: an estimate; 0 when there is none
+
+
+OnProgress = Callable[[Progress], None]
+
+_PLACES: Final = {"group": "its group", "aggregation": "an aggregation set"}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the script said about one id."""
+
+    kinds: tuple[Kind, ...]
+    places: tuple[str, ...]  #: sorted sets that hold it, by state
+    listed: int  #: times in the pending list
+    state: str  #: what its hash says
+    home: str  #: where it belongs, '' when it has to go
+
+    @property
+    def holders(self) -> int:
+        """How many times it is counted."""
+        return len(self.places) + max(0, self.listed)
+
+    def explain(self, kind: Kind) -> tuple[str, str]:
+        """What is wrong, and what a repair does about it."""
+        held = [*self.places, *(["pending"] if self.listed > 0 else [])]
+        where = " and ".join(_PLACES.get(place, place) for place in held)
+        home = _PLACES.get(self.home, self.home)
+        match kind:
+            case Kind.ORPHAN:
+                said = f"says {self.state!r}" if self.state else "names no state"
+                return f"is in no list or set, so nothing will ever find it (its hash {said})", f"put it back: {home}"
+            case Kind.GHOST:
+                return (
+                    f"is in {where}, but there is no message to run",
+                    "remove the id and count the task as vanished; its message is lost already",
+                )
+            case Kind.HOLLOW:
+                return "has a hash without a message, and is in no list or set", "delete it and count it as vanished"
+            case Kind.TWICE:
+                return f"is in {where} at the same time", f"keep it in {home} only"
+            case Kind.DUPLICATE:
+                return f"is in the pending list {self.listed} times", "leave one of them"
+            case Kind.WRONG_STATE:
+                return f"is in {where}, but its hash says {self.state!r}", f"correct the hash to {home}"
+            case Kind.NO_TOKEN:
+                return "is active, but names no server that could finish it", f"put it back: {home}"
+            case Kind.STALE_TOKEN:
+                return f"is in {where}, but a server could still settle it as its own", "take that right away"
+            case _:
+                return "holds another type of value than it should", "look at it with TYPE, then delete or rename it"

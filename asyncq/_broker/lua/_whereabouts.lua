@@ -1,0 +1,40 @@
+-- whereabouts: all that is known of one id at this moment, in its hash and in each place that may hold it.
+--
+-- `at` names the keys of the queue: pending, lease, scheduled, retry, archived, completed, groups,
+-- aggregation_sets, and the prefixes tasks and group. `seen_in` are groups in which the id was seen. The
+-- list is searched only when `deeply`: that takes time in proportion to its length.
+local function whereabouts(at, id, seen_in, deeply)
+  local MOST_AGGREGATION_SETS = 1000
+  local w = {id = id, task = at.tasks .. id, state = '', places = {}, zset = {}, listed = -1, groups = {}}
+  local kind = redis.call('TYPE', w.task).ok
+  w.exists = kind ~= 'none'
+  w.alien = w.exists and kind ~= 'hash'
+  if kind == 'hash' then
+    local f = redis.call('HMGET', w.task, 'state', 'delivery', 'group', 'completed_at', 'failed_at')
+    w.state, w.token, w.group = f[1] or '', f[2], f[3]
+    w.completed_at, w.failed_at = tonumber(f[4]), tonumber(f[5])
+    w.message = redis.call('HEXISTS', w.task, 'msg') == 1
+  end
+  local function look(place, key)
+    local score = redis.pcall('ZSCORE', key, id)
+    if score and not score.err then
+      w.places[#w.places + 1] = place
+      w.zset[#w.zset + 1] = key
+      if place == 'active' then w.lease = tonumber(score) end
+    end
+  end
+  look('active', at.lease)
+  for _, state in ipairs({'scheduled', 'retry', 'archived', 'completed'}) do look(state, at[state]) end
+  local names = {}
+  for _, name in ipairs(seen_in) do names[name] = true end
+  if w.group then names[w.group] = true end
+  for name in pairs(names) do
+    look('group', at.group .. name)
+  end
+  if w.state == 'aggregating' then
+    local sets = redis.call('ZRANGE', at.aggregation_sets, 0, MOST_AGGREGATION_SETS - 1)
+    for _, key in ipairs(sets) do look('aggregation', key) end
+  end
+  if deeply then w.listed = #redis.call('LPOS', at.pending, id, 'COUNT', 0) end
+  return w
+end

@@ -1,0 +1,90 @@
+-- mend: judge ids by everything that holds them at one moment, and put right what is wrong.
+--
+-- INCLUDE clock
+-- INCLUDE wake
+-- INCLUDE whereabouts
+-- INCLUDE verdict
+--
+-- KEYS  pending           Q pending           list
+-- KEYS  lease             Q lease             zset
+-- KEYS  scheduled         Q scheduled         zset
+-- KEYS  retry             Q retry             zset
+-- KEYS  archived          Q archived          zset
+-- KEYS  completed         Q completed         zset
+-- KEYS  groups            Q groups            set
+-- KEYS  aggregation_sets  Q aggregation_sets  zset
+-- KEYS  flow              Q flow              hash
+-- KEYS  waiting           Q waiting           zset
+-- ARGV  again       '1' when this call was sent before
+-- ARGV  apply       '1' to put right, '' to judge only
+-- ARGV  tasks       prefix of task hashes
+-- ARGV  group       prefix of groups
+-- ARGV  channel     prefix of the servers' channels
+-- ARGV  in_cluster  '1' or ''
+-- ARGV  ...         for each id: id, msgpack [seconds a completed task is kept, groups in which it was seen]
+-- REPLY for each id: [kinds, places, times in pending, state, place where it belongs, lease score or ''];
+--       kinds and places with commas between
+--
+-- The whole list is searched for each id, so the caller gives few ids when the list is long. Nothing that
+-- has a message is ever removed. Sent again, it finds nothing wrong and does nothing.
+local now = clock()
+local at = {
+  pending = KEYS[1], lease = KEYS[2], scheduled = KEYS[3], retry = KEYS[4], archived = KEYS[5],
+  completed = KEYS[6], aggregation_sets = KEYS[8], tasks = ARGV[3], group = ARGV[4],
+}
+
+local function remove(w)
+  for _, key in ipairs(w.zset) do redis.call('ZREM', key, w.id) end
+  if w.listed > 0 then redis.call('LREM', at.pending, 0, w.id) end
+  redis.call('DEL', w.task)
+  redis.call('HINCRBY', KEYS[9], 'vanished', 1)
+end
+
+local function put(w, home, keep)
+  if home == 'pending' then
+    redis.call('RPUSH', at.pending, w.id)
+    wake(KEYS[10], ARGV[5], 1, ARGV[6] == '1', now)
+  elseif home == 'group' then
+    redis.call('ZADD', at.group .. w.group, now, w.id)
+    redis.call('SADD', KEYS[7], w.group)
+  elseif home == 'completed' then
+    redis.call('ZADD', at.completed, (w.completed_at or now) + keep, w.id)
+  elseif home == 'archived' then
+    redis.call('ZADD', at.archived, w.failed_at or now, w.id)
+  end
+end
+
+local function settle_down(w, home, keep)
+  local is_there = home == 'pending' and w.listed > 0
+  for i, key in ipairs(w.zset) do
+    if w.places[i] == home and not is_there then
+      is_there = true
+    else
+      redis.call('ZREM', key, w.id)
+    end
+  end
+  if home ~= 'pending' and w.listed > 0 then
+    redis.call('LREM', at.pending, 0, w.id)
+  elseif w.listed > 1 then
+    -- From the left: the one that is taken first stays.
+    redis.call('LREM', at.pending, w.listed - 1, w.id)
+  end
+  local in_group = home == 'group' or home == 'aggregation'
+  redis.call('HSET', w.task, 'state', in_group and 'aggregating' or home)
+  if home ~= 'active' then redis.call('HDEL', w.task, 'delivery', 'cancel') end
+  if not is_there then put(w, home, keep) end
+end
+
+local reply = {}
+for i = 7, #ARGV, 2 do
+  local detail = cmsgpack.unpack(ARGV[i + 1])
+  local w = whereabouts(at, ARGV[i], detail[2], true)
+  local kinds, home = verdict(w, now)
+  if ARGV[2] == '1' and #kinds > 0 and not w.alien then
+    if home == '' then remove(w) else settle_down(w, home, detail[1]) end
+  end
+  reply[#reply + 1] = {
+    table.concat(kinds, ','), table.concat(w.places, ','), w.listed, w.state, home, tostring(w.lease or ''),
+  }
+end
+return reply

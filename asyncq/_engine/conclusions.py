@@ -1,0 +1,238 @@
+"""What is said and written about a delivery that is over, however it ended."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from asyncq._broker import settle
+from asyncq._broker.deliver import Delivery
+from asyncq._broker.settle import Settlement
+from asyncq._engine import outcome
+from asyncq._engine.run import Run
+from asyncq._engine.settler import Settler
+from asyncq._wire.messages import Envelope
+from asyncq.config import Failure, ServerConfig
+from asyncq.errors import PayloadError
+from asyncq.retry import RetryPolicies
+from asyncq.task import Task
+
+log = logging.getLogger("asyncq.server")
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened since the server started."""
+
+    delivered: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    expired: int = 0
+    unknown: int = 0
+    unreadable: int = 0
+    requeued: int = 0
+    leaked: int = 0
+
+
+class Conclusions:
+    """Makes the outcome of what happened: counts it, logs it, tells the callbacks, hands it to the settler."""
+
+    def __init__(self, config: ServerConfig, settler: Settler) -> None:
+        self._config: Final = config
+        self._settler: Final = settler
+        self._policies: Final = RetryPolicies(config.retry, config.retry_policies)
+        self.counts: Final = Counts()
+
+    # -- of handlers ------------------------------------------------------------------------------
+
+    def succeeded(self, run: Run, result: Any) -> None:
+        """The handler returned."""
+        delivery, envelope = run.delivery, run.envelope
+        self.counts.succeeded += 1
+        if not envelope.retention:
+            self._settle(
+                run, settle.done(delivery.queue, delivery.id, delivery.token, unique_key=envelope.unique_key)
+            )
+            return
+        raw: bytes | None = None
+        if result is not None:
+            try:
+                raw = run.context.encode_result(result)
+            except PayloadError as error:
+                # The work is done; running it again for the sake of its result would do it twice.
+                log.error(  # noqa: TRY400 - the text says it all; the traceback is of our codec
+                    "the result of task %s (%s) cannot be stored: %s",
+                    delivery.id,
+                    envelope.type,
+                    error,
+                    extra={"event": "result_unencodable", "task_id": delivery.id, "type": envelope.type},
+                )
+        self._settle(
+            run,
+            settle.completed(
+                delivery.queue,
+                delivery.id,
+                delivery.token,
+                result=raw,
+                retention=envelope.retention,
+                unique_key=envelope.unique_key,
+            ),
+        )
+
+    async def failed(self, run: Run, error: BaseException) -> None:
+        """The handler raised, or was stopped by a limit or on request."""
+        if run.is_settled:
+            return
+        delivery, envelope = run.delivery, run.envelope
+        verdict = self._judge(run, error)
+        delay = verdict.delay or 0.0
+        if verdict.action == "retry" and verdict.delay is None:
+            answer = self._policies.delay(envelope.retry_policy, delivery.retried, error, run.task)
+            delay = answer.seconds
+            if answer.problem is not None:
+                log.error(
+                    "retry policy of task %s (%s): %s",
+                    delivery.id,
+                    envelope.type,
+                    answer.problem,
+                    extra={"event": "retry_policy_failed", "task_id": delivery.id, "type": envelope.type},
+                )
+        if verdict.action != "revoke":
+            self.counts.failed += 1
+        settlement = self._settlement(run, verdict, error, delay)
+        will_retry = verdict.action == "retry"
+        if self._config.on_error is not None:
+            failure = Failure(
+                run.task,
+                error,
+                delivery.retried,
+                envelope.max_retry,
+                will_retry,
+                delay if will_retry else 0.0,
+            )
+            await self._tell(self._config.on_error, failure)
+        self._settle(run, settlement)
+
+    def _judge(self, run: Run, error: BaseException) -> outcome.Verdict:
+        retried, max_retry = run.delivery.retried, run.envelope.max_retry
+        try:
+            return outcome.judge(
+                error, retried=retried, max_retry=max_retry, is_failure=self._config.is_failure
+            )
+        except Exception:  # a user's is_failure
+            log.exception("is_failure failed; the error counts", extra={"event": "callback_failed"})
+            return outcome.judge(error, retried=retried, max_retry=max_retry, is_failure=None)
+
+    def _settlement(
+        self, run: Run, verdict: outcome.Verdict, error: BaseException, delay: float
+    ) -> Settlement:
+        delivery, envelope = run.delivery, run.envelope
+        where = (delivery.queue, delivery.id, delivery.token)
+        if verdict.action == "revoke":
+            return settle.dropped(*where, kind="revoked", unique_key=envelope.unique_key)
+        text = outcome.describe(error)
+        log.log(
+            logging.WARNING if verdict.action == "retry" else logging.ERROR,
+            "task %s (%s) failed in attempt %d: %s",
+            delivery.id,
+            envelope.type,
+            delivery.retried + 1,
+            text,
+            exc_info=error if log.isEnabledFor(logging.DEBUG) else None,
+            extra={
+                "event": "task_failed",
+                "action": verdict.action,
+                "queue": delivery.queue,
+                "task_id": delivery.id,
+                "type": envelope.type,
+                "delay": delay,
+            },
+        )
+        if verdict.action == "archive":
+            return settle.archived(*where, error=text, reason=verdict.reason)
+        return settle.retry(*where, error=text, delay=delay, counts=verdict.counts)
+
+    def _settle(self, run: Run, settlement: Settlement) -> None:
+        if not run.is_settled:
+            run.is_settled = True
+            self._settler.put(settlement)
+
+    # -- of deliveries that did not run, or not to their end ----------------------------------------
+
+    def give_back(self, run: Run) -> None:
+        """The handler was stopped for the sake of the server: the task goes back to the front."""
+        if not run.is_settled:
+            run.is_settled = True
+            self.requeue(run.delivery)
+
+    def requeue(self, delivery: Delivery) -> None:
+        """It was not run at all: it goes back to the front."""
+        self.counts.requeued += 1
+        self._settler.put(settle.requeued(delivery.queue, delivery.id, delivery.token))
+
+    def unreadable(self, delivery: Delivery) -> None:
+        """Its message cannot be decoded: archived, with the reason."""
+        self.counts.unreadable += 1
+        log.error(
+            "task %s in %s cannot be read and is archived: %s",
+            delivery.id,
+            delivery.queue,
+            delivery.unreadable,
+            extra={"event": "unreadable", "queue": delivery.queue, "task_id": delivery.id},
+        )
+        error = f"this message cannot be read: {delivery.unreadable}"
+        self._settler.put(
+            settle.archived(delivery.queue, delivery.id, delivery.token, error=error, reason="unreadable")
+        )
+
+    def unknown(self, delivery: Delivery, envelope: Envelope) -> None:
+        """There is no handler for it here: another server may have one, after a delay."""
+        self.counts.unknown += 1
+        delay = self._config.unknown_delay
+        log.warning(
+            "no handler for type %r here: task %s goes back and is offered again in %g s",
+            envelope.type,
+            delivery.id,
+            delay,
+            extra={
+                "event": "unknown_type",
+                "queue": delivery.queue,
+                "task_id": delivery.id,
+                "type": envelope.type,
+            },
+        )
+        self._settler.put(settle.deferred(delivery.queue, delivery.id, delivery.token, delay=delay))
+
+    async def expired(self, delivery: Delivery, envelope: Envelope) -> None:
+        """Nobody started it in time: it is dropped, and the hook is told."""
+        self.counts.expired += 1
+        log.info(
+            "task %s (%s) expired before it was started",
+            delivery.id,
+            envelope.type,
+            extra={
+                "event": "expired",
+                "queue": delivery.queue,
+                "task_id": delivery.id,
+                "type": envelope.type,
+            },
+        )
+        self._settler.put(
+            settle.dropped(
+                delivery.queue, delivery.id, delivery.token, kind="expired", unique_key=envelope.unique_key
+            )
+        )
+        if self._config.on_expired is not None:
+            task = Task.received(delivery.queue, delivery.id, envelope, self._config.codecs)
+            await self._tell(self._config.on_expired, task)
+
+    async def _tell(self, callback: Callable[[Any], Awaitable[None] | None], what: object) -> None:
+        try:
+            answer = callback(what)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception:  # a user's callback: its failure must not change what becomes of the task
+            log.exception("a callback failed", extra={"event": "callback_failed"})
