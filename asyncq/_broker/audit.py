@@ -89,8 +89,15 @@ async def judge(
             args += (task_id, _pack((keep, list(groups))))
         reply: Any = await basis.run(MEND, [*place_keys(keys), keys.waiting], args, slot=slot)
         for (task_id, _, _), (kinds, places, listed, state, home, _) in zip(part, reply, strict=True):
-            yield task_id, Judged(
-                tuple(Kind(kind) for kind in _words(kinds)), _words(places), listed, text_of(state), home.decode()
+            yield (
+                task_id,
+                Judged(
+                    tuple(Kind(kind) for kind in _words(kinds)),
+                    _words(places),
+                    listed,
+                    text_of(state),
+                    home.decode(),
+                ),
             )
 
 
@@ -167,7 +174,9 @@ class QueueAudit:
         await self._examine_gathered()
         await self._unlock_gathered()
 
-    async def _examine(self, ids: Sequence[bytes], *, seen_in: bytes = b"", largest: int = 0) -> list[tuple[str, bytes]]:
+    async def _examine(
+        self, ids: Sequence[bytes], *, seen_in: bytes = b"", largest: int = 0
+    ) -> list[tuple[str, bytes]]:
         keys = self._keys
         reply: Any = await self._basis.run(
             EXAMINE,
@@ -182,7 +191,9 @@ class QueueAudit:
         if not ids:
             return
         self._report.examined += len(ids)
-        for task_id, (word, message) in zip(ids, await self._examine(ids, largest=LARGEST_MESSAGE), strict=True):
+        for task_id, (word, message) in zip(
+            ids, await self._examine(ids, largest=LARGEST_MESSAGE), strict=True
+        ):
             if word == "suspect":
                 self._suspects.setdefault(task_id, set())
             elif word in ("pending", "large_pending"):
@@ -202,7 +213,9 @@ class QueueAudit:
             if task_id not in self._unreadable:
                 self._unreadable.add(task_id)
                 remedy = "nothing: the server that takes it will archive it with this reason"
-                self._add(Kind.UNREADABLE, task_id, f"has a message that cannot be read: {error.reason}", remedy)
+                self._add(
+                    Kind.UNREADABLE, task_id, f"has a message that cannot be read: {error.reason}", remedy
+                )
 
     async def _unlock_gathered(self) -> None:
         suffixes, self._to_unlock = self._to_unlock, []
@@ -223,7 +236,9 @@ class QueueAudit:
             self._add(Kind.DEAD_LOCK, suffix, text, "remove the lock")
         elif word == "stray" and await names_lock(self._basis, self.name, owner, suffix):
             text = f"is a unique lock of task {text_of(owner)}, whose hash does not name it"
-            self._add(Kind.UNNAMED_LOCK, suffix, text, "write it into the hash, as the task's message says", [owner])
+            self._add(
+                Kind.UNNAMED_LOCK, suffix, text, "write it into the hash, as the task's message says", [owner]
+            )
         elif word == "stray":
             text = f"is a unique lock of task {text_of(owner)}, which does not know of it"
             self._add(Kind.STRAY_LOCK, suffix, text, "remove the lock")
@@ -261,7 +276,12 @@ class QueueAudit:
                     text = "is a group that is not in the set of groups, so nobody will aggregate it"
                     self._add(Kind.UNLISTED_GROUP, name, text, "add its name")
                 elif word == b"empty":
-                    self._add(Kind.EMPTY_GROUP, name, "is listed as a group, and nothing waits in it", "remove its name")
+                    self._add(
+                        Kind.EMPTY_GROUP,
+                        name,
+                        "is listed as a group, and nothing waits in it",
+                        "remove its name",
+                    )
 
     async def _walk_zset(self, key: str | bytes, *, seen_in: bytes = b"") -> None:
         if (await self._command("TYPE", key)) not in (b"zset", b"none"):
@@ -310,7 +330,9 @@ class QueueAudit:
 
     async def _resolve(self) -> None:
         """Judge the suspects, then see whether the counters agree with what is there."""
-        unlisted = [f.raw for f in self._report.findings if f.kind is Kind.UNLISTED_GROUP and f.queue == self.name]
+        unlisted = [
+            f.raw for f in self._report.findings if f.kind is Kind.UNLISTED_GROUP and f.queue == self.name
+        ]
         explained, damaged = await self._judge(self._suspects, report=True)
         reply = await balance(self._basis, self.name, unlisted, expected=None)
         if reply[0] == b"counted" and int(reply[9]) != explained and damaged:
@@ -327,9 +349,13 @@ class QueueAudit:
                 f"has counters that know {abs(difference)} tasks {'more' if difference > 0 else 'less'}"
                 " than there are: something added or removed tasks without asyncq"
             )
-            self._add(Kind.COUNTERS, self.name.encode(), text, f"note {-difference:+d} in the counter `corrected`")
+            self._add(
+                Kind.COUNTERS, self.name.encode(), text, f"note {-difference:+d} in the counter `corrected`"
+            )
 
-    async def _judge(self, suspects: dict[bytes, set[bytes]], *, report: bool) -> tuple[int, dict[bytes, set[bytes]]]:
+    async def _judge(
+        self, suspects: dict[bytes, set[bytes]], *, report: bool
+    ) -> tuple[int, dict[bytes, set[bytes]]]:
         """Judge; returns the surplus that the damage explains, and the damaged ids."""
         explained, damaged = 0, dict[bytes, set[bytes]]()
         ids = [(task_id, sorted(groups), 0.0) for task_id, groups in suspects.items()]
@@ -452,7 +478,9 @@ class Audit:
         if self._wanted is not None:
             for name in self._wanted:
                 slot = self._basis.slot(name)
-                await self._walk_node(_escape(self._basis.queue(name).base), {"slot": slot, "patience": patience})
+                await self._walk_node(
+                    _escape(self._basis.queue(name).base), {"slot": slot, "patience": patience}
+                )
         elif not router.is_cluster:
             await self._walk_node(_escape(self._prefix.decode()), {"slot": 0, "patience": patience})
         else:
@@ -518,7 +546,9 @@ class Audit:
 
 
 _OF_TASKS: Final = (b"t:", b"g:", b"unique:")
-_PLACES: Final = frozenset(b"pending lease scheduled retry archived completed groups aggregation_sets flow".split())
+_PLACES: Final = frozenset(
+    b"pending lease scheduled retry archived completed groups aggregation_sets flow".split()
+)
 
 
 def _is_of_tasks(rest: bytes) -> bool:

@@ -12,7 +12,8 @@ from asyncq._redis.router import Call
 from asyncq._wire.messages import Envelope
 from asyncq.errors import AsyncqError, WireError
 
-SCRIPT: Final = script("deliver")
+DELIVER: Final = script("deliver")
+STEP_ASIDE: Final = script("step_aside")
 
 MAX_TASKS: Final = 500
 """Tasks in one call; what is measured in docs/adr/0002-batching.md."""
@@ -64,7 +65,9 @@ class Deliver:
         want = min(want, MAX_TASKS)
         self._next += want
         keys = [queues[0].receipt(f"{basis.owner}.{lane}")]
-        args: list[Any] = [basis.owner, first, want, self._lease, self._stand]
+        args: list[Any] = [
+            basis.owner, first, want, self._lease, self._stand, basis.channel_prefix, basis.in_cluster,
+        ]  # fmt: skip
         for queue, (_, quota) in zip(queues, asks, strict=True):
             keys += (queue.pending, queue.lease, queue.paused, queue.waiting, queue.flow)
             args += (quota, queue.task_prefix)
@@ -74,8 +77,27 @@ class Deliver:
 
         basis.router.submit(
             Call(
-                basis.router, SCRIPT, (len(keys), *keys, *args),
+                basis.router, DELIVER, (len(keys), *keys, *args),
                 slot=basis.slot(names[0]), patience=patience, on_value=on_value, on_failure=on_failure,
+            )
+        )  # fmt: skip
+
+    def step_aside(self, names: Sequence[str], *, on_done: Callable[[], None]) -> None:
+        """Say that no tasks can be taken: messages about work go to other servers instead.
+
+        All queues must share a slot. `on_done` is called whether it could be said or not; what was
+        not said costs another server one safety interval.
+        """
+        basis = self._basis
+        keys: list[str] = []
+        for name in names:
+            queue = basis.queue(name)
+            keys += (queue.pending, queue.waiting)
+        basis.router.submit(
+            Call(
+                basis.router, STEP_ASIDE, (len(keys), *keys, basis.owner, basis.channel_prefix, basis.in_cluster),
+                slot=basis.slot(names[0]), patience=basis.patience,
+                on_value=lambda _: on_done(), on_failure=lambda _: on_done(),
             )
         )  # fmt: skip
 
@@ -92,7 +114,13 @@ class Deliver:
             if history:
                 retried, delivered, lost = map(int, history.split())
             delivery = Delivery(
-                names[queue - 1], task_id.decode(), f"{prefix}{first + at // 4}", retried, delivered, lost, now
+                names[queue - 1],
+                task_id.decode(),
+                f"{prefix}{first + at // 4}",
+                retried,
+                delivered,
+                lost,
+                now,
             )
             try:
                 delivery.envelope = decode(raw)

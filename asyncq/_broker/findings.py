@@ -157,14 +157,20 @@ class Judged:
         match kind:
             case Kind.ORPHAN:
                 said = f"says {self.state!r}" if self.state else "names no state"
-                return f"is in no list or set, so nothing will ever find it (its hash {said})", f"put it back: {home}"
+                return (
+                    f"is in no list or set, so nothing will ever find it (its hash {said})",
+                    f"put it back: {home}",
+                )
             case Kind.GHOST:
                 return (
                     f"is in {where}, but there is no message to run",
                     "remove the id and count the task as vanished; its message is lost already",
                 )
             case Kind.HOLLOW:
-                return "has a hash without a message, and is in no list or set", "delete it and count it as vanished"
+                return (
+                    "has a hash without a message, and is in no list or set",
+                    "delete it and count it as vanished",
+                )
             case Kind.TWICE:
                 return f"is in {where} at the same time", f"keep it in {home} only"
             case Kind.DUPLICATE:
@@ -176,4 +182,7 @@ class Judged:
             case Kind.STALE_TOKEN:
                 return f"is in {where}, but a server could still settle it as its own", "take that right away"
             case _:
-                return "holds another type of value than it should", "look at it with TYPE, then delete or rename it"
+                return (
+                    "holds another type of value than it should",
+                    "look at it with TYPE, then delete or rename it",
+                )

@@ -73,7 +73,9 @@ async def _keep(basis: Basis, queue: str, finding: Finding) -> float:
     if finding.kind is not Kind.ORPHAN:
         return 0.0
     key: Any = basis.queue(queue).task_prefix.encode() + finding.raw
-    message: Any = await basis.router.command("HGET", key, "msg", slot=basis.slot(queue), patience=basis.patience)
+    message: Any = await basis.router.command(
+        "HGET", key, "msg", slot=basis.slot(queue), patience=basis.patience
+    )
     try:
         return basis.wire.decode(message).retention if message is not None else 0.0
     except WireError:
@@ -85,7 +87,9 @@ async def _unlock(basis: Basis, finding: Finding) -> None:
     owner = finding.seen_in[0] if finding.seen_in else b""
     vouched = owner if owner and await names_lock(basis, finding.queue, owner, finding.raw) else b""
     lock: Any = keys.unique_prefix.encode() + finding.raw
-    await basis.run(UNLOCK, [lock], ["1", keys.task_prefix, finding.raw, vouched], slot=basis.slot(finding.queue))
+    await basis.run(
+        UNLOCK, [lock], ["1", keys.task_prefix, finding.raw, vouched], slot=basis.slot(finding.queue)
+    )
 
 
 async def _regroup(basis: Basis, finding: Finding) -> None:

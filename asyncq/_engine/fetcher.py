@@ -32,6 +32,9 @@ AFTER_FAILURE: Final = 1.0
 """Seconds before asking again after Redis answered something that we do not understand."""
 
 
+STOP_PATIENCE: Final = 3.0
+"""Seconds to wait for an answer that is on its way when fetching stops."""
+
 LANES: Final = 2
 """Calls to one source that may be on their way at the same time.
 
@@ -49,6 +52,7 @@ class _Source:
         self.order = QueueOrder(queues, strict=strict)
         self.weight = max(queues.values()) if strict else sum(queues.values())
         self.is_hungry = True
+        self.was_woken = False  #: a message came while a call was on its way
         self.lanes = list(range(LANES))  #: those in which no call is on its way
 
 
@@ -81,6 +85,7 @@ class Fetcher:
         self._sources: list[_Source] = []
         self._by_waiting_key: dict[bytes, _Source] = {}
         self._asked_for = 0
+        self._errands = 0
         self._timer: asyncio.TimerHandle | None = None
         self._is_open = False
         self._planned = False
@@ -101,11 +106,33 @@ class Fetcher:
         self.slot_free()
 
     async def stop(self) -> None:
-        """Ask no more, and wait for the answer that is on its way."""
+        """Ask no more, wait for the answer that is on its way, and send messages elsewhere."""
         self._is_open = False
         if self._timer is not None:
             self._timer.cancel()
-        await self._quiet.wait()
+        try:
+            async with asyncio.timeout(STOP_PATIENCE):
+                await self._quiet.wait()
+                for source in self._sources:
+                    self._step_aside(source)
+                await self._quiet.wait()
+        except TimeoutError:
+            # Redis is away. What an answer still brings is given back by the executor, or comes back
+            # when its lease is over.
+            log.warning("Redis is away: leaving without a good-bye", extra={"event": "fetch_abandoned"})
+
+    def _step_aside(self, source: _Source) -> None:
+        self._errands += 1
+        self._quiet.clear()
+        self._deliver.step_aside(source.order.names, on_done=self._ran_errand)
+
+    def _ran_errand(self) -> None:
+        self._errands -= 1
+        self._note_quiet()
+
+    def _note_quiet(self) -> None:
+        if not self._asked_for and not self._errands:
+            self._quiet.set()
 
     def slot_free(self) -> None:
         """A slot became free: ask at the end of this turn, when others may have become free too."""
@@ -118,6 +145,12 @@ class Fetcher:
         source = self._by_waiting_key.get(waiting_key) if waiting_key is not None else None
         for one in [source] if source is not None else self._sources:
             one.is_hungry = True
+            # The message may overtake the answer of the call that registered us: they come on
+            # different connections. An answer of less than we wanted must not make us forget it.
+            one.was_woken = len(one.lanes) < LANES
+        if source is not None and not (self._is_open and self._free() - self._asked_for > 0):
+            # The message was for somebody who can act on it.
+            self._step_aside(source)
         self._ask()
 
     def _set_timer(self) -> None:
@@ -158,13 +191,13 @@ class Fetcher:
         def answered() -> None:
             source.lanes.append(lane)
             self._asked_for -= want
-            if not self._asked_for:
-                self._quiet.set()
+            self._note_quiet()
 
         def on_delivered(deliveries: list[Delivery]) -> None:
             answered()
             self.last_answer_at = self._loop.time()
-            source.is_hungry = len(deliveries) == want
+            source.is_hungry = len(deliveries) == want or source.was_woken
+            source.was_woken = False
             self._take(deliveries)
             self.slot_free()
 

@@ -1,6 +1,7 @@
 -- deliver: hand ready tasks of several queues to one server, under its lease.
 --
 -- INCLUDE clock
+-- INCLUDE wake
 --
 -- KEYS  receipt     Q receipt:<server>.<lane>, of the first queue
 -- KEYS  ...         for each queue: Q pending, Q lease, Q paused, Q waiting, Q flow
@@ -10,6 +11,8 @@
 -- ARGV  want        how many tasks at the most
 -- ARGV  lease       seconds
 -- ARGV  stand       seconds for which the server stands in `waiting` when it got less than it wants
+-- ARGV  channel     prefix of the servers' channels
+-- ARGV  in_cluster  '1' or ''
 -- ARGV  ...         for each queue: quota, prefix of its task hashes
 -- REPLY [now, then per task: queue number, id, msg, history]; a history is '' or "retried deliveries lost".
 --       The deliveries are numbered in this order. An empty id stands for one that is no longer ours.
@@ -37,7 +40,7 @@ if receipt then
   if sent[1] > number then return reply end
   if sent[1] == number then
     for i = 2, #sent, 2 do
-      local f = call('HMGET', ARGV[6 + sent[i] * 2] .. sent[i + 1], 'delivery', 'msg', 'retried', 'deliveries', 'lost')
+      local f = call('HMGET', ARGV[8 + sent[i] * 2] .. sent[i + 1], 'delivery', 'msg', 'retried', 'deliveries', 'lost')
       local mine = f[1] == token .. (number + i / 2 - 1)
       reply[n + 1], reply[n + 2], reply[n + 3] = sent[i], mine and sent[i + 1] or '', mine and f[2] or ''
       reply[n + 4] = mine and history(f[3], tonumber(f[4]) - 1, f[5]) or ''
@@ -54,11 +57,12 @@ local ends_at = now + tonumber(ARGV[5])
 
 local function give(queue, tasks, lease, id)
   local task = tasks .. id
-  local f = call('HMGET', task, 'msg', 'deliveries')
+  -- Not `call`: an error here would end the script with the ids popped and nowhere.
+  local f = redis.pcall('HMGET', task, 'msg', 'deliveries')
   local message, deliveries = f[1], f[2]
   if not message then
-    -- The hash vanished (somebody deleted it by hand): there is nothing to run.
-    call('DEL', task)
+    -- The hash vanished, or is something else (somebody worked by hand): there is nothing to run.
+    if not f.err then call('DEL', task) end
     call('HINCRBY', KEYS[queue * 5 + 1], 'vanished', 1)
     return
   end
@@ -76,16 +80,19 @@ local function give(queue, tasks, lease, id)
   sent[given * 2], sent[given * 2 + 1] = queue, id
 end
 
+-- Ids whose hash vanished are not handed out, and must not keep Redis busy for long either.
+local attempts = want + 1000
 local exhausted = {}
 local function take(queue, limit)
   limit = math.min(limit, want - given)
-  local tasks, lease = ARGV[6 + queue * 2], leases[queue]
-  while limit > 0 and not exhausted[queue] do
-    local ids = call('RPOP', KEYS[queue * 5 - 3], math.min(limit, 1000))
+  local tasks, lease = ARGV[8 + queue * 2], leases[queue]
+  while limit > 0 and attempts > 0 and not exhausted[queue] do
+    local ids = call('RPOP', KEYS[queue * 5 - 3], math.min(limit, attempts, 1000))
     if not ids or #ids == 0 then
       exhausted[queue] = true
       return
     end
+    attempts = attempts - #ids
     local before = given
     for i = 1, #ids do give(queue, tasks, lease, ids[i]) end
     limit = limit - (given - before)
@@ -96,7 +103,7 @@ for queue = 1, queues do
   leases[queue] = {}
   if call('EXISTS', KEYS[queue * 5 - 1]) == 1 then exhausted[queue] = true end
 end
-for queue = 1, queues do take(queue, tonumber(ARGV[5 + queue * 2])) end
+for queue = 1, queues do take(queue, tonumber(ARGV[7 + queue * 2])) end
 for queue = 1, queues do take(queue, want) end
 
 for queue = 1, queues do
@@ -108,6 +115,11 @@ for queue = 1, queues do
     call('ZADD', KEYS[queue * 5], now + tonumber(ARGV[6]), server)
   else
     call('ZREM', KEYS[queue * 5], server)
+  end
+  -- There is more than it took: whoever idles is to know. Several messages may have been sent to one
+  -- server with one free slot.
+  if not exhausted[queue] and call('LLEN', KEYS[queue * 5 - 3]) > 0 then
+    wake(KEYS[queue * 5], ARGV[7], 1, ARGV[8] == '1', now)
   end
 end
 call('SET', KEYS[1], cmsgpack.pack(sent), 'EX', math.ceil(tonumber(ARGV[5])))
