@@ -429,7 +429,7 @@ async def audit(
     return await Audit(basis_of(broker), queues, on_progress or _silent).run()
 
 
-def _silent(progress: Progress) -> None:  # noqa: ARG001 - nobody wants to know
+def _silent(progress: Progress) -> None:
     """Say nothing."""
 
 

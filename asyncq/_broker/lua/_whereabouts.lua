@@ -11,7 +11,8 @@ local function whereabouts(at, id, seen_in, deeply)
   w.alien = w.exists and kind ~= 'hash'
   if kind == 'hash' then
     local f = redis.call('HMGET', w.task, 'state', 'delivery', 'group', 'completed_at', 'failed_at')
-    w.state, w.token, w.group = f[1] or '', f[2], f[3]
+    -- A hash that names no state says pending (enqueue.lua).
+    w.state, w.token, w.group = f[1] or 'pending', f[2], f[3]
     w.completed_at, w.failed_at = tonumber(f[4]), tonumber(f[5])
     w.message = redis.call('HEXISTS', w.task, 'msg') == 1
   end

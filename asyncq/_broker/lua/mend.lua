@@ -70,7 +70,11 @@ local function settle_down(w, home, keep)
     redis.call('LREM', at.pending, w.listed - 1, w.id)
   end
   local in_group = home == 'group' or home == 'aggregation'
-  redis.call('HSET', w.task, 'state', in_group and 'aggregating' or home)
+  if home == 'pending' then
+    redis.call('HDEL', w.task, 'state')
+  else
+    redis.call('HSET', w.task, 'state', in_group and 'aggregating' or home)
+  end
   if home ~= 'active' then redis.call('HDEL', w.task, 'delivery', 'cancel') end
   if not is_there then put(w, home, keep) end
 end

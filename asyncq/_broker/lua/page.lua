@@ -11,6 +11,6 @@ local odd = {}
 for _, id in ipairs(ids) do
   local task = ARGV[4] .. id
   local state = redis.pcall('HGET', task, 'state')
-  if state ~= 'pending' or redis.call('HEXISTS', task, 'msg') == 0 then odd[#odd + 1] = id end
+  if (state and state ~= 'pending') or redis.call('HEXISTS', task, 'msg') == 0 then odd[#odd + 1] = id end
 end
 return {redis.call('LLEN', KEYS[1]), ids, odd}
