@@ -17,8 +17,8 @@ class Kind(StrEnum):
     TWICE = "twice"  #: a task in two places
     DUPLICATE = "duplicate"  #: a task several times in the pending list
     WRONG_STATE = "wrong_state"  #: the hash names another state than the place
-    NO_TOKEN = "no_token"  #: an active task without an owner
-    STALE_TOKEN = "stale_token"  #: a task that is not active and has an owner
+    NO_TOKEN = "no_token"  # noqa: S105 - no password #: an active task without an owner
+    STALE_TOKEN = "stale_token"  # noqa: S105 - no password #: a task that is not active and has an owner
     WRONG_TYPE = "wrong_type"  #: a key that holds something else than it should
     DEAD_LOCK = "dead_lock"  #: a unique lock whose owner is not there
     STRAY_LOCK = "stray_lock"  #: a unique lock of which its owner knows nothing
@@ -76,7 +76,9 @@ class Finding:
 
 
 MOST_FINDINGS: Final = 10_000
-"""Findings of one kind in one queue that a report holds; the rest is counted. A repair goes on until none is left."""
+"""Findings of one kind in one queue that a report holds; the rest is counted.
+
+A repair goes on until none is left."""
 
 
 @dataclass(slots=True)
@@ -130,59 +132,3 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-
-_PLACES: Final = {"group": "its group", "aggregation": "an aggregation set"}
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What the script said about one id."""
-
-    kinds: tuple[Kind, ...]
-    places: tuple[str, ...]  #: sorted sets that hold it, by state
-    listed: int  #: times in the pending list
-    state: str  #: what its hash says
-    home: str  #: where it belongs, '' when it has to go
-
-    @property
-    def holders(self) -> int:
-        """How many times it is counted."""
-        return len(self.places) + max(0, self.listed)
-
-    def explain(self, kind: Kind) -> tuple[str, str]:
-        """What is wrong, and what a repair does about it."""
-        held = [*self.places, *(["pending"] if self.listed > 0 else [])]
-        where = " and ".join(_PLACES.get(place, place) for place in held)
-        home = _PLACES.get(self.home, self.home)
-        match kind:
-            case Kind.ORPHAN:
-                said = f"says {self.state!r}" if self.state else "names no state"
-                return (
-                    f"is in no list or set, so nothing will ever find it (its hash {said})",
-                    f"put it back: {home}",
-                )
-            case Kind.GHOST:
-                return (
-                    f"is in {where}, but there is no message to run",
-                    "remove the id and count the task as vanished; its message is lost already",
-                )
-            case Kind.HOLLOW:
-                return (
-                    "has a hash without a message, and is in no list or set",
-                    "delete it and count it as vanished",
-                )
-            case Kind.TWICE:
-                return f"is in {where} at the same time", f"keep it in {home} only"
-            case Kind.DUPLICATE:
-                return f"is in the pending list {self.listed} times", "leave one of them"
-            case Kind.WRONG_STATE:
-                return f"is in {where}, but its hash says {self.state!r}", f"correct the hash to {home}"
-            case Kind.NO_TOKEN:
-                return "is active, but names no server that could finish it", f"put it back: {home}"
-            case Kind.STALE_TOKEN:
-                return f"is in {where}, but a server could still settle it as its own", "take that right away"
-            case _:
-                return (
-                    "holds another type of value than it should",
-                    "look at it with TYPE, then delete or rename it",
-                )

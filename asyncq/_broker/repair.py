@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from asyncq._broker.audit import REGROUP, UNLOCK, audit, balance, basis_of, judge, names_lock
+from asyncq._broker.audit import audit, basis_of
 from asyncq._broker.basis import Basis
 from asyncq._broker.broker import Broker
 from asyncq._broker.findings import OF_TASKS, Finding, Kind, OnProgress, Report
+from asyncq._broker.judgement import REGROUP, UNLOCK, balance, judge, names_lock
 from asyncq.errors import WireError
 
 MOST_ROUNDS: Final = 20

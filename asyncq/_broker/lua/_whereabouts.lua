@@ -17,6 +17,9 @@ local function whereabouts(at, id, seen_in, deeply)
     w.message = redis.call('HEXISTS', w.task, 'msg') == 1
   end
   local function look(place, key)
+    for _, known in ipairs(w.zset) do
+      if known == key then return end
+    end
     local score = redis.pcall('ZSCORE', key, id)
     if score and not score.err then
       w.places[#w.places + 1] = place

@@ -31,10 +31,8 @@ local largest = tonumber(ARGV[5])
 local reply = {}
 for i = 6, #ARGV do
   local w = whereabouts(at, ARGV[i], seen_in, false)
-  local word, message = nil, ''
-  if not w.exists and #w.places == 0 then
-    word = 'gone'
-  else
+  local word, message = 'gone', ''
+  if w.exists or #w.places > 0 then
     -- The benefit of the doubt: whether the list agrees is found out by reading it.
     local in_list = w.state == 'pending' and #w.places == 0
     w.listed = in_list and 1 or 0

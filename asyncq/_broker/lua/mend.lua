@@ -22,7 +22,7 @@
 -- ARGV  channel     prefix of the servers' channels
 -- ARGV  in_cluster  '1' or ''
 -- ARGV  ...         for each id: id, msgpack [seconds a completed task is kept, groups in which it was seen]
--- REPLY for each id: [kinds, places, times in pending, state, place where it belongs, lease score or ''];
+-- REPLY for each id: [kinds, places, times in pending, state, place where it belongs];
 --       kinds and places with commas between
 --
 -- The whole list is searched for each id, so the caller gives few ids when the list is long. Nothing that
@@ -88,7 +88,7 @@ for i = 7, #ARGV, 2 do
     if home == '' then remove(w) else settle_down(w, home, detail[1]) end
   end
   reply[#reply + 1] = {
-    table.concat(kinds, ','), table.concat(w.places, ','), w.listed, w.state, home, tostring(w.lease or ''),
+    table.concat(kinds, ','), table.concat(w.places, ','), w.listed, w.state, home,
   }
 end
 return reply

@@ -1,0 +1,311 @@
+"""The audit of one queue: finds the ids that deserve to be judged. `audit` tells the whole way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, Final
+
+from asyncq._broker.basis import Basis, script
+from asyncq._broker.findings import Finding, Kind, OnProgress, Progress, Report
+from asyncq._broker.judgement import (
+    CHUNK,
+    MOST_GROUPS,
+    REGROUP,
+    UNLOCK,
+    balance,
+    judge,
+    names_lock,
+    place_keys,
+    text_of,
+)
+from asyncq.errors import WireError
+
+EXAMINE: Final = script("examine")
+PAGE: Final = script("page")
+
+PAGE_SIZE: Final = 1000
+SCAN_COUNT: Final = 1000
+LARGEST_MESSAGE: Final = 64 * 1024
+"""Bytes up to which messages come with the examination; larger ones are fetched one by one."""
+
+LEASE_GRACE: Final = 5.0
+"""Seconds after which a lease that ran out should have been taken back by any server that lives."""
+
+
+class QueueAudit:
+    """The audit of one queue."""
+
+    def __init__(self, basis: Basis, queue: str, report: Report) -> None:
+        self.name: Final = queue
+        self._basis = basis
+        self._keys = basis.queue(queue)
+        self._slot = basis.slot(queue)
+        self._report = report
+        self._to_examine: list[bytes] = []
+        self._to_unlock: list[bytes] = []
+        self._expected: set[bytes] = set()
+        self._suspects: dict[bytes, set[bytes]] = {}
+        self._said: set[tuple[Kind, bytes]] = set()
+        self._groups: set[bytes] = set()
+        self._unlisted: set[bytes] = set()
+        self.has_content = False
+        self.is_broken = False
+
+    async def _command(self, *args: Any) -> Any:
+        return await self._basis.router.command(*args, slot=self._slot, patience=self._basis.patience)
+
+    def _add(self, kind: Kind, raw: bytes, text: str, remedy: str, seen_in: Iterable[bytes] = ()) -> None:
+        # SCAN may name a key twice, and is begun again when a node of a cluster goes away.
+        if (kind, raw) not in self._said:
+            self._said.add((kind, raw))
+            self._report.add(Finding(kind, self.name, text_of(raw), text, remedy, raw, tuple(seen_in)))
+
+    async def begin(self) -> None:
+        """Look whether the keys hold what they should: scripts cannot work on anything else."""
+        kinds = ("list", "zset", "zset", "zset", "zset", "zset", "set", "zset", "hash")
+        for key, right in zip(place_keys(self._keys), kinds, strict=True):
+            found = (await self._command("TYPE", key)).decode()
+            if found not in (right, "none"):
+                self.is_broken = True
+                text = f"is a {found} and not a {right}; the rest of the queue was not looked at"
+                self._add(Kind.WRONG_TYPE, key.encode(), text, "rename or delete it, then look again")
+            self.has_content |= found == right
+
+    async def take(self, rest: bytes) -> None:
+        """One key of the queue, without the queue's prefix."""
+        if self.is_broken:
+            return
+        if rest.startswith(b"t:"):
+            self.has_content = True
+            self._to_examine.append(rest[2:])
+            if len(self._to_examine) >= CHUNK:
+                await self._examine_gathered()
+        elif rest.startswith(b"unique:"):
+            self._to_unlock.append(rest[7:])
+            if len(self._to_unlock) >= CHUNK:
+                await self._unlock_gathered()
+        elif rest.startswith(b"g:"):
+            self._groups.add(rest[2:])
+
+    async def walked(self) -> None:
+        """All keys were taken."""
+        await self._examine_gathered()
+        await self._unlock_gathered()
+
+    async def _examine(
+        self, ids: Sequence[bytes], *, seen_in: bytes = b"", largest: int = 0
+    ) -> list[tuple[str, bytes]]:
+        keys = self._keys
+        reply: Any = await self._basis.run(
+            EXAMINE,
+            [keys.lease, keys.scheduled, keys.retry, keys.archived, keys.completed, keys.aggregation_sets],
+            [keys.task_prefix, keys.group_prefix, seen_in, largest, *ids],
+            slot=self._slot,
+        )
+        return [(word.decode(), message) for word, message in zip(reply[::2], reply[1::2], strict=True)]
+
+    async def _examine_gathered(self) -> None:
+        ids, self._to_examine = self._to_examine, []
+        if not ids:
+            return
+        self._report.examined += len(ids)
+        for task_id, (word, message) in zip(
+            ids, await self._examine(ids, largest=LARGEST_MESSAGE), strict=True
+        ):
+            if word == "suspect":
+                self._suspects.setdefault(task_id, set())
+            elif word in ("pending", "large_pending"):
+                self._expected.add(task_id)
+            if message:
+                self._read(task_id, message)
+            elif word.startswith("large"):
+                key = self._keys.task_prefix.encode() + task_id
+                whole = await self._command("HGET", key, "msg")
+                if whole is not None:
+                    self._read(task_id, whole)
+
+    def _read(self, task_id: bytes, message: bytes) -> None:
+        try:
+            self._basis.wire.decode(message)
+        except WireError as error:
+            remedy = "nothing: the server that takes it will archive it with this reason"
+            self._add(Kind.UNREADABLE, task_id, f"has a message that cannot be read: {error.reason}", remedy)
+
+    async def _unlock_gathered(self) -> None:
+        suffixes, self._to_unlock = self._to_unlock, []
+        if not suffixes:
+            return
+        prefix = self._keys.unique_prefix.encode()
+        args: list[Any] = ["", self._keys.task_prefix]
+        for suffix in suffixes:
+            args += (suffix, "")
+        locks: Any = [prefix + suffix for suffix in suffixes]
+        reply: Any = await self._basis.run(UNLOCK, locks, args, slot=self._slot)
+        for suffix, word, owner in zip(suffixes, reply[::2], reply[1::2], strict=True):
+            await self._judge_lock(suffix, word.decode(), owner)
+
+    async def _judge_lock(self, suffix: bytes, word: str, owner: bytes) -> None:
+        if word == "dead":
+            text = f"is a unique lock of task {text_of(owner)}, which is not there"
+            self._add(Kind.DEAD_LOCK, suffix, text, "remove the lock")
+        elif word == "stray" and await names_lock(self._basis, self.name, owner, suffix):
+            text = f"is a unique lock of task {text_of(owner)}, whose hash does not name it"
+            self._add(
+                Kind.UNNAMED_LOCK, suffix, text, "write it into the hash, as the task's message says", [owner]
+            )
+        elif word == "stray":
+            text = f"is a unique lock of task {text_of(owner)}, which does not know of it"
+            self._add(Kind.STRAY_LOCK, suffix, text, "remove the lock")
+        elif word == "wrong_type":
+            key = self._keys.unique_prefix.encode() + suffix
+            self._add(Kind.WRONG_TYPE, key, "is no string", "rename or delete it, then look again")
+
+    async def finish(self, on_progress: OnProgress) -> None:
+        """Everything that follows the walk over the keys."""
+        groups = await self._judge_groups()
+        for zset in ("lease", "scheduled", "retry", "archived", "completed"):
+            on_progress(Progress(f"{self.name}: {zset}", 0, 0))
+            await self._walk_zset(getattr(self._keys, zset))
+        for group in groups:
+            await self._walk_zset(self._keys.group_prefix.encode() + group, seen_in=group)
+        await self._read_list(on_progress)
+        await self._ask_again()
+        await self._resolve()
+        await self._look_at_leases()
+
+    async def _judge_groups(self) -> list[bytes]:
+        """Compare the set of groups with the groups. Returns what to walk: groups and aggregation sets."""
+        sets: Any = await self._command("ZRANGE", self._keys.aggregation_sets, 0, MOST_GROUPS)
+        prefix = self._keys.group_prefix.encode()
+        aggregated = {key.removeprefix(prefix) for key in sets}
+        async for page in _scan_members(self._command, "SSCAN", self._keys.groups):
+            self._groups.update(page)
+        names = sorted(self._groups - aggregated)
+        for start in range(0, len(names), CHUNK):
+            part = names[start : start + CHUNK]
+            keys: Any = [self._keys.groups, *(prefix + name for name in part)]
+            words: Any = await self._basis.run(REGROUP, keys, ["", *part], slot=self._slot)
+            for name, word in zip(part, words, strict=True):
+                if word == b"unlisted":
+                    text = "is a group that is not in the set of groups, so nobody will aggregate it"
+                    self._add(Kind.UNLISTED_GROUP, name, text, "add its name")
+                    self._unlisted.add(name)
+                elif word == b"empty":
+                    self._add(
+                        Kind.EMPTY_GROUP,
+                        name,
+                        "is listed as a group, and nothing waits in it",
+                        "remove its name",
+                    )
+
+        return [*names, *sorted(aggregated)]
+
+    async def _walk_zset(self, key: str | bytes, *, seen_in: bytes = b"") -> None:
+        if (await self._command("TYPE", key)) not in (b"zset", b"none"):
+            raw = key if isinstance(key, bytes) else key.encode()
+            self._add(Kind.WRONG_TYPE, raw, "is no sorted set", "rename or delete it, then look again")
+            return
+        async for page in _scan_members(self._command, "ZSCAN", key):
+            for start in range(0, len(page), CHUNK):
+                ids = page[start : start + CHUNK]
+                for task_id, (word, _) in zip(ids, await self._examine(ids, seen_in=seen_in), strict=True):
+                    if word == "suspect":
+                        self._suspects.setdefault(task_id, set()).update([seen_in] if seen_in else [])
+
+    async def _read_list(self, on_progress: OnProgress) -> None:
+        seen: set[bytes] = set()
+        index, last = 0, None
+        while True:
+            args = [index, index + PAGE_SIZE - 1, self._keys.task_prefix]
+            reply: Any = await self._basis.run(PAGE, [self._keys.pending], args, slot=self._slot)
+            length, ids, odd = reply
+            on_progress(Progress(f"{self.name}: pending", index, length))
+            for task_id in odd:
+                self._suspects.setdefault(task_id, set())
+            # What was pushed on the left meanwhile moved the rest to the right: what was read before
+            # the last id of the page before is read again and is no duplicate.
+            again = last is not None and last not in ids
+            fresh = ids[ids.index(last) + 1 :] if last is not None and not again else ids
+            for task_id in fresh:
+                if task_id not in seen:
+                    seen.add(task_id)
+                    self._expected.discard(task_id)
+                elif not again:
+                    self._suspects.setdefault(task_id, set())
+            if index + len(ids) >= length:
+                return
+            last = ids[-1]
+            index += len(ids) - 1
+
+    async def _ask_again(self) -> None:
+        missing, self._expected = [*self._expected], set()
+        for start in range(0, len(missing), CHUNK):
+            ids = missing[start : start + CHUNK]
+            for task_id, (word, _) in zip(ids, await self._examine(ids), strict=True):
+                if word in ("pending", "suspect"):
+                    self._suspects.setdefault(task_id, set())
+
+    async def _resolve(self) -> None:
+        """Judge the suspects, then see whether the counters agree with what is there."""
+        explained, damaged = await self._judge(self._suspects, report=True)
+        reply = await balance(self._basis, self.name, self._unlisted, expected=None)
+        if reply[0] == b"counted" and int(reply[9]) != explained and damaged:
+            # Damaged tasks move, too: look at them again, right beside the counters.
+            explained, _ = await self._judge(damaged, report=False)
+            reply = await balance(self._basis, self.name, self._unlisted, expected=None)
+        self._note_counts(reply)
+        if reply[0] != b"counted":
+            text = f"has more than {MOST_GROUPS} groups; its counters were not checked"
+            self._add(Kind.NOT_COUNTED, self.name.encode(), text, "nothing")
+        elif int(reply[9]) != explained:
+            difference = int(reply[9]) - explained
+            text = (
+                f"has counters that know {abs(difference)} tasks {'more' if difference > 0 else 'less'}"
+                " than there are: something added or removed tasks without asyncq"
+            )
+            self._add(
+                Kind.COUNTERS, self.name.encode(), text, f"note {-difference:+d} in the counter `corrected`"
+            )
+
+    async def _judge(
+        self, suspects: dict[bytes, set[bytes]], *, report: bool
+    ) -> tuple[int, dict[bytes, set[bytes]]]:
+        """Judge; returns the surplus that the damage explains, and the damaged ids."""
+        explained, damaged = 0, dict[bytes, set[bytes]]()
+        ids = [(task_id, sorted(groups), 0.0) for task_id, groups in suspects.items()]
+        async for task_id, judged in judge(self._basis, self.name, ids, apply=False):
+            if not judged.kinds:
+                continue
+            groups = suspects[task_id]
+            damaged[task_id] = groups
+            explained += 1 - judged.holders
+            for kind in judged.kinds if report else ():
+                self._add(kind, task_id, *judged.explain(kind), groups)
+        return explained, damaged
+
+    def _note_counts(self, reply: list[Any]) -> None:
+        states = ("pending", "active", "scheduled", "retry", "archived", "completed", "aggregating")
+        self._report.counts[self.name] = dict(zip(states, reply[1:8], strict=True))
+        flow = reply[10:]
+        pairs = zip(flow[::2], flow[1::2], strict=True)
+        self._report.flow[self.name] = {text_of(name): int(value) for name, value in pairs}
+        if reply[8] == b"1":
+            self._report.paused.add(self.name)
+
+    async def _look_at_leases(self) -> None:
+        seconds, micros = await self._command("TIME")
+        before = int(seconds) + int(micros) / 1e6 - LEASE_GRACE
+        ended: Any = await self._command("ZCOUNT", self._keys.lease, "-inf", before)
+        if ended:
+            text = f"has {ended} active tasks whose lease ran out, and nobody took them back"
+            remedy = "nothing: a server of this queue takes them back as soon as one runs"
+            self._add(Kind.EXPIRED_LEASE, self.name.encode(), text, remedy)
+
+
+async def _scan_members(command: Any, scan: str, key: str | bytes) -> AsyncIterator[list[bytes]]:
+    cursor: Any = 0
+    while True:
+        cursor, page = await command(scan, key, cursor, "COUNT", SCAN_COUNT)
+        yield page[::2] if scan == "ZSCAN" else page
+        if int(cursor) == 0:
+            return
