@@ -37,7 +37,7 @@ ANNOUNCE_EVERY: Final = 60.0
 Somebody may remove the queue meanwhile, and a name remembered for ever would leave the tasks that
 come later invisible to tools."""
 
-_pack: Final = msgpack.Packer(use_bin_type=True).pack
+_pack: Final = msgpack.Packer(use_bin_type=False).pack
 
 
 class Placed(NamedTuple):
@@ -116,7 +116,8 @@ class _Lane:
     def add(self, task: NewTask) -> asyncio.Future[Placed]:
         envelope = task.envelope
         message = self._basis.wire.encode(task.queue, task.id, envelope)
-        special, extra_keys = b"", (self._keys.task_prefix + task.id,)
+        special = b""
+        extra_keys: tuple[str, ...] = (self._keys.task_prefix + task.id,)
         if task.at or task.delay or task.unique_ttl or envelope.group:
             suffix = envelope.unique_key if task.unique_ttl else ""
             special = _pack((task.at, task.delay, task.unique_ttl, suffix, envelope.group))
@@ -140,9 +141,13 @@ class _Lane:
         entries = self._under_way
         keys = [*self._head]
         args: list[Any] = [
-            self._number, RECEIPT_SECONDS, basis.channel_prefix, basis.wire.keys.news, basis.in_cluster,
+            self._number,
+            RECEIPT_SECONDS,
+            basis.channel_prefix,
+            basis.wire.keys.news,
+            basis.in_cluster,
             self._keys.task_prefix,
-        ]  # fmt: skip
+        ]
         size = 0
         gathered = self._gathered
         while gathered and len(entries) < MAX_TASKS and size < MAX_BYTES:
@@ -153,10 +158,15 @@ class _Lane:
             size += len(entry.message)
         basis.router.submit(
             Call(
-                basis.router, SCRIPT, (len(keys), *keys, *args),
-                slot=self._slot, patience=basis.patience, on_value=self._on_value, on_failure=self._on_failure,
+                basis.router,
+                SCRIPT,
+                (len(keys), *keys, *args),
+                slot=self._slot,
+                patience=basis.patience,
+                on_value=self._on_value,
+                on_failure=self._on_failure,
             )
-        )  # fmt: skip
+        )
 
     def _announce(self, now: float) -> None:
         def failed(error: AsyncqError) -> None:  # noqa: ARG001 - the enqueue beside it reports the outage
@@ -166,10 +176,15 @@ class _Lane:
         router, queues = self._basis.router, self._basis.wire.keys.queues
         router.submit(
             Call(
-                router, None, ("SADD", queues, self._queue),
-                slot=router.slot_of(queues), patience=self._basis.patience, on_value=_ignore, on_failure=failed,
+                router,
+                None,
+                ("SADD", queues, self._queue),
+                slot=router.slot_of(queues),
+                patience=self._basis.patience,
+                on_value=_ignore,
+                on_failure=failed,
             )
-        )  # fmt: skip
+        )
 
     def _on_value(self, reply: Any) -> None:
         entries, self._under_way = self._under_way, []
@@ -205,5 +220,5 @@ class _Lane:
                 entry.placed.set_exception(type(error)(*error.args))
 
 
-def _ignore(reply: object) -> None:  # noqa: ARG001 - how many names were new does not matter
+def _ignore(reply: object) -> None:
     """The name is in the set."""

@@ -17,7 +17,8 @@ SCRIPT: Final = script("settle")
 
 MAX_TASKS: Final = 500
 
-_pack: Final = msgpack.Packer(use_bin_type=True).pack
+# The msgpack of Redis knows no binary type: to it, results are strings like all others.
+_pack: Final = msgpack.Packer(use_bin_type=False).pack
 
 
 @dataclass(slots=True)
@@ -131,15 +132,29 @@ class Settle:
 
         basis.router.submit(
             Call(
-                basis.router, SCRIPT, (len(keys), *keys, *head, *plain, *other),
-                slot=basis.slot(settlements[0].queue), patience=patience, on_value=on_value, on_failure=on_failure,
+                basis.router,
+                SCRIPT,
+                (len(keys), *keys, *head, *plain, *other),
+                slot=basis.slot(settlements[0].queue),
+                patience=patience,
+                on_value=on_value,
+                on_failure=on_failure,
             )
-        )  # fmt: skip
+        )
 
     @staticmethod
     def _queue_keys(queue: QueueKeys, now: float) -> tuple[str, ...]:
         return (
-            queue.lease, queue.pending, queue.retry, queue.scheduled, queue.archived, queue.completed,
-            queue.processed, queue.failed, queue.day("processed", now), queue.day("failed", now),
-            queue.flow, queue.waiting,
-        )  # fmt: skip
+            queue.lease,
+            queue.pending,
+            queue.retry,
+            queue.scheduled,
+            queue.archived,
+            queue.completed,
+            queue.processed,
+            queue.failed,
+            queue.day("processed", now),
+            queue.day("failed", now),
+            queue.flow,
+            queue.waiting,
+        )

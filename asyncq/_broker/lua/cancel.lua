@@ -7,9 +7,9 @@
 --
 -- The wish is bound to the delivery at hand. It is sent as a message, and stays in the hash for
 -- the lease keeper to find in case the message was missed.
-local f = redis.call('HMGET', KEYS[1], 'state', 'delivery')
-if not f[1] then return 'missing' end
-if f[1] ~= 'active' then return f[1] end
+local f = redis.call('HMGET', KEYS[1], 'state', 'delivery', 'msg')
+if not f[3] then return 'missing' end
+if f[1] ~= 'active' then return f[1] or 'pending' end
 redis.call('HSET', KEYS[1], 'cancel', f[2])
 local server = string.match(f[2], '^(.*):%d+$')
 redis.call('PUBLISH', ARGV[2] .. server, 'cancel ' .. f[2])

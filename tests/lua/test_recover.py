@@ -1,0 +1,133 @@
+"""`recover`: tasks of servers that went away come back, and only those."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from asyncq._wire.keys import QueueKeys
+from tests.lua.space import CHANNEL, Space, about
+
+
+def _recover(
+    space: Space,
+    *queues: QueueKeys,
+    limit: int = 100,
+    max_lost: int = 5,
+    expected_in: float | None = 0.0,
+    again: bool = False,
+) -> tuple[str, float | None, list[tuple[Any, ...]]]:
+    """`expected_in`: seconds from now at which the call should have run; `None` for a first look."""
+    given = queues or (space.q,)
+    keys: list[str] = []
+    for q in given:
+        keys += [q.lease, q.pending, q.archived, q.waiting, q.flow]
+    expected = 0 if expected_in is None else space.now() + expected_in
+    args = [limit, max_lost, CHANNEL, "", expected, *(q.task_prefix for q in given)]
+    now, word, wait, *rest = space.run("recover", keys, *args, again=again)
+    assert float(now) == about(space.now())
+    tasks = [tuple(rest[at : at + 4]) for at in range(0, len(rest), 4)]
+    return word, float(wait) if wait else None, tasks
+
+
+@pytest.mark.parametrize("ends_in", [0.0, -1.0, -1e6])
+def test_a_task_whose_lease_ran_out_is_next(space: Space, ends_in: float) -> None:
+    """It has waited once already. Nobody knows that it failed, so no retry is counted."""
+    space.pending("later")
+    space.active("a", "s:1", ends_in=ends_in, retried=2, cancel="s:1")
+    assert _recover(space) == ("on_time", None, [(1, "a", "pending", 1)])
+    assert space.everything() == {
+        "pending": ["later", "a"],
+        "t:later": {"msg": "m-later"},
+        "t:a": {"msg": "m-a", "deliveries": "1", "retried": "2", "lost": "1"},
+    }
+
+
+def test_a_lease_that_holds_is_left_alone(space: Space) -> None:
+    """The answer says when the first of them ends."""
+    space.active("a", "s:1", ends_in=20.0)
+    space.active("b", "s:2", ends_in=10.0)
+    before = space.everything()
+    word, wait, tasks = _recover(space, space.r, space.q)
+    assert (word, wait, tasks) == ("on_time", pytest.approx(10.0, abs=2.0), [])
+    assert space.everything() == before
+
+
+@pytest.mark.parametrize(("lost", "word"), [(3, "pending"), (4, "archived"), (5, "archived")])
+def test_a_task_that_keeps_losing_its_server_is_archived(space: Space, lost: int, word: str) -> None:
+    """It may be what kills them. With 5 as the limit, the fifth loss is the last."""
+    space.active("a", "s:1", ends_in=-1.0, lost=lost)
+    assert _recover(space) == ("on_time", None, [(1, "a", word, lost + 1)])
+    found = space.everything()
+    if word == "pending":
+        assert found["pending"] == ["a"]
+        return
+    assert float(found["t:a"].pop("failed_at")) == about(space.now())
+    assert found == {
+        "archived": {"a": about(space.now())},
+        "t:a": {
+            "msg": "m-a", "state": "archived", "deliveries": "1", "lost": str(lost + 1), "reason": "lost",
+            "error": f"the server that ran it went away, {lost + 1} times",
+        },
+    }  # fmt: skip
+
+
+def test_a_task_whose_hash_vanished_is_counted_and_forgotten(space: Space) -> None:
+    """There is nothing to run."""
+    space.active("a", "s:1", ends_in=-1.0)
+    space.client.delete(space.q.task("a"))
+    assert _recover(space) == ("on_time", None, [(1, "a", "vanished", 0)])
+    assert space.everything() == {"flow": {"vanished": "1"}}
+
+
+@pytest.mark.parametrize(("limit", "taken"), [(0, 0), (1, 1), (2, 2), (3, 3), (4, 3)])
+def test_no_more_than_the_limit_at_once(space: Space, limit: int, taken: int) -> None:
+    """What is left is over now: come back at once."""
+    for task_id in ("a", "b"):
+        space.active(task_id, "s:1", ends_in=-2.0)
+    space.put("c", "active", space.r, delivery="s:1")
+    space.client.zadd(space.r.lease, {"c": space.now() - 1})
+    _, wait, tasks = _recover(space, space.q, space.r, limit=limit)
+    assert [task[1] for task in tasks] == ["a", "b", "c"][:taken]
+    assert wait == (None if taken == 3 else 0.0)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_sent_again_it_finds_nothing_to_do(space: Space, *, again: bool) -> None:
+    """A loss must not be counted twice."""
+    space.active("a", "s:1", ends_in=-1.0)
+    _recover(space)
+    before = space.everything()
+    assert _recover(space, again=again) == ("on_time", None, [])
+    assert space.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("expected_in", "word", "taken"),
+    [
+        (None, "on_time", 0),
+        (-30.0, "late", 0),
+        (-1.5, "late", 0),
+        (-0.5, "on_time", 1),
+        (0.0, "on_time", 1),
+        (60.0, "on_time", 1),
+    ],
+)
+def test_a_call_that_was_held_up_takes_nothing_back(
+    space: Space, expected_in: float | None, word: str, taken: int
+) -> None:
+    """Redis was frozen: nobody could extend, and all leases look as if their servers had died."""
+    space.active("a", "s:1", ends_in=-1.0)
+    answer, wait, tasks = _recover(space, expected_in=expected_in)
+    assert (answer, len(tasks)) == (word, taken)
+    assert wait == (None if taken else 0.0)
+
+
+def test_somebody_is_woken_for_it(space: Space) -> None:
+    """Recovery takes a lease and not a lease and a poll."""
+    space.active("a", "s:1", ends_in=-1.0)
+    space.client.zadd(space.q.waiting, {"other": space.now() + 5})
+    with space.listen(CHANNEL + "other") as ear:
+        _recover(space)
+        assert ear.heard() == [(CHANNEL + "other", space.q.waiting)]
