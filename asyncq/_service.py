@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -31,6 +31,9 @@ OnBroken = Callable[[BaseException], None]
 
 class Service:
     """Base of every actor that has a loop. Subclasses write `tick`."""
+
+    longest_delay = LONGEST_DELAY
+    """Seconds between two attempts to reach a Redis that has been away for a while."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -84,8 +87,8 @@ class Service:
                 wait = await self.tick()
             except BrokerError as error:
                 self._redis_is_away(error)
-                wait = random.uniform(delay / 2, delay)  # noqa: S311 - jitter
-                delay = min(delay * 2, LONGEST_DELAY)
+                wait = random.uniform(delay / 2, delay)
+                delay = min(delay * 2, self.longest_delay)
             except Exception as error:  # a tick: a bug of ours, see above
                 bugs += 1
                 log.exception("%s failed", self.name, extra={"event": "tick_failed", "actor": self.name})
@@ -140,7 +143,7 @@ def _report(task: asyncio.Task[None], on_broken: OnBroken) -> None:
 
 
 @asynccontextmanager
-async def running(service: Service, on_broken: OnBroken) -> AsyncIterator[Service]:
+async def running(service: Service, on_broken: OnBroken) -> AsyncGenerator[Service]:
     """Run a service for the length of a block. Nesting blocks is how the order of stopping is written."""
     service.start(on_broken)
     try:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def handled(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+def handled(handlers: dict[signal.Signals, Callable[[], None]]) -> Generator[None]:
     """Call handlers in the event loop for the length of a block, then put back what was there."""
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in handlers}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Unpack
+from typing import Any, Final, Self, Unpack
 
 from asyncq._broker.broker import Broker
 from asyncq._broker.checkup import Pong, check
 from asyncq._broker.enqueue import Placed
+from asyncq._checks import require_whole
 from asyncq._clock import seconds
 from asyncq._compose import DEFAULT_MAX_PAYLOAD, compose, info_for, new_id
 from asyncq._wire.messages import NewTask
@@ -80,15 +81,14 @@ class Client:
         self._connection, self._owns_connection = read_connection(url, prefix)
         self._codecs = codecs or Codecs()
         self._defaults: CheckedOptions = check_options(dict(defaults)) if defaults else {}
-        if isinstance(max_payload, bool) or not isinstance(max_payload, int) or max_payload < 1:
-            raise ConfigError("max_payload", max_payload, "a number of bytes, 1 or more")
+        require_whole("max_payload", max_payload, least=1)
         self._max_payload = max_payload
         self._patience = seconds(patience, name="patience")
         self._broker: Broker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -171,8 +171,7 @@ class Client:
             chunk: How many are on their way at the same time.
             options: For all of them; win over their own.
         """
-        if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-            raise ConfigError("chunk", chunk, "a whole number, 1 or more")
+        require_whole("chunk", chunk, least=1)
         pending: list[tuple[Task, NewTask | None, asyncio.Future[Placed] | AsyncqError]] = []
         async for task in _each(tasks):
             pending.append(self._begin(task, options))

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal, cast
 
+from asyncq._checks import whole_problem
 from asyncq._clock import seconds
 from asyncq.codecs import Codecs
 from asyncq.errors import ConfigError, Problem
@@ -37,6 +38,10 @@ class Failure:
 
 ErrorHandler = Callable[[Failure], Awaitable[None] | None]
 Duration = float | timedelta
+
+
+def _no_policies() -> dict[str, RetryPolicy | RetryFunction]:
+    return {}
 
 
 def _default_queues() -> Mapping[str, int]:
@@ -74,7 +79,7 @@ class ServerConfig:
     """When a failed task runs again. Default: asynq's, 15 to 45 s at first and growing with the
     fourth power of the number of retries."""
 
-    retry_policies: Mapping[str, RetryPolicy | RetryFunction] = field(default_factory=dict)
+    retry_policies: Mapping[str, RetryPolicy | RetryFunction] = field(default_factory=_no_policies)
     """Policies that tasks ask for by name with `retry=`."""
 
     is_failure: Callable[[BaseException], bool] | None = None
@@ -136,12 +141,15 @@ class ServerConfig:
         for name in _DURATIONS:
             self._check_duration(name, problems)
         for name, least in _COUNTS.items():
-            value: Any = getattr(self, name)
-            if value is None and name == "threads":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                problems.append(Problem(name, value, f"a whole number, {least} or more"))
+            value = getattr(self, name)
+            problem = None if value is None and name == "threads" else whole_problem(name, value, least=least)
+            problems += [problem] if problem is not None else []
         self._check_queues(problems)
+        self._check_relations(problems)
+        if problems:
+            raise ConfigError.of(problems)
+
+    def _check_relations(self, problems: list[Problem]) -> None:
         if not problems and self.lease < 1:
             problems.append(Problem("lease", self.lease, "at least 1 second"))
         if self.waking not in ("push", "poll"):
@@ -153,8 +161,6 @@ class ServerConfig:
             RetryPolicies(self.retry, self.retry_policies)
         except ConfigError as error:
             problems += error.problems
-        if problems:
-            raise ConfigError.of(problems)
 
     def _check_duration(self, name: str, problems: list[Problem]) -> None:
         value = getattr(self, name)
@@ -166,17 +172,21 @@ class ServerConfig:
             problems += error.problems
 
     def _check_queues(self, problems: list[Problem]) -> None:
-        given: Any = self.queues
-        if not isinstance(given, Mapping):
-            given = dict.fromkeys([given] if isinstance(given, str) else given, 1)
+        queues = cast("object", self.queues)
+        if isinstance(queues, Mapping):
+            given = dict(cast("Mapping[str, int]", queues))
+        else:
+            # A name, or several, without weights.
+            names = cast("str | Iterable[str]", queues)
+            given = dict.fromkeys([names] if isinstance(names, str) else names, 1)
         if not given:
             problems.append(Problem("queues", given, "at least one queue"))
         for name, weight in given.items():
             if not is_queue_name(name):
                 problems.append(Problem("queues", name, "names that are not blank and have no braces"))
-            if isinstance(weight, bool) or not isinstance(weight, int) or weight < 1:
-                problems.append(Problem(f"queues[{name!r}]", weight, "a whole number, 1 or more"))
-        object.__setattr__(self, "queues", MappingProxyType(dict(given)))
+            problem = whole_problem(f"queues[{name!r}]", weight, least=1)
+            problems += [problem] if problem is not None else []
+        object.__setattr__(self, "queues", MappingProxyType(given))
 
 
 def refuse_unknown(options: Iterable[str]) -> None:
@@ -198,6 +208,13 @@ def refuse_unknown(options: Iterable[str]) -> None:
 
 MIN_INTERVAL = 0.01
 _DURATIONS = (
-    "lease", "shutdown_timeout", "unknown_delay", "archive_max_age", "cancel_grace", "poll_interval", "start_patience", "safety_interval",
-)  # fmt: skip
+    "lease",
+    "shutdown_timeout",
+    "unknown_delay",
+    "archive_max_age",
+    "cancel_grace",
+    "poll_interval",
+    "start_patience",
+    "safety_interval",
+)
 _COUNTS = {"concurrency": 1, "max_lost": 1, "archive_max_count": 0, "threads": 1, "processes": 1}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -147,7 +147,7 @@ class Context:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether this attempt is to stop. For `def` handlers in threads, which cannot be interrupted: look often."""
+        """Whether this attempt is to stop. `def` handlers cannot be interrupted: let them look often."""
         return self.cancel_reason is not None
 
     def wait_cancelled(self, timeout: float | None = None) -> bool:

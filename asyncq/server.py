@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -108,7 +108,7 @@ class Server:
         await self.wait()
 
     @asynccontextmanager
-    async def running(self, mux: Mux) -> AsyncIterator[Server]:
+    async def running(self, mux: Mux) -> AsyncGenerator[Server]:
         """Serve for the length of a block."""
         await self.start(mux)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, Self
 
 from asyncq._redis.router import Router
 from asyncq._wire.keys import NATIVE_PREFIX
@@ -61,7 +61,7 @@ class Connection:
             router, self._router = self._router, None
             await router.aclose()
 
-    async def __aenter__(self) -> Connection:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

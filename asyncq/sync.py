@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from itertools import islice
 from types import TracebackType
-from typing import Any, Final, TypeVar, Unpack
+from typing import Any, Final, Self, TypeVar, Unpack
 
 from asyncq._compose import DEFAULT_MAX_PAYLOAD
 from asyncq.client import DEFAULT_CHUNK, DEFAULT_PATIENCE, Outcome, Pong
@@ -102,7 +102,7 @@ class Client:
             thread.join()
             loop.close()
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -80,9 +80,7 @@ def _check_role(address: Address, facts: dict[str, str]) -> None:
 
 def _check_persistence(address: Address, facts: dict[str, str]) -> list[str]:
     if facts.get("aof_enabled") == "0":
-        return [
-            f"{address}: no append-only file; what was enqueued since the last snapshot is lost when it crashes"
-        ]
+        return [f"{address}: no append-only file; what came since the last snapshot is lost when it crashes"]
     return []
 
 

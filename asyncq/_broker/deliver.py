@@ -66,8 +66,14 @@ class Deliver:
         self._next += want
         keys = [queues[0].receipt(f"{basis.owner}.{lane}")]
         args: list[Any] = [
-            basis.owner, first, want, self._lease, self._stand, basis.channel_prefix, basis.in_cluster,
-        ]  # fmt: skip
+            basis.owner,
+            first,
+            want,
+            self._lease,
+            self._stand,
+            basis.channel_prefix,
+            basis.in_cluster,
+        ]
         for queue, (_, quota) in zip(queues, asks, strict=True):
             keys += (queue.pending, queue.lease, queue.paused, queue.waiting, queue.flow)
             args += (quota, queue.task_prefix)
@@ -77,10 +83,15 @@ class Deliver:
 
         basis.router.submit(
             Call(
-                basis.router, DELIVER, (len(keys), *keys, *args),
-                slot=basis.slot(names[0]), patience=patience, on_value=on_value, on_failure=on_failure,
+                basis.router,
+                DELIVER,
+                (len(keys), *keys, *args),
+                slot=basis.slot(names[0]),
+                patience=patience,
+                on_value=on_value,
+                on_failure=on_failure,
             )
-        )  # fmt: skip
+        )
 
     def step_aside(self, names: Sequence[str], *, on_done: Callable[[], None]) -> None:
         """Say that no tasks can be taken: messages about work go to other servers instead.
@@ -95,11 +106,15 @@ class Deliver:
             keys += (queue.pending, queue.waiting)
         basis.router.submit(
             Call(
-                basis.router, STEP_ASIDE, (len(keys), *keys, basis.owner, basis.channel_prefix, basis.in_cluster),
-                slot=basis.slot(names[0]), patience=basis.patience,
-                on_value=lambda _: on_done(), on_failure=lambda _: on_done(),
+                basis.router,
+                STEP_ASIDE,
+                (len(keys), *keys, basis.owner, basis.channel_prefix, basis.in_cluster),
+                slot=basis.slot(names[0]),
+                patience=basis.patience,
+                on_value=lambda _: on_done(),
+                on_failure=lambda _: on_done(),
             )
-        )  # fmt: skip
+        )
 
     def _read(self, names: list[str], first: int, reply: Any) -> list[Delivery]:
         now = float(reply[0])
@@ -107,14 +122,15 @@ class Deliver:
         decode = self._basis.wire.decode
         deliveries: list[Delivery] = []
         for at in range(1, len(reply), 4):
-            queue, task_id, raw, history = reply[at : at + 4]
+            number: int = reply[at]
+            task_id, raw, history = reply[at + 1 : at + 4]
             if not task_id:
                 continue
             retried = delivered = lost = 0
             if history:
                 retried, delivered, lost = map(int, history.split())
             delivery = Delivery(
-                names[queue - 1],
+                names[number - 1],
                 task_id.decode(),
                 f"{prefix}{first + at // 4}",
                 retried,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from asyncq._broker.basis import Basis, script
+from asyncq._broker.together import together
+from asyncq.errors import BrokerUnavailableError
 
 EXTEND: Final = script("extend")
 RECOVER: Final = script("recover")
@@ -57,6 +59,8 @@ class Leases:
         self._basis = basis
         # Redis' clock less the loop's, at the last answer.
         self._clock_offsets: dict[int, float] = {}
+        # Where the last call failed: nobody can have extended anything there in that time either.
+        self._cut_off: set[int] = set()
 
     async def extend(self, held: Sequence[Held], *, lease: float) -> Extended:
         """Prolong leases: one call for each queue, or more for very many."""
@@ -64,9 +68,13 @@ class Leases:
         for one in held:
             by_queue.setdefault(one.queue, []).append(one)
         found = Extended([], [])
-        for queue, mine in by_queue.items():
-            for start in range(0, len(mine), CHUNK):
-                await self._extend(queue, mine[start : start + CHUNK], lease, found)
+        await together(
+            [
+                self._extend(queue, mine[start : start + CHUNK], lease, found)
+                for queue, mine in by_queue.items()
+                for start in range(0, len(mine), CHUNK)
+            ]
+        )
         return found
 
     async def _extend(self, queue: str, held: list[Held], lease: float, found: Extended) -> None:
@@ -80,40 +88,48 @@ class Leases:
             args,
             slot=self._basis.slot(queue),
         )
-        for index, word in zip(reply[::2], reply[1::2], strict=True):
+        for at in range(0, len(reply), 2):
+            index: int = reply[at]
+            word: bytes = reply[at + 1]
             (found.lost if word == b"lost" else found.cancelled).append(held[index - 1])
 
     async def recover(self, queues: Sequence[str], *, max_lost: int) -> Recovery:
         """Take back what nobody claims any more.
 
         The first call for a queue only looks: it learns the time by which later calls are judged
-        to be on time or late.
+        to be on time or late. So does the first one after a call that failed, and says that it is
+        late: whoever else holds leases there was cut off, too.
         """
         found = Recovery([], None, is_late=False)
-        for slot, names in self._basis.by_slot(queues).items():
-            await self._recover(slot, names, max_lost, found)
+        slots = self._basis.by_slot(queues).items()
+        await together([self._recover(slot, names, max_lost, found) for slot, names in slots])
         return found
 
     async def _recover(self, slot: int, names: Sequence[str], max_lost: int, found: Recovery) -> None:
         basis, loop = self._basis, asyncio.get_running_loop()
         offset = self._clock_offsets.get(slot)
-        expected = 0.0 if offset is None else loop.time() + offset
+        is_cut_off = slot in self._cut_off
+        expected = 0.0 if offset is None or is_cut_off else loop.time() + offset
         keys: list[str] = []
         for name in names:
             queue = basis.queue(name)
             keys += (queue.lease, queue.pending, queue.archived, queue.waiting, queue.flow)
-        args = [CHUNK, max_lost, basis.channel_prefix, basis.in_cluster, expected]
-        args += (basis.queue(name).task_prefix for name in names)
-        reply: Any = await basis.run(RECOVER, keys, args, slot=slot)
+        args: list[Any] = [CHUNK, max_lost, basis.channel_prefix, basis.in_cluster, expected]
+        args += [basis.queue(name).task_prefix for name in names]
+        try:
+            reply: Any = await basis.run(RECOVER, keys, args, slot=slot)
+        except BrokerUnavailableError:
+            self._cut_off.add(slot)
+            raise
+        self._cut_off.discard(slot)
         self._clock_offsets[slot] = float(reply[0]) - loop.time()
-        found.is_late |= reply[1] == b"late"
+        found.is_late |= is_cut_off or reply[1] == b"late"
         wait = float(reply[2]) if reply[2] else None
         if offset is None:
             wait = 0.0
         if wait is not None:
             found.wait = wait if found.wait is None else min(found.wait, wait)
-        rest = reply[3:]
-        found.tasks += [
-            Recovered(names[number - 1], task_id.decode(), word.decode(), lost)
-            for number, task_id, word, lost in zip(rest[::4], rest[1::4], rest[2::4], rest[3::4], strict=True)
-        ]
+        for at in range(3, len(reply), 4):
+            number: int = reply[at]
+            task_id, word, lost = reply[at + 1 : at + 4]
+            found.tasks.append(Recovered(names[number - 1], task_id.decode(), word.decode(), lost))

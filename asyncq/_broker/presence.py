@@ -10,7 +10,7 @@ import msgpack
 from asyncq._broker.basis import Basis
 
 TTL: Final = 10
-"""Seconds after which a server that says nothing is taken for gone, by tools. Recovery does not look at it."""
+"""Seconds after which tools take a server that says nothing for gone. Recovery does not look at it."""
 
 
 class Presence:
@@ -28,9 +28,13 @@ class Presence:
             "SET", mine, value, "EX", TTL, slot=router.slot_of(mine), patience=self._basis.patience
         )
         await router.command(
-            "ZADD", keys.servers, now + TTL, self._basis.owner,
-            slot=router.slot_of(keys.servers), patience=self._basis.patience,
-        )  # fmt: skip
+            "ZADD",
+            keys.servers,
+            now + TTL,
+            self._basis.owner,
+            slot=router.slot_of(keys.servers),
+            patience=self._basis.patience,
+        )
 
     async def leave(self) -> None:
         """Say that this server is gone."""
@@ -38,9 +42,12 @@ class Presence:
         mine = keys.server(self._basis.owner)
         await router.command("DEL", mine, slot=router.slot_of(mine), patience=self._basis.patience)
         await router.command(
-            "ZREM", keys.servers, self._basis.owner,
-            slot=router.slot_of(keys.servers), patience=self._basis.patience,
-        )  # fmt: skip
+            "ZREM",
+            keys.servers,
+            self._basis.owner,
+            slot=router.slot_of(keys.servers),
+            patience=self._basis.patience,
+        )
 
     async def servers(self, *, now: float) -> list[dict[str, Any]]:
         """Every server that is there, and forget those that are not."""

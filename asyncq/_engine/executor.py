@@ -238,9 +238,12 @@ class Executor:
         reason = run.context.cancel_reason or "cancelled"
         log.error(
             "task %s (%s) was told to stop (%s) and did not within %g s; its slot is taken until it does",
-            run.delivery.id, run.envelope.type, reason, self._config.cancel_grace,
+            run.delivery.id,
+            run.envelope.type,
+            reason,
+            self._config.cancel_grace,
             extra={"event": "slot_leaked", "task_id": run.delivery.id, "type": run.envelope.type},
-        )  # fmt: skip
+        )
         self._offload.spawn(self._stopped(run, reason))
 
     # -- shutting down ------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ class _Source:
         self.order = QueueOrder(queues, strict=strict)
         self.weight = max(queues.values()) if strict else sum(queues.values())
         self.is_hungry = True
-        self.was_woken = False  #: a message came while a call was on its way
+        self.wakes = 0  #: messages so far
         self.lanes = list(range(LANES))  #: those in which no call is on its way
 
 
@@ -145,9 +145,7 @@ class Fetcher:
         source = self._by_waiting_key.get(waiting_key) if waiting_key is not None else None
         for one in [source] if source is not None else self._sources:
             one.is_hungry = True
-            # The message may overtake the answer of the call that registered us: they come on
-            # different connections. An answer of less than we wanted must not make us forget it.
-            one.was_woken = len(one.lanes) < LANES
+            one.wakes += 1
         if source is not None and not (self._is_open and self._free() - self._asked_for > 0):
             # The message was for somebody who can act on it.
             self._step_aside(source)
@@ -155,7 +153,7 @@ class Fetcher:
 
     def _set_timer(self) -> None:
         # With jitter, so that the servers of a fleet that was started together do not ask together.
-        delay = self._interval * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+        delay = self._interval * random.uniform(0.9, 1.1)
         self._timer = self._loop.call_later(delay, self._safety)
 
     def _safety(self) -> None:
@@ -181,10 +179,10 @@ class Fetcher:
             # A lower rank may be asked only when all above it are known to be empty.
             first = next(source for source in self._sources if source.is_hungry or len(source.lanes) < LANES)
             return first if first.lanes else None
-        return random.choices(ready, [source.weight for source in ready])[0]  # noqa: S311 - a draw
+        return random.choices(ready, [source.weight for source in ready])[0]
 
     def _request(self, source: _Source, want: int) -> None:
-        lane = source.lanes.pop()
+        lane, wakes = source.lanes.pop(), source.wakes
         self._asked_for += want
         self._quiet.clear()
 
@@ -196,8 +194,12 @@ class Fetcher:
         def on_delivered(deliveries: list[Delivery]) -> None:
             answered()
             self.last_answer_at = self._loop.time()
-            source.is_hungry = len(deliveries) == want or source.was_woken
-            source.was_woken = False
+            if len(deliveries) == want:
+                source.is_hungry = True
+            elif source.wakes == wakes:
+                # A message that came since we asked may be about work that came later, although it
+                # overtook this answer: they come on different connections.
+                source.is_hungry = False
             self._take(deliveries)
             self.slot_free()
 

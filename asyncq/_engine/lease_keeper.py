@@ -36,6 +36,9 @@ class LeaseKeeper(Service):
         stop_work: Callable[[Held, CancelReason], None],
     ) -> None:
         super().__init__("lease keeper")
+        # When Redis is back, the recoverers wait for half a lease before they take anything back
+        # (recoverer.py): this server must have spoken before that.
+        self.longest_delay = min(self.longest_delay, lease / 6)
         self._leases: Final = leases
         self._held: Final = held
         self._lease: Final = lease

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from asyncq.errors import (
     HandlerCrashedError,
@@ -33,7 +33,7 @@ class Verdict:
     counts: bool = True
 
 
-def judge(
+def judge(  # noqa: PLR0911 - a decision a row
     error: BaseException, *, retried: int, max_retry: int, is_failure: Callable[[BaseException], bool] | None
 ) -> Verdict:
     """Decide what an error means for the task.
@@ -80,10 +80,14 @@ def _collect(error: BaseException | None, found: list[TaskControl], *, seen: set
     if isinstance(error, TaskControl):
         found.append(error)
     elif isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
+        for inner in _inside(cast("object", error)):
             _collect(inner, found, seen=seen)
     else:
         _collect(error.__cause__, found, seen=seen)
+
+
+def _inside(group: object) -> tuple[BaseException, ...]:
+    return cast("BaseExceptionGroup[BaseException]", group).exceptions
 
 
 def from_handler(error: BaseException) -> BaseException:
@@ -92,8 +96,8 @@ def from_handler(error: BaseException) -> BaseException:
     `SystemExit`, `KeyboardInterrupt` and their kind would end the event loop if anybody raised
     them again, so they are wrapped.
     """
-    if isinstance(error, Exception | BaseExceptionGroup):
-        return error
+    if isinstance(error, (Exception, BaseExceptionGroup)):
+        return cast("BaseException", error)
     wrapped = HandlerCrashedError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
     wrapped.__cause__ = error
     return wrapped
@@ -114,11 +118,11 @@ def describe(error: BaseException) -> str:
     """An error as text that can be stored: valid UTF-8, cut, never empty."""
     try:
         text = str(error)
-    except Exception as broken:  # a user's __str__ may raise anything
+    except Exception as broken:  # noqa: BLE001 - a user's __str__ may raise anything
         text = f"(its text could not be made: {type(broken).__name__})"
     name = type(error).__name__
     if isinstance(error, BaseExceptionGroup):
-        inner = "; ".join(describe(one) for one in error.exceptions[:3])
+        inner = "; ".join(describe(one) for one in _inside(cast("object", error))[:3])
         text = f"{text}: {inner}"
     whole = f"{name}: {text}" if text else name
     whole = whole.encode("utf-8", "replace").decode()

@@ -17,9 +17,18 @@ class Run:
     """One handler at work: what it was given, when it must end, and how far it has come."""
 
     __slots__ = (
-        "context", "delivery", "ends_at", "envelope", "has_started", "is_settled", "leaks_at", "limit", "started_at",
-        "task", "worker",
-    )  # fmt: skip
+        "context",
+        "delivery",
+        "ends_at",
+        "envelope",
+        "has_started",
+        "is_settled",
+        "leaks_at",
+        "limit",
+        "started_at",
+        "task",
+        "worker",
+    )
 
     def __init__(  # noqa: PLR0913 - one record, built in one place
         self,
@@ -37,7 +46,7 @@ class Run:
         self.task = task
         self.context = context
         self.ends_at = ends_at  #: when it is to be stopped, by the loop's clock
-        self.limit = limit  #: by which limit that is
+        self.limit: CancelReason = limit  #: by which limit that is
         self.started_at = started_at
         self.worker: asyncio.Task[None] | None = None
         self.has_started = False

@@ -20,7 +20,7 @@ import inspect
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
@@ -115,8 +115,11 @@ class Supervisor:
             self.started.set()
             log.info(
                 "server %s takes tasks of %s at %s",
-                self.server_id, ", ".join(self._config.queues), pong.where, extra={"event": "started"},
-            )  # fmt: skip
+                self.server_id,
+                ", ".join(self._config.queues),
+                pong.where,
+                extra={"event": "started"},
+            )
             await self._leaving.wait()
             self._status = "leaving"
         log.info("server %s has left", self.server_id, extra={"event": "left"})
@@ -168,9 +171,12 @@ class Supervisor:
         stack.callback(executor.close)
         stack.push_async_callback(self._drain)
         janitor = Janitor(
-            broker.upkeep, queues,
-            max_age=config.archive_max_age, max_count=config.archive_max_count, on_dropped=self._dropped,
-        )  # fmt: skip
+            broker.upkeep,
+            queues,
+            max_age=config.archive_max_age,
+            max_count=config.archive_max_count,
+            on_dropped=self._dropped,
+        )
         for service in (forwarder, recoverer, janitor):
             await stack.enter_async_context(running(service, self._break))
         fetcher.start()
@@ -194,22 +200,22 @@ class Supervisor:
             try:
                 async with asyncio.timeout(LAST_WORDS):
                     await broker.presence.leave()
-            except Exception as error:  # leaving must not fail because nobody hears the good-bye
+            except Exception as error:  # noqa: BLE001 - leaving must not fail because nobody hears the good-bye
                 log.debug("could not say good-bye: %s", error, extra={"event": "farewell_failed"})
             await router.aclose()
 
         return services, aclose
 
     @asynccontextmanager
-    async def _settling(self, broker: Broker) -> AsyncIterator[Settler]:
+    async def _settling(self, broker: Broker) -> AsyncGenerator[Settler]:
         settler = Settler(broker.settle, self._held, now=now)
         yield settler
         try:
             async with asyncio.timeout(LAST_WORDS):
                 await settler.drain()
         except TimeoutError:
-            log.error(
-                "Redis is away: %d outcomes were not written; their tasks run again when their leases are over",
+            log.error(  # noqa: TRY400 - the time-out itself says nothing
+                "Redis is away: %d outcomes were not written; their tasks run again when their leases end",
                 settler.outstanding,
                 extra={"event": "outcomes_lost", "count": settler.outstanding},
             )
@@ -217,7 +223,7 @@ class Supervisor:
     @asynccontextmanager
     async def _listening(
         self, broker: Broker, executor: Executor, fetcher: Fetcher, forwarder: Forwarder
-    ) -> AsyncIterator[Listener]:
+    ) -> AsyncGenerator[Listener]:
         keys = self._wire.keys
 
         def cancel(token: str) -> None:
@@ -242,12 +248,14 @@ class Supervisor:
 
     async def _drain(self) -> None:
         """Let running tasks finish, for as long as was agreed and nobody hurries us."""
-        assert self.executor is not None
-        draining = asyncio.ensure_future(self.executor.drain(self._config.shutdown_timeout))
+        executor = self.executor
+        if executor is None:
+            return
+        draining = asyncio.ensure_future(executor.drain(self._config.shutdown_timeout))
         hurry = asyncio.ensure_future(self._hurry.wait())
         await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
         if not draining.done():
-            self.executor.hurry()
+            executor.hurry()
         hurry.cancel()
         await asyncio.wait([hurry])
         await draining
@@ -268,8 +276,10 @@ class Supervisor:
             if running_here:
                 log.error(
                     "the lease of task %s in %s was lost while it ran; its handler is stopped",
-                    held.id, held.queue, extra={"event": "lease_lost", "queue": held.queue, "task_id": held.id},
-                )  # fmt: skip
+                    held.id,
+                    held.queue,
+                    extra={"event": "lease_lost", "queue": held.queue, "task_id": held.id},
+                )
 
     def _break(self, error: BaseException) -> None:
         """An actor cannot go on: stop everything in order, and say why."""

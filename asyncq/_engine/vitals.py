@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Final
@@ -42,7 +42,7 @@ class Vitals:
         self._is_stalled = False
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Vitals]:
+    async def running(self) -> AsyncGenerator[Vitals]:
         """Run the thread for the length of a block."""
         self._thread = threading.Thread(target=self._run, name="asyncq-vitals", daemon=True)
         self._thread.start()

@@ -52,7 +52,7 @@ _ADVICE: Final = {
     "OOM": "Redis has reached maxmemory: raise it, or let servers drain the queues",
     "MISCONF": "Redis cannot save to disk and refuses to write: look at its log and its disk",
     "NOREPLICAS": "fewer replicas are connected than min-replicas-to-write asks for",
-    "READONLY": "this is a replica: give the address of the primary, or use redis-sentinel:// to follow fail-overs",
+    "READONLY": "this is a replica: give the primary's address, or redis-sentinel:// to follow fail-overs",
     "CLUSTERDOWN": "part of the cluster is not served: CLUSTER INFO on a node says more",
     "NOPERM": "give the ACL user the commands and the key pattern that docs/guides/redis.md lists",
     "NOAUTH": "this Redis wants a password: redis://:password@host",
@@ -74,7 +74,7 @@ class ReplyError(Exception):
         first = self.text.split(" ", 1)[0]
         if first in _REMEDIES or not self.text.startswith(("ERR Error running script", "ERR Error")):
             return first
-        # Redis before 7 wraps what a command inside a script answered: "...: @user_script: 12: -OOM command ...".
+        # Redis before 7 wraps what a command in a script answered: "…: @user_script: 12: -OOM command …".
         return next((code for code in _REMEDIES if f"-{code} " in self.text), first)
 
     @property
@@ -97,7 +97,7 @@ def from_reply(error: ReplyError, *, where: str, what: str) -> BrokerError:
     return BrokerUnavailableError(where, error.text, advice)
 
 
-def from_dialling(error: BaseException, *, where: str) -> BrokerError:
+def from_dialling(error: BaseException, *, where: str) -> BrokerError:  # noqa: PLR0911 - a table, a row each
     """What the client library raised while it connected, as one of our errors."""
     # In this library a TimeoutError is not a ConnectionError, an AuthenticationError is one, and
     # a permission problem is a plain ResponseError: hence the order.
@@ -131,7 +131,7 @@ def _connect_advice(text: str) -> str:
     if "not known" in text or "getaddrinfo" in text or "resolution" in text:
         return "this host name cannot be resolved: check its spelling and the network's DNS"
     if "certificate" in text.lower() or "ssl" in text.lower():
-        return "rediss:// and redis:// must match the server; ?tls_ca=FILE names the certificate authority to trust"
+        return "rediss:// and redis:// must match the server; ?tls_ca=FILE names an authority to trust"
     if "Permission" in text:
         return "this user may not open the socket: check the file's permissions"
     return "redis-cli -u URL ping, from this machine, tells whether Redis can be reached at all"

@@ -28,6 +28,9 @@ log = logging.getLogger("asyncq.redis")
 Reply = Any
 """What Redis answered, or a `ReplyError`, or a `LinkLostError` when no answer will come."""
 
+pack = cast("Callable[[tuple[Any, ...]], bytes]", cast("Any", hiredis).pack_command)
+"""Pack a command and its arguments; numbers and text are encoded by the C library."""
+
 OnReply = Callable[[Reply], None]
 
 
@@ -163,7 +166,7 @@ async def dial(link: LinkT, options: ConnectionOptions, *, name: str) -> LinkT:
     connection = _library_connection(link.address, options, name)
     try:
         async with asyncio.timeout(options.connect_timeout):
-            await connection.connect()
+            await cast("Any", connection).connect()
     except asyncio.CancelledError:
         await connection.disconnect(nowait=True)
         raise
@@ -177,8 +180,8 @@ async def dial(link: LinkT, options: ConnectionOptions, *, name: str) -> LinkT:
 def _take_transport(connection: AbstractConnection) -> tuple[asyncio.Transport, object]:
     # Private names of the library, bound to the version range in pyproject.toml and guarded by a
     # test. The stream pair must live on: a StreamWriter closes its transport when collected.
-    writer, reader = connection._writer, connection._reader  # noqa: SLF001 - see above
-    connection._writer = connection._reader = None  # noqa: SLF001
+    writer, reader = connection._writer, connection._reader
+    connection._writer = connection._reader = None
     if writer is None:
         raise LinkLostError("connection closed during the handshake")
     return cast("asyncio.Transport", writer.transport), (writer, reader)

@@ -13,28 +13,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from hiredis import pack_command
-
-from asyncq._redis.failures import LinkLostError, Remedy, ReplyError, from_reply
-from asyncq._redis.link import Link, Reply, dial
+from asyncq._redis.failures import LinkLostError, ReplyError, from_reply
+from asyncq._redis.insistence import Insistence, exchange
+from asyncq._redis.link import Link, Reply, dial, pack
 from asyncq._redis.script import Script
 from asyncq._redis.topology import Topology, topology_for
 from asyncq.connection import Address, ConnectionOptions
-from asyncq.errors import AsyncqError, BrokerError, BrokerUnavailableError, ClosedError
+from asyncq.errors import AsyncqError, BrokerUnavailableError, ClosedError
 
 log = logging.getLogger("asyncq.redis")
-
-FIRST_DELAY: Final = 0.02
-"""Seconds before the second attempt; doubles, with full jitter, up to `LONGEST_DELAY`.
-
-Short, because the commonest reason is a server that restarts or a primary that was just
-replaced, and every call in flight waits for it."""
-
-LONGEST_DELAY: Final = 1.0
 
 OnValue = Callable[[Any], None]
 OnFailure = Callable[[AsyncqError], None]
@@ -45,7 +35,7 @@ class Call:
 
     __slots__ = ("again", "args", "on_failure", "on_value", "patience", "router", "script", "slot")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one record, built where the call is made
         self,
         router: Router,
         script: Script | None,
@@ -73,11 +63,11 @@ class Call:
     def packed(self, *, with_source: bool = False) -> bytes:
         """The bytes to send. `args` of a script call are: number of keys, keys, arguments."""
         if self.script is None:
-            return pack_command(tuple(self.args))
+            return pack(tuple(self.args))
         count = self.args[0]
         head = ("EVAL", self.script.source) if with_source else ("EVALSHA", self.script.sha)
         keys, rest = self.args[1 : 1 + count], self.args[1 + count :]
-        return pack_command((*head, count, *keys, "1" if self.again else "", *rest))
+        return pack((*head, count, *keys, "1" if self.again else "", *rest))
 
     def __call__(self, reply: Reply) -> None:
         """Take the answer; called by the link."""
@@ -161,7 +151,12 @@ class Router:
 
     async def _retry(self, call: Call, problem: ReplyError | LinkLostError | None) -> None:
         try:
-            value = await self._insist(call, problem)
+            if self._closed:
+                raise ClosedError("the connection")
+            insistence = Insistence(
+                call, self._topology, where=self.where, link_to=self._link, abandon=self._abandon
+            )
+            value = await insistence.run(problem)
         except AsyncqError as error:
             call.on_failure(error)
         except asyncio.CancelledError:
@@ -170,63 +165,6 @@ class Router:
         else:
             call.on_value(value)
 
-    async def _insist(self, call: Call, problem: ReplyError | LinkLostError | None) -> Any:
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + call.patience
-        delay = FIRST_DELAY
-        to: Address | None = None
-        with_source = asking = False
-        failure: BrokerError | None = None
-        hops = 0
-        while True:
-            if self._closed:
-                raise ClosedError("the connection")
-            if isinstance(problem, ReplyError):
-                if problem.remedy is Remedy.LOAD_SCRIPT and not with_source:
-                    with_source, failure = True, None
-                elif problem.remedy in (Remedy.FOLLOW, Remedy.ASK_ONCE):
-                    to, asking = self._redirected(call, problem)
-                    hops += 1
-                    # Two nodes may point at each other until they agree on a fail-over: wait, do not spin.
-                    failure = BrokerUnavailableError(self.where, problem.text) if hops > 1 else None
-                else:
-                    failure = from_reply(problem, where=self.where, what=call.name)
-                    if problem.remedy in (Remedy.GIVE_UP, Remedy.GIVE_UP_ACCESS, Remedy.LOAD_SCRIPT):
-                        raise failure
-                    if problem.remedy is Remedy.REDISCOVER:
-                        self._abandon(call.slot)
-            elif isinstance(problem, LinkLostError):
-                call.again = True
-                self._topology.forget()
-                failure = BrokerUnavailableError(
-                    self.where, str(problem), "the call was sent; whether it ran is unknown"
-                )
-            if failure is not None:
-                if loop.time() + delay > give_up_at:
-                    raise failure
-                await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 - jitter
-                delay = min(delay * 2, LONGEST_DELAY)
-            try:
-                link = await self._link(to or await self._topology.locate(call.slot))
-            except BrokerUnavailableError as error:
-                self._topology.forget(to)
-                failure, problem, to, asking = error, None, None, False
-                continue
-            answer = await self._exchange(link, call.packed(with_source=with_source), asking=asking)
-            if not isinstance(answer, ReplyError | LinkLostError):
-                return answer
-            problem, failure, to, asking = answer, None, None, False
-
-    def _redirected(self, call: Call, problem: ReplyError) -> tuple[Address, bool]:
-        _, slot, target = problem.text.split(" ")[:3]
-        host, _, port = target.rpartition(":")
-        known = self._topology.known(call.slot)
-        address = Address(host=host or (known.host if known else "localhost"), port=int(port))
-        if problem.remedy is Remedy.ASK_ONCE:
-            return address, True
-        self._topology.moved(int(slot), address)
-        return address, False
-
     def _abandon(self, slot: int) -> None:
         """The server that we took for the primary is not: find out who is, over a new connection."""
         address = self._topology.known(slot)
@@ -234,13 +172,6 @@ class Router:
         link = self._links.pop(address, None) if address else None
         if link is not None:
             link.abort("this server is no longer the primary")
-
-    async def _exchange(self, link: Link, packed: bytes, *, asking: bool) -> Reply:
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        if asking:
-            link.send(pack_command(("ASKING",)), lambda _: None)
-        link.send(packed, lambda reply: None if future.done() else future.set_result(reply))
-        return await future
 
     async def _link(self, address: Address) -> Link:
         link = self._links.get(address)
@@ -269,7 +200,7 @@ class Router:
     async def _ask(self, address: Address, command: tuple[Any, ...]) -> Any:
         """One question to one server, for the topology."""
         link = await self._link(address)
-        answer = await self._exchange(link, pack_command(command), asking=False)
+        answer = await exchange(link, pack(command))
         if isinstance(answer, ReplyError):
             raise from_reply(answer, where=str(address), what=str(command[0]))
         if isinstance(answer, LinkLostError):

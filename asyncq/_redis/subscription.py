@@ -12,11 +12,10 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from hiredis import pack_command
-
 from asyncq._redis.failures import LinkLostError, ReplyError, from_reply
-from asyncq._redis.link import Link, Reply, dial
-from asyncq._redis.router import FIRST_DELAY, LONGEST_DELAY, Router
+from asyncq._redis.insistence import FIRST_DELAY, LONGEST_DELAY
+from asyncq._redis.link import Link, Reply, dial, pack
+from asyncq._redis.router import Router
 from asyncq.connection import Address
 from asyncq.errors import BrokerError
 
@@ -40,7 +39,7 @@ class _ListeningLink(Link):
         self.ended = asyncio.Event()
 
     def on_answer(self, reply: Reply) -> None:
-        if isinstance(reply, list) and len(reply) == 3 and reply[0] == b"message":  # noqa: PLR2004 - kind, channel, data
+        if reply.__class__ is list and len(reply) == 3 and reply[0] == b"message":
             self._on_message(reply[1], reply[2])
         else:
             super().on_answer(reply)
@@ -79,7 +78,7 @@ class Subscription:
                 delay = FIRST_DELAY
             except BrokerError as error:
                 log.debug("cannot listen", extra={"event": "listen_failed", "reason": str(error)})
-            await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 - jitter
+            await asyncio.sleep(random.uniform(delay / 2, delay))
             delay = min(delay * 2, LONGEST_DELAY)
 
     async def _listen(self) -> None:
@@ -98,7 +97,7 @@ class Subscription:
                 try:
                     await asyncio.wait_for(link.ended.wait(), PING_EVERY)
                 except TimeoutError:
-                    link.send(pack_command(("PING",)), _ignore)
+                    link.send(pack(("PING",)), _ignore)
         finally:
             link.close()
 
@@ -107,7 +106,7 @@ class Subscription:
         for channel in self._channels:
             future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
             confirmed.append(future)
-            link.send(pack_command(("SUBSCRIBE", channel)), _resolve(future))
+            link.send(pack(("SUBSCRIBE", channel)), _resolve(future))
         for answer in await asyncio.gather(*confirmed):
             if isinstance(answer, ReplyError):
                 raise from_reply(answer, where=str(link.address), what="SUBSCRIBE")
@@ -119,5 +118,5 @@ def _resolve(future: asyncio.Future[Any]) -> Callable[[Any], None]:
     return lambda reply: None if future.done() else future.set_result(reply)
 
 
-def _ignore(reply: Reply) -> None:  # noqa: ARG001 - the answer itself is the news
+def _ignore(reply: Reply) -> None:
     """A pong."""

@@ -59,6 +59,11 @@ class Topology(Protocol):
         ...
 
 
+def _untyped(library: Any) -> Any:
+    """A part of the client library that has no types of its own."""
+    return library
+
+
 class _OneAddress:
     """What single servers and sentinels share: there is only one place for keys."""
 
@@ -143,7 +148,7 @@ class SentinelPrimary(_OneAddress):
         }
         if options.tls:
             settings |= {"ssl": True, **tls_settings(options)}
-        self._sentinel: Any = Sentinel(
+        self._sentinel: Any = _untyped(Sentinel)(
             [(a.host, a.port) for a in options.addresses], sentinel_kwargs=settings
         )
 
@@ -155,7 +160,7 @@ class SentinelPrimary(_OneAddress):
                 raise BrokerUnavailableError(
                     self._options.describe(),
                     str(error) or type(error).__name__,
-                    "are the sentinels running, and do they know this master name? ?master=NAME in the URL sets it",
+                    "do the sentinels run, and do they know this name? ?master=NAME in the URL sets it",
                 ) from error
             self._address = Address(host=host, port=port)
         return self._address

@@ -16,10 +16,26 @@ class QueueKeys:
     """The keys of one queue. All carry the hash tag `{queue}`, so all are in one cluster slot."""
 
     __slots__ = (
-        "aggregation_sets", "archived", "base", "completed", "failed", "flow", "group_prefix", "groups",
-        "lease", "name", "paused", "pending", "processed", "receipt_prefix", "retry", "scheduled", "task_prefix",
-        "unique_prefix", "waiting",
-    )  # fmt: skip
+        "aggregation_sets",
+        "archived",
+        "base",
+        "completed",
+        "failed",
+        "flow",
+        "group_prefix",
+        "groups",
+        "lease",
+        "name",
+        "paused",
+        "pending",
+        "processed",
+        "receipt_prefix",
+        "retry",
+        "scheduled",
+        "task_prefix",
+        "unique_prefix",
+        "waiting",
+    )
 
     def __init__(self, prefix: str, queue: str) -> None:
         base = f"{prefix}{{{queue}}}:"

@@ -25,7 +25,7 @@ class Envelope:
     unique_key: str = ""  #: suffix of the lock key: "<type>:<md5 of the payload>"
     group: str = ""
     retry_policy: str = ""  #: name of a policy the server knows, empty for the server's own
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict[str, str])
     enqueued_at: float = 0.0  #: by the client's clock, to be shown; nothing is decided by it
     nonce: str = ""  #: set when the caller chose the id, so that a re-send is recognised
 

@@ -9,7 +9,7 @@ and a reader ignores numbers it does not know: an older server can run a newer c
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgpack
 
@@ -17,6 +17,7 @@ from asyncq._wire.messages import Envelope
 from asyncq.errors import WireError
 
 VERSION: Final = 1
+_LEADING: Final = 4
 (
     CODEC,
     MAX_RETRY,
@@ -62,7 +63,7 @@ _TYPES: Final[dict[int, tuple[type, ...]]] = {
 _pack: Final = msgpack.Packer(use_bin_type=True).pack
 
 
-def encode(envelope: Envelope) -> bytes:
+def encode(envelope: Envelope) -> bytes:  # noqa: C901 - a row for each field
     """Encode an envelope for the hash field `msg`."""
     extra: dict[int, Any] = {}
     e = envelope
@@ -102,14 +103,15 @@ def decode(raw: bytes) -> Envelope:
             the reason and go on with the others.
     """
     try:
-        items = msgpack.unpackb(raw, strict_map_key=False)
+        items: object = msgpack.unpackb(raw, strict_map_key=False)
     except Exception as error:  # msgpack raises half a dozen unrelated classes for bad bytes
         raise WireError("msg", f"not msgpack: {error}") from error
-    if not isinstance(items, list) or len(items) < 4:
+    body = cast("list[object]", items) if isinstance(items, list) else []
+    if len(body) < _LEADING:
         raise WireError("msg", "not an array of at least four items")
-    if items[0] != VERSION:
-        raise WireError("msg", f"envelope version {items[0]!r}; this asyncq reads version {VERSION}")
-    _, type_name, payload, enqueued_at, *rest = items
+    if body[0] != VERSION:
+        raise WireError("msg", f"envelope version {body[0]!r}; this asyncq reads version {VERSION}")
+    _, type_name, payload, enqueued_at, *rest = body
     if (
         not isinstance(type_name, str)
         or not isinstance(payload, bytes)
@@ -125,7 +127,7 @@ def decode(raw: bytes) -> Envelope:
 def _fill(envelope: Envelope, extra: object) -> None:
     if not isinstance(extra, dict):
         raise WireError("msg", "the fifth item is not a map")
-    for number, value in extra.items():
+    for number, value in cast("dict[int, object]", extra).items():
         name = _NAMES.get(number)
         if name is None:
             continue

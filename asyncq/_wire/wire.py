@@ -12,7 +12,10 @@ from asyncq._wire.messages import Envelope
 class Wire(Protocol):
     """Key prefix and envelope codec."""
 
-    keys: Keys
+    @property
+    def keys(self) -> Keys:
+        """The names of keys."""
+        ...
 
     def encode(self, queue: str, task_id: str, envelope: Envelope) -> bytes:
         """The bytes for the hash field `msg`."""
@@ -27,7 +30,11 @@ class NativeWire:
     """msgpack envelopes under `asyncq:` or a prefix of your own."""
 
     def __init__(self, prefix: str = NATIVE_PREFIX) -> None:
-        self.keys: Final = Keys(prefix)
+        self._keys: Final = Keys(prefix)
+
+    @property
+    def keys(self) -> Keys:
+        return self._keys
 
     def encode(self, queue: str, task_id: str, envelope: Envelope) -> bytes:  # noqa: ARG002 - the key has both
         return native.encode(envelope)
