@@ -1,0 +1,219 @@
+"""`asyncq doctor`: is this Redis fit for tasks, and is every task where it should be?"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import click
+
+from asyncq._broker.audit import audit
+from asyncq._broker.basis import Basis
+from asyncq._broker.checkup import Pong, check
+from asyncq._broker.findings import Finding, Progress, Report
+from asyncq._broker.repair import repair
+from asyncq.cli.connecting import CLEAN, FINDINGS, connection_options, run
+from asyncq.cli.terminal import ProgressLine, counted, table
+from asyncq.errors import UnsafeServerError
+from asyncq.shared import Connection
+
+PATIENCE: Final = 5.0
+"""Seconds to wait for a Redis that goes away in the middle; at the start there is no waiting."""
+
+MOST_SHOWN: Final = 10
+"""Findings of one kind in one queue that are shown one by one. `--json` lists them all."""
+
+STATES: Final = ("pending", "active", "scheduled", "retry", "archived", "completed", "aggregating")
+
+
+@click.command()
+@connection_options
+@click.option("--queue", "queues", multiple=True, metavar="NAME", help="Only this queue; may be given again.")
+@click.option("--repair", "mend", is_flag=True, help="Put right what can be put right. Asks first.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.pass_context
+def doctor(ctx: click.Context, /, **options: Any) -> None:
+    """Check Redis and every task in it; repair what is damaged.
+
+    May be run while servers and clients work: it changes nothing unless told to, and reports only
+    what is wrong at one moment. A repair looks again before it changes anything, and never removes
+    a task that has a message.
+
+    Exit code: 0 all is well, 1 something is damaged, 2 wrong usage, 5 Redis cannot be reached or used.
+    """
+    wish = _Wish(**options)
+    if wish.mend and not wish.yes and not sys.stdin.isatty():
+        raise click.UsageError(
+            "--repair asks before it changes anything, and nobody is there to ask: add --yes"
+        )
+    ctx.exit(run(_Visit(wish).make()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wish:
+    """What was asked for."""
+
+    url: str
+    prefix: str
+    queues: tuple[str, ...]
+    mend: bool
+    yes: bool
+    as_json: bool
+
+
+@dataclass
+class _Visit:
+    """One run of the doctor."""
+
+    wish: _Wish
+    problem: str = ""
+    pong: Pong | None = None
+    repaired: list[Finding] = field(default_factory=list[Finding])
+    seconds: float = 0.0
+
+    async def make(self) -> int:
+        wish = self.wish
+        async with Connection(wish.url, prefix=wish.prefix) as connection:
+            router = connection.router()
+            try:
+                self.pong = await check(router, patience=0.0)
+            except UnsafeServerError as error:
+                # A damaged key space is worth looking at on a server that should not be used, too.
+                self.problem = str(error)
+            basis = Basis(router, connection.wire, "doctor", PATIENCE)
+            if not wish.as_json:
+                self._tell_server(connection.options.describe())
+            report = await self._audit(basis)
+            if not wish.as_json:
+                self._tell(report)
+            if wish.mend and self._may_repair(report):
+                report = await self._repair(basis, report)
+        if wish.as_json:
+            click.echo(json.dumps(self._as_json(report, connection), indent=2))
+        return CLEAN if report.is_clean and not self.problem else FINDINGS
+
+    async def _audit(self, basis: Basis) -> Report:
+        line, started = ProgressLine(), time.monotonic()
+        try:
+            return await audit(basis, queues=self.wish.queues or None, on_progress=_onto(line))
+        finally:
+            self.seconds = time.monotonic() - started
+            line.clear()
+
+    def _may_repair(self, report: Report) -> bool:
+        number = sum(finding.repairable for finding in report.findings)
+        if not number:
+            return False
+        return self.wish.yes or click.confirm(f"Repair {counted(number, 'finding')}?", err=True)
+
+    async def _repair(self, basis: Basis, before: Report) -> Report:
+        line = ProgressLine()
+        try:
+            after = await repair(basis, before, queues=self.wish.queues or None, on_progress=_onto(line))
+        finally:
+            line.clear()
+        left = {(finding.kind, finding.queue, finding.raw) for finding in after.findings}
+        self.repaired = [f for f in before.findings if (f.kind, f.queue, f.raw) not in left]
+        if not self.wish.as_json:
+            click.echo(click.style(f"\nRepaired {counted(len(self.repaired), 'finding')}.", fg="green"))
+            if after.findings:
+                click.echo("What is left:")
+                _tell_findings(after.findings)
+            if after.is_clean:
+                click.echo("Every task is in exactly one place, and the counters add up.")
+        return after
+
+    def _tell_server(self, where: str) -> None:
+        if self.pong is None:
+            click.echo(click.style(f"Redis is not fit for tasks: {self.problem}", fg="red"))
+            return
+        click.echo(f"{self.pong.server} at {where}, {self.pong.latency * 1000:.1f} ms away")
+        for warning in self.pong.warnings:
+            click.echo(click.style(f"warning: {warning}", fg="yellow"))
+
+    def _tell(self, report: Report) -> None:
+        if report.counts:
+            click.echo("")
+            names = sorted(report.counts)
+            labels = [f"{name} (paused)" if name in report.paused else name for name in names]
+            counts = [[f"{report.counts[name].get(state, 0):,}" for state in STATES] for name in names]
+            rows = [[label, *numbers] for label, numbers in zip(labels, counts, strict=True)]
+            click.echo("\n".join(table(["queue", *STATES], rows)))
+        looked = f"{counted(report.examined, 'task')} in {counted(len(report.counts), 'queue')}"
+        click.echo(f"\nLooked at {looked} in {self.seconds:.1f} s.")
+        _tell_findings(report.findings)
+        if report.left_out:
+            click.echo(f"And {counted(report.left_out, 'more finding')} of the same kinds.")
+        if report.is_clean:
+            click.echo(
+                click.style("Every task is in exactly one place, and the counters add up.", fg="green")
+            )
+        elif not self.wish.mend:
+            number = sum(finding.repairable for finding in report.damage)
+            click.echo(f"\nNothing was changed. `asyncq doctor --repair` would put right {number:,} of them.")
+
+    def _as_json(self, report: Report, connection: Connection) -> dict[str, Any]:
+        return {
+            "redis": {
+                "where": connection.options.describe(),
+                "server": self.pong.server if self.pong else None,
+                "latency": self.pong.latency if self.pong else None,
+                "warnings": list(self.pong.warnings) if self.pong else [],
+                "problem": self.problem or None,
+            },
+            "queues": {
+                name: {"paused": name in report.paused, "tasks": counts, "flow": report.flow.get(name, {})}
+                for name, counts in report.counts.items()
+            },
+            "examined": report.examined,
+            "clean": report.is_clean,
+            "findings": [_finding_as_json(finding) for finding in report.findings],
+            "left_out": report.left_out,
+            "repaired": [_finding_as_json(finding) for finding in self.repaired],
+        }
+
+
+def _onto(line: ProgressLine) -> Any:
+    def show(progress: Progress) -> None:
+        line.show(progress.step, progress.done, progress.total)
+
+    return show
+
+
+def _tell_findings(findings: Iterable[Finding]) -> None:
+    """Damage first; of each kind a few, and how many more there are."""
+    shown: Counter[tuple[str, str]] = Counter()
+    ordered = sorted(findings, key=lambda f: (not f.is_damage, f.queue, f.kind))
+    for finding in ordered:
+        group = (finding.queue, finding.kind)
+        shown[group] += 1
+        if shown[group] == 1:
+            colour = "red" if finding.is_damage else "yellow"
+            word = "damage" if finding.is_damage else "notice"
+            name = finding.kind.replace("_", " ")
+            click.echo(click.style(f"\n{word}: {name} in queue {finding.queue}", fg=colour, bold=True))
+        if shown[group] <= MOST_SHOWN:
+            click.echo(f"  {finding.key} {finding.text}")
+            click.echo(f"    {'repair' if finding.repairable else 'what to do'}: {finding.remedy}")
+    for (queue, kind), number in shown.items():
+        if number > MOST_SHOWN:
+            more = counted(number - MOST_SHOWN, "more finding")
+            click.echo(f"\n{more} like it: {kind.replace('_', ' ')} in queue {queue} (--json lists them)")
+
+
+def _finding_as_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "kind": str(finding.kind),
+        "queue": finding.queue,
+        "key": finding.key,
+        "text": finding.text,
+        "remedy": finding.remedy,
+        "damage": finding.is_damage,
+        "repairable": finding.repairable,
+    }
