@@ -6,10 +6,10 @@ hold what is needed less often.
 
 from __future__ import annotations
 
-from asyncq.client import Client, Outcome, Pong
+from asyncq.client import Client, Outcome
 from asyncq.codecs import Codecs
 from asyncq.config import Failure, ServerConfig
-from asyncq.connection import ConnectionOptions
+from asyncq.connection import ConnectionOptions, Pong
 from asyncq.context import Context, current_context
 from asyncq.definitions import task
 from asyncq.errors import AsyncqError, RetryIn, RevokeTask, SkipRetry

@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from asyncq.errors import AlreadyRunningError, BrokerError
 
@@ -25,6 +25,8 @@ log = logging.getLogger("asyncq.server")
 BUGS_IN_A_ROW: Final = 3
 FIRST_DELAY: Final = 0.1
 LONGEST_DELAY: Final = 5.0
+
+T = TypeVar("T")
 
 OnBroken = Callable[[BaseException], None]
 
@@ -140,6 +142,36 @@ def _report(task: asyncio.Task[None], on_broken: OnBroken) -> None:
     error = task.exception()
     if error is not None:
         on_broken(error)
+
+
+class Errands:
+    """Pieces of work that an owner starts and does not wait for at once, but does not forget either."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """Run a coroutine beside its owner."""
+        task = asyncio.get_running_loop().create_task(work, name=f"asyncq {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    @property
+    def are_under_way(self) -> bool:
+        """Whether any is not over."""
+        return any(not task.done() for task in self._tasks)
+
+    async def finish(self) -> None:
+        """Wait until all are over."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def cancel(self) -> None:
+        """End all of them, and wait until they have ended."""
+        for task in self._tasks:
+            task.cancel()
+        await self.finish()
 
 
 @asynccontextmanager

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Self, Unpack
 
 from asyncq._broker.broker import Broker
-from asyncq._broker.checkup import Pong, check
+from asyncq._broker.checkup import check
 from asyncq._broker.enqueue import Placed
 from asyncq._checks import require_whole
 from asyncq._clock import seconds
 from asyncq._compose import DEFAULT_MAX_PAYLOAD, compose, info_for, new_id
 from asyncq._wire.messages import NewTask
 from asyncq.codecs import Codecs
-from asyncq.connection import ConnectionOptions
+from asyncq.connection import ConnectionOptions, Pong
 from asyncq.errors import (
     AsyncqError,
     BrokerReplyError,
@@ -28,7 +28,7 @@ from asyncq.options import CheckedOptions, TaskOptions, check_options
 from asyncq.shared import Connection, read_connection
 from asyncq.task import Task, TaskInfo
 
-__all__ = ["Client", "Outcome", "Pong"]
+__all__ = ["Client", "Outcome"]
 
 DEFAULT_PATIENCE: Final = 10.0
 DEFAULT_CHUNK: Final = 1000

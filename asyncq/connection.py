@@ -152,6 +152,16 @@ class ConnectionOptions:
         return where
 
 
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """What `ping` found."""
+
+    where: str
+    server: str  #: redis or valkey, and its version
+    latency: float  #: seconds for one round trip, the best of three
+    warnings: tuple[str, ...]  #: what works, and is not as it should be
+
+
 _SCHEMES: Final = {
     "redis": (Topology.SINGLE, False),
     "rediss": (Topology.SINGLE, True),

@@ -14,7 +14,7 @@ from typing import Any, Unpack, cast
 
 from asyncq._clock import now
 from asyncq._cron import Schedule, parse, time_zone
-from asyncq._service import Service
+from asyncq._service import Errands, Service
 from asyncq._signals import handled
 from asyncq.client import Client
 from asyncq.connection import ConnectionOptions
@@ -159,14 +159,14 @@ class Scheduler:
             raise AlreadyRunningError("an event loop (use `await scheduler.serve()` inside it)")
 
     async def _run(self) -> None:
-        leaving: set[asyncio.Future[None]] = set()
+        errands = Errands()
 
         def leave() -> None:
-            leaving.add(asyncio.ensure_future(self.shutdown()))
+            errands.start(self.shutdown(), name="leave")
 
         with handled({signal.SIGTERM: leave, signal.SIGINT: leave}):
             await self.serve()
-            await asyncio.gather(*leaving)
+            await errands.finish()
 
     async def serve(self) -> None:
         """Enqueue what is due until `shutdown` is called or this is cancelled."""

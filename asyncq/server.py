@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from asyncq._engine.supervisor import Supervisor
+from asyncq._service import Errands
 from asyncq._signals import handled
 from asyncq.config import ServerConfig, refuse_unknown
 from asyncq.connection import ConnectionOptions
@@ -54,6 +55,7 @@ class Server:
         self._supervisor: Supervisor | None = None
         self._life: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._errands = Errands()
 
     @property
     def id(self) -> str:
@@ -92,15 +94,15 @@ class Server:
             asked[0] = True
 
         def stop() -> None:
-            pauses.add(asyncio.ensure_future(self.stop()))
+            self._errands.start(self.stop(), name="stop")
 
         asked = [False]
-        pauses: set[asyncio.Future[None]] = set()
         signals = {signal.SIGTERM: leave, signal.SIGINT: leave}
         if hasattr(signal, "SIGTSTP"):
             signals[signal.SIGTSTP] = stop
         with handled(signals):
             await self.serve(mux)
+            await self._errands.finish()
 
     async def serve(self, mux: Mux) -> None:
         """Serve until `shutdown` is called. Cancelling it leaves in order, too, and then goes on."""
@@ -133,10 +135,8 @@ class Server:
         supervisor = self._supervisor = Supervisor(
             self._connection.router(), self._connection.wire, self.config, mux
         )
-        life = self._life = asyncio.get_running_loop().create_task(
-            self._live(supervisor), name="asyncq server"
-        )
-        started = asyncio.ensure_future(supervisor.started.wait())
+        life = self._life = self._errands.start(self._live(supervisor), name="server")
+        started = self._errands.start(supervisor.started.wait(), name="start")
         try:
             await asyncio.wait([life, started], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:

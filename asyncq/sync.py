@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
 from asyncq._compose import DEFAULT_MAX_PAYLOAD
-from asyncq.client import DEFAULT_CHUNK, DEFAULT_PATIENCE, Outcome, Pong
+from asyncq.client import DEFAULT_CHUNK, DEFAULT_PATIENCE, Outcome
 from asyncq.client import Client as AsyncClient
 from asyncq.codecs import Codecs
-from asyncq.connection import ConnectionOptions
+from asyncq.connection import ConnectionOptions, Pong
 from asyncq.errors import ClosedError, LifecycleError
 from asyncq.options import TaskOptions
 from asyncq.task import Task, TaskInfo

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 from asyncq._redis.router import Router
-from asyncq.connection import Address
+from asyncq.connection import Address, Pong
 from asyncq.errors import BrokerUnavailableError, ServerTooOldError, UnsafeServerError
 
 OLDEST: Final = (6, 2)
-
-
-@dataclass(frozen=True, slots=True)
-class Pong:
-    """What `ping` found."""
-
-    where: str
-    server: str  #: redis or valkey, and its version
-    latency: float  #: seconds for one round trip, the best of three
-    warnings: tuple[str, ...]  #: what works, and is not as it should be
 
 
 async def check(router: Router, *, patience: float) -> Pong:

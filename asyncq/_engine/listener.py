@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from asyncq._redis.subscription import Subscription
+from asyncq._service import Errands
 
 CANCEL: Final = b"cancel "
 
@@ -27,7 +26,7 @@ class Listener:
         self._due: Final = due
         self._cancel: Final = cancel
         self._news: Final = news.encode()
-        self._task: asyncio.Task[None] | None = None
+        self._errands: Final = Errands()
 
     def on_message(self, channel: bytes, data: bytes) -> None:
         """One message."""
@@ -45,12 +44,8 @@ class Listener:
 
     def start(self, subscription: Subscription) -> None:
         """Begin to listen."""
-        self._task = asyncio.get_running_loop().create_task(subscription.run(), name="asyncq listener")
+        self._errands.start(subscription.run(), name="listener")
 
     async def stop(self) -> None:
         """Stop listening."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await self._errands.cancel()

@@ -13,6 +13,7 @@ from typing import Any, Final
 import anyio
 import anyio.to_process
 
+from asyncq._service import Errands
 from asyncq.context import Context
 from asyncq.errors import WorkerProcessDiedError
 from asyncq.mux import Route
@@ -34,7 +35,7 @@ class Offload:
         self._pool: ThreadPoolExecutor | None = None
         self._limiter: anyio.CapacityLimiter | None = None
         self._calls: dict[Route, Call] = {}
-        self._spawned: set[asyncio.Task[None]] = set()
+        self._errands: Final = Errands()
 
     def call_for(self, route: Route) -> Call:
         """How to run the handler of a route elsewhere, middleware and all."""
@@ -81,14 +82,11 @@ class Offload:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine of the executor's own beside the handlers."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._spawned.add(task)
-        task.add_done_callback(self._spawned.discard)
+        self._errands.start(work, name="conclusion")
 
     async def aclose(self) -> None:
         """Wait for what was spawned, and let the threads go; those that still run are left behind."""
-        if self._spawned:
-            await asyncio.wait(self._spawned)
+        await self._errands.finish()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None

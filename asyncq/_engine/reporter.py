@@ -10,6 +10,7 @@ from typing import Final
 import msgpack
 
 from asyncq._broker.notes import Notes
+from asyncq._service import Errands
 from asyncq.context import Context, Progress
 from asyncq.errors import AsyncqError
 
@@ -27,7 +28,7 @@ class Reporter:
         self._loop: Final = asyncio.get_running_loop()
         self._thread: Final = threading.get_ident()
         self._latest: dict[str, tuple[Context, Progress]] = {}
-        self._writing: asyncio.Task[None] | None = None
+        self._errands: Final = Errands()
 
     def progress(self, context: Context, value: Progress) -> None:
         """Keep a report until it is written; a later one takes its place."""
@@ -42,18 +43,15 @@ class Reporter:
         await self._notes.write(context.queue, context.id, context.token, field="result", value=value)
 
     def _begin(self) -> None:
-        if self._writing is None:
-            self._writing = self._loop.create_task(self._write(), name="asyncq progress")
+        if not self._errands.are_under_way:
+            self._errands.start(self._write(), name="progress")
 
     async def _write(self) -> None:
-        try:
-            while self._latest:
-                latest, self._latest = self._latest, {}
-                for context, progress in latest.values():
-                    await self._write_one(context, progress)
-                await asyncio.sleep(INTERVAL)
-        finally:
-            self._writing = None
+        while self._latest:
+            latest, self._latest = self._latest, {}
+            for context, progress in latest.values():
+                await self._write_one(context, progress)
+            await asyncio.sleep(INTERVAL)
 
     async def _write_one(self, context: Context, progress: Progress) -> None:
         value = msgpack.packb((progress.done, progress.total, progress.note), use_bin_type=True)
@@ -67,6 +65,4 @@ class Reporter:
 
     async def aclose(self) -> None:
         """Stop writing."""
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.wait([self._writing])
+        await self._errands.cancel()
