@@ -124,11 +124,17 @@ class Fetcher:
     def _step_aside(self, source: _Source) -> None:
         self._errands += 1
         self._quiet.clear()
-        self._deliver.step_aside(source.order.names, on_done=self._ran_errand)
 
-    def _ran_errand(self) -> None:
-        self._errands -= 1
-        self._note_quiet()
+        def done() -> None:
+            self._errands -= 1
+            self._note_quiet()
+            # Sent again (the script was new to Redis, or the connection broke) it may have been carried
+            # out after a request that was sent later, and have taken away the place of that one.
+            source.is_hungry = True
+            source.wakes += 1
+            self.slot_free()
+
+        self._deliver.step_aside(source.order.names, on_done=done)
 
     def _note_quiet(self) -> None:
         if not self._asked_for and not self._errands:
