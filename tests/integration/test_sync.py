@@ -1,0 +1,115 @@
+"""The client for blocking code: the same client, from threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from redis import Redis
+
+from asyncq import Connection, Task
+from asyncq.errors import BrokerUnavailableError, ClosedError, ConfigError, DuplicateTaskError
+from asyncq.sync import Client
+
+PENDING = "asyncq:{default}:pending"
+
+
+def test_a_task_is_there_when_enqueue_returns(redis_url: str, redis_client: Redis) -> None:
+    """Blocking means that the answer of Redis was waited for."""
+    with Client(redis_url) as client:
+        info = client.enqueue(Task("email", {"user_id": 42}))
+        assert redis_client.lrange(PENDING, 0, -1) == [info.id.encode()]
+
+
+def test_many_tasks_have_an_outcome_each_in_order(redis_url: str, redis_client: Redis) -> None:
+    """The iterable is read as it is needed, and one bad task does not spoil the others."""
+
+    def tasks() -> Iterator[Task]:
+        for number in range(250):
+            yield Task("n", object() if number == 7 else number)
+
+    with Client(redis_url) as client:
+        outcomes = list(client.enqueue_many(tasks(), chunk=100))
+    assert len(outcomes) == 250
+    assert [outcome.is_enqueued for outcome in outcomes] == [number != 7 for number in range(250)]
+    assert isinstance(outcomes[7].error, ConfigError)
+    assert redis_client.llen(PENDING) == 249
+
+
+def test_threads_share_one_client(redis_url: str, redis_client: Redis) -> None:
+    """A web server's threads enqueue at the same time, over one connection."""
+    with Client(redis_url) as client, ThreadPoolExecutor(8) as threads:
+        infos = list(threads.map(lambda number: client.enqueue(Task("n", number)), range(200)))
+        names = [entry["name"] for entry in redis_client.client_list()]
+    assert len({info.id for info in infos}) == 200
+    assert redis_client.llen(PENDING) == 200
+    assert sum(name.startswith("asyncq:") for name in names) == 1
+
+
+def test_refusals_are_raised_in_the_calling_thread(redis_url: str) -> None:
+    """With the type that the asynchronous client raises."""
+    with Client(redis_url) as client:
+        client.enqueue(Task("once"), unique=60)
+        with pytest.raises(DuplicateTaskError):
+            client.enqueue(Task("once"), unique=60)
+
+
+def test_redis_away_is_an_error_after_the_patience(redis_url: str) -> None:
+    """A view must not hang for as long as Redis does."""
+    del redis_url
+    with (
+        Client("redis://127.0.0.1:1/0", patience=0.1) as client,
+        pytest.raises(BrokerUnavailableError) as caught,
+    ):
+        client.enqueue(Task("x"))
+    assert caught.value.where == "127.0.0.1:1"
+    assert caught.value.advice
+
+
+def test_a_closed_client_says_so_and_leaves_no_thread(redis_url: str) -> None:
+    """Closing twice is no error; using it afterwards is."""
+    client = Client(redis_url)
+    client.ping()
+    client.close()
+    client.close()
+    with pytest.raises(ClosedError):
+        client.enqueue(Task("x"))
+    assert not [thread for thread in threading.enumerate() if thread.name == "asyncq-client"]
+
+
+def test_nothing_is_started_before_the_first_use(redis_url: str) -> None:
+    """A client made at import costs nothing, and survives a fork that comes before its first use."""
+    client = Client(redis_url)
+    assert not [thread for thread in threading.enumerate() if thread.name == "asyncq-client"]
+    client.close()
+
+
+def test_a_client_made_before_a_fork_says_so_in_the_child(redis_url: str) -> None:
+    """The child has no thread to serve it: it must hear why, and not hang."""
+    with Client(redis_url) as client:
+        client.ping()
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                client.enqueue(Task("x"))
+                os.write(writing, b"enqueued")
+            except Exception as error:  # noqa: BLE001 - reported to the parent
+                os.write(writing, str(error).encode())
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe:
+            assert b"fork" in pipe.read()
+        os.waitpid(child, 0)
+
+
+async def test_connections_belong_to_one_event_loop(redis_url: str) -> None:
+    """A shared connection cannot be used from the thread of a blocking client as well."""
+    async with Connection(redis_url) as connection:
+        connection.router()
+        with Client(connection) as client, pytest.raises(ConfigError, match="loop"):  # type: ignore[arg-type]
+            client.enqueue(Task("x"))
