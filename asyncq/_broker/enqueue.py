@@ -104,14 +104,20 @@ class _Lane:
         self._under_way: list[_Entry] = []
         self._number = 0
         self._announced_at = -ANNOUNCE_EVERY
+        self._announcement: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
 
     @property
     def is_busy(self) -> bool:
         return bool(self._under_way)
 
-    def outstanding(self) -> list[asyncio.Future[Placed]]:
-        return [entry.placed for entry in (*self._under_way, *self._gathered) if not entry.placed.done()]
+    def outstanding(self) -> list[asyncio.Future[Any]]:
+        futures: list[asyncio.Future[Any]] = [entry.placed for entry in (*self._under_way, *self._gathered)]
+        # In a cluster the queue's name goes to another node than its tasks, and may take longer: a
+        # client that puts in one task and closes must not leave a queue that tools do not see.
+        if self._announcement is not None:
+            futures.append(self._announcement)
+        return [future for future in futures if not future.done()]
 
     def add(self, task: NewTask) -> asyncio.Future[Placed]:
         envelope = task.envelope
@@ -171,8 +177,14 @@ class _Lane:
     def _announce(self, now: float) -> None:
         def failed(error: AsyncqError) -> None:  # noqa: ARG001 - the enqueue beside it reports the outage
             self._announced_at = -ANNOUNCE_EVERY
+            arrived(None)
+
+        def arrived(reply: object) -> None:  # noqa: ARG001 - how many names were new does not matter
+            if not announcement.done():
+                announcement.set_result(None)
 
         self._announced_at = now
+        announcement = self._announcement = self._loop.create_future()
         router, queues = self._basis.router, self._basis.wire.keys.queues
         router.submit(
             Call(
@@ -181,7 +193,7 @@ class _Lane:
                 ("SADD", queues, self._queue),
                 slot=router.slot_of(queues),
                 patience=self._basis.patience,
-                on_value=_ignore,
+                on_value=arrived,
                 on_failure=failed,
             )
         )
@@ -218,7 +230,3 @@ class _Lane:
             if not entry.placed.done():
                 # One object for all would collect the traceback of every waiter.
                 entry.placed.set_exception(type(error)(*error.args))
-
-
-def _ignore(reply: object) -> None:
-    """The name is in the set."""
