@@ -139,7 +139,7 @@ async def test_a_scheduler_goes_on_when_redis_comes_back() -> None:
 async def test_redis_away_at_the_start_is_an_error_that_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a loop that hopes in silence."""
     monkeypatch.setattr("asyncq.scheduler.START_PATIENCE", 0.2)
-    with pytest.raises(BrokerError, match="127.0.0.1:1"):
+    with pytest.raises(BrokerError, match=r"127\.0\.0\.1:1"):
         await Scheduler("redis://127.0.0.1:1/0").start()
 
 

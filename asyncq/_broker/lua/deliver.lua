@@ -40,7 +40,8 @@ if receipt then
   if sent[1] > number then return reply end
   if sent[1] == number then
     for i = 2, #sent, 2 do
-      local f = call('HMGET', ARGV[8 + sent[i] * 2] .. sent[i + 1], 'delivery', 'msg', 'retried', 'deliveries', 'lost')
+      local task = ARGV[8 + sent[i] * 2] .. sent[i + 1]
+      local f = call('HMGET', task, 'delivery', 'msg', 'retried', 'deliveries', 'lost')
       local mine = f[1] == token .. (number + i / 2 - 1)
       reply[n + 1], reply[n + 2], reply[n + 3] = sent[i], mine and sent[i + 1] or '', mine and f[2] or ''
       reply[n + 4] = mine and history(f[3], tonumber(f[4]) - 1, f[5]) or ''
@@ -71,7 +72,8 @@ local function give(queue, tasks, lease, id)
     local g = call('HMGET', task, 'retried', 'lost')
     past = history(g[1], deliveries, g[2])
   end
-  call('HSET', task, 'state', 'active', 'delivery', token .. (number + given), 'deliveries', (deliveries or 0) + 1)
+  call('HSET', task, 'state', 'active', 'delivery', token .. (number + given),
+    'deliveries', (deliveries or 0) + 1)
   given = given + 1
   local at = #lease
   lease[at + 1], lease[at + 2] = ends_at, id

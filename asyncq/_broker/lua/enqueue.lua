@@ -17,7 +17,8 @@
 -- ARGV  news        channel of all servers
 -- ARGV  in_cluster  '1' or ''
 -- ARGV  tasks       prefix of task hashes, to look at the owner of a lock
--- ARGV  ...         for each task: id, message, and '' or msgpack [at, delay, lock seconds, lock suffix, group]
+-- ARGV  ...         for each task: id, message, and '' or msgpack
+--                   [at, delay, lock seconds, lock suffix, group]
 -- REPLY [words, now]: one word for all tasks, or a word each, with commas between:
 --       pending | scheduled | aggregating | already (this very task is there) | conflict | duplicate
 --       | late (nobody waits for this call any more)

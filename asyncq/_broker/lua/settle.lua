@@ -98,7 +98,8 @@ local outcomes = {
   end,
   archive = function(t, base, task, id, detail)
     local message, reason, counts = unpack(cmsgpack.unpack(detail))
-    put(task, KEYS[base + 5], now, id, 'state', 'archived', 'error', message, 'failed_at', now, 'reason', reason)
+    put(task, KEYS[base + 5], now, id,
+      'state', 'archived', 'error', message, 'failed_at', now, 'reason', reason)
     if counts then
       t.processed = t.processed + 1
       t.failed = t.failed + 1
@@ -151,7 +152,8 @@ key = key + plain
 
 local index = plain
 for i = 7 + plain * 3, #ARGV, 5 do
-  local queue, id, token, outcome, detail = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  local queue, id, token = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2]
+  local outcome, detail = ARGV[i + 3], ARGV[i + 4]
   index = index + 1
   key = key + 1
   local task = KEYS[key]
