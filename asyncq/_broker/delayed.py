@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from asyncq._broker.basis import Basis, script
+from asyncq._broker.together import together
 
 FORWARD: Final = script("forward")
 
@@ -28,8 +29,10 @@ class Delayed:
         """
         basis = self._basis
         moved = 0
-        wait: float | None = None
-        for slot, names in basis.by_slot(queues).items():
+        waits: list[float] = []
+
+        async def forward(slot: int, names: Sequence[str]) -> None:
+            nonlocal moved
             keys: list[str] = []
             args: list[Any] = [CHUNK, basis.channel_prefix, basis.in_cluster]
             for name in names:
@@ -39,5 +42,7 @@ class Delayed:
             reply: Any = await basis.run(FORWARD, keys, args, slot=slot)
             moved += int(reply[0])
             if reply[1]:
-                wait = float(reply[1]) if wait is None else min(wait, float(reply[1]))
-        return moved, wait
+                waits.append(float(reply[1]))
+
+        await together([forward(slot, names) for slot, names in basis.by_slot(queues).items()])
+        return moved, min(waits, default=None)

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from asyncq._broker.basis import Basis, script
 from asyncq._broker.together import together
-from asyncq.errors import BrokerUnavailableError
+from asyncq.errors import BrokerError, BrokerUnavailableError
 
 EXTEND: Final = script("extend")
 RECOVER: Final = script("recover")
@@ -32,6 +32,8 @@ class Extended:
 
     lost: list[Held]
     cancelled: list[Held]
+    failure: BrokerError | None = None
+    """Why some could not be extended, such as a node of a cluster that is down."""
 
 
 class Recovered(NamedTuple):
@@ -68,13 +70,16 @@ class Leases:
         for one in held:
             by_queue.setdefault(one.queue, []).append(one)
         found = Extended([], [])
-        await together(
-            [
-                self._extend(queue, mine[start : start + CHUNK], lease, found)
-                for queue, mine in by_queue.items()
-                for start in range(0, len(mine), CHUNK)
-            ]
-        )
+        try:
+            await together(
+                [
+                    self._extend(queue, mine[start : start + CHUNK], lease, found)
+                    for queue, mine in by_queue.items()
+                    for start in range(0, len(mine), CHUNK)
+                ]
+            )
+        except BrokerError as error:
+            found.failure = error
         return found
 
     async def _extend(self, queue: str, held: list[Held], lease: float, found: Extended) -> None:

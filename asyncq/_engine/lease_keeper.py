@@ -52,4 +52,6 @@ class LeaseKeeper(Service):
                 self._stop_work(one, "lease_lost")
             for one in found.cancelled:
                 self._stop_work(one, "cancelled")
+            if found.failure is not None:
+                raise found.failure
         return self._lease / 3
