@@ -15,7 +15,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from asyncq.errors import AlreadyRunningError, BrokerError
@@ -162,16 +162,18 @@ class Errands:
         """Whether any is not over."""
         return any(not task.done() for task in self._tasks)
 
-    async def finish(self) -> None:
-        """Wait until all are over."""
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+    async def finish(self, timeout: float | None = None) -> None:
+        """Wait until all are over, or for so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while self._tasks:
+                    await asyncio.wait(set(self._tasks))
 
-    async def cancel(self) -> None:
-        """End all of them, and wait until they have ended."""
+    async def cancel(self, timeout: float | None = None) -> None:
+        """End all of them, and wait until they have ended, or for so many seconds."""
         for task in self._tasks:
             task.cancel()
-        await self.finish()
+        await self.finish(timeout)
 
 
 @asynccontextmanager

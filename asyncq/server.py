@@ -140,7 +140,12 @@ class Server:
         try:
             await asyncio.wait([life, started], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
+            # It has hardly begun: whatever it is waiting for, a Redis that is away say, is not worth it.
             supervisor.leave(now=True)
+            if not life.cancelling():
+                life.cancel()
+            await _finish(life, supervisor)
+            self._is_closed = True
             raise
         finally:
             started.cancel()
@@ -211,3 +216,5 @@ async def _finish(life: asyncio.Task[None], supervisor: Supervisor) -> None:
             await asyncio.wait([life])
         except asyncio.CancelledError:
             supervisor.leave(now=True)
+    if not life.cancelled() and (error := life.exception()) is not None:
+        log.error("the server ended with an error: %s", error, exc_info=error, extra={"event": "ended_badly"})

@@ -38,7 +38,7 @@ class Counts:
 
 
 class Conclusions:
-    """Makes the outcome of what happened: counts it, logs it, tells the callbacks, hands it to the settler."""
+    """Makes the outcome of what happened: counts it, logs it, tells callbacks, hands it to the settler."""
 
     def __init__(self, config: ServerConfig, settler: Settler) -> None:
         self._config: Final = config
@@ -86,6 +86,10 @@ class Conclusions:
         """The handler raised, or was stopped by a limit or on request."""
         if run.is_settled:
             return
+        if run.settlement is not None:
+            # Decided already, and the error handler does not come back: write it without waiting.
+            self._settle(run, run.settlement)
+            return
         delivery, envelope = run.delivery, run.envelope
         verdict = self._judge(run, error)
         delay = verdict.delay or 0.0
@@ -102,7 +106,7 @@ class Conclusions:
                 )
         if verdict.action != "revoke":
             self.counts.failed += 1
-        settlement = self._settlement(run, verdict, error, delay)
+        run.settlement = settlement = self._settlement(run, verdict, error, delay)
         will_retry = verdict.action == "retry"
         if self._config.on_error is not None:
             failure = Failure(
@@ -113,8 +117,13 @@ class Conclusions:
                 will_retry,
                 delay if will_retry else 0.0,
             )
-            await self._tell(self._config.on_error, failure)
-        self._settle(run, settlement)
+            try:
+                await self._tell(self._config.on_error, failure)
+            finally:
+                # Also when we are cancelled while it runs.
+                self._settle(run, settlement)
+        else:
+            self._settle(run, settlement)
 
     def _judge(self, run: Run, error: BaseException) -> outcome.Verdict:
         retried, max_retry = run.delivery.retried, run.envelope.max_retry
@@ -122,7 +131,7 @@ class Conclusions:
             return outcome.judge(
                 error, retried=retried, max_retry=max_retry, is_failure=self._config.is_failure
             )
-        except Exception:  # a user's is_failure
+        except (Exception, SystemExit, KeyboardInterrupt):  # a user's is_failure
             log.exception("is_failure failed; the error counts", extra={"event": "callback_failed"})
             return outcome.judge(error, retried=retried, max_retry=max_retry, is_failure=None)
 
@@ -164,7 +173,9 @@ class Conclusions:
 
     def give_back(self, run: Run) -> None:
         """The handler was stopped for the sake of the server: the task goes back to the front."""
-        if not run.is_settled:
+        if run.settlement is not None:
+            self._settle(run, run.settlement)
+        elif not run.is_settled:
             run.is_settled = True
             self.requeue(run.delivery)
 
@@ -234,5 +245,6 @@ class Conclusions:
             answer = callback(what)
             if inspect.isawaitable(answer):
                 await answer
-        except Exception:  # a user's callback: its failure must not change what becomes of the task
+        except (Exception, SystemExit, KeyboardInterrupt):
+            # A user's callback: its failure must not change what becomes of the task, nor end the program.
             log.exception("a callback failed", extra={"event": "callback_failed"})

@@ -9,12 +9,12 @@ Cancellation. There are two kinds, and `CancelledError` alone does not tell whic
 
 - ours: a limit of time, a lost lease, a request, the end of the grace period at shutdown. The reason
   is noted in the context first, then the task is cancelled, and `_run` makes the outcome of it.
-- anybody else's: the handler cancelled something inside itself, which is its failure like any
-  other; or the program cancels everything because it ends. Then the task is put back in its
-  queue and the cancellation goes on up.
+- anybody else's: the handler cancelled itself or something inside itself, which is its failure like
+  any other; or the program cancels everything because it ends, the server too. Then the task is put
+  back in its queue and the cancellation goes on up.
 
 A task that is cancelled before its first step never runs `_run` at all. So we never cancel one that
-has not started, and the sweep looks for those that somebody else did.
+has not started, and look once, behind the first steps, for those that somebody else did.
 """
 
 from __future__ import annotations
@@ -62,12 +62,15 @@ class Executor:
         self._host: Final = host
         self._on_free: Final = on_free
         self._loop: Final = asyncio.get_running_loop()
+        self._life: Final = asyncio.current_task()
         self._runs: dict[str, Run] = {}
+        self._fresh: list[Run] = []
         self._sweep: asyncio.TimerHandle | None = None
         self._sweep_at = NEVER
         self._empty = asyncio.Event()
         self._empty.set()
         self._draining = False
+        self._hurrying = False
 
     # -- taking work ------------------------------------------------------------------------------
 
@@ -90,6 +93,11 @@ class Executor:
                 self._conclusions.requeue(delivery)
             else:
                 self._begin(delivery)
+        if self._fresh:
+            # Behind the first step of each of these. Those of another call in this very turn of the
+            # loop are not: they have a look of their own.
+            fresh, self._fresh = self._fresh, []
+            self._loop.call_soon(self._look_at_fresh, fresh)
 
     def _begin(self, delivery: Delivery) -> None:
         envelope = delivery.envelope
@@ -121,6 +129,7 @@ class Executor:
         if not self._runs:
             self._empty.clear()
         self._runs[delivery.token] = run
+        self._fresh.append(run)
         if ends_at < self._sweep_at:
             self._plan_sweep(ends_at)
         call = route.invoke or self._offload.call_for(route)
@@ -140,19 +149,21 @@ class Executor:
             else:
                 self._conclusions.succeeded(run, await call(run.task, context))
         except asyncio.CancelledError as error:
-            worker = run.worker
             if context.cancel_reason is not None:
                 await self._stopped(run, context.cancel_reason)
-            elif worker is not None and worker.cancelling():
+            elif self._life is not None and self._life.cancelling():
                 self._conclusions.give_back(run)
                 raise
             else:
+                # Putting it back would be for ever: it would cancel itself again.
                 wrapped = HandlerCrashedError("it cancelled itself")
                 wrapped.__cause__ = error
                 await self._conclusions.failed(run, wrapped)
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything; nothing of it may end the server
             await self._conclusions.failed(run, outcome.from_handler(error))
         finally:
+            # Nothing leaves without an outcome: its lease would be prolonged as long as the server lives.
+            self._conclusions.give_back(run)
             self._ended(run)
 
     def _ended(self, run: Run) -> None:
@@ -211,9 +222,6 @@ class Executor:
         now = self._loop.time()
         earliest = NEVER
         for run in list(self._runs.values()):
-            if run.worker is not None and run.worker.done():
-                self._never_ran(run)
-                continue
             if run.context.cancel_reason is None and run.ends_at <= now:
                 self._stop(run, run.limit)
             if run.leaks_at <= now:
@@ -224,10 +232,12 @@ class Executor:
         if earliest < NEVER:
             self._plan_sweep(earliest)
 
-    def _never_ran(self, run: Run) -> None:
-        """Somebody cancelled the asyncio task before its first step."""
-        self._conclusions.give_back(run)
-        self._ended(run)
+    def _look_at_fresh(self, fresh: list[Run]) -> None:
+        """Put back those whose asyncio task somebody cancelled before its first step: `_run` never ran."""
+        for run in fresh:
+            if not run.has_started:
+                self._conclusions.give_back(run)
+                self._ended(run)
 
     def _leak(self, run: Run) -> None:
         """The handler does not stop. Settle without it; it keeps its slot until it ends."""
@@ -251,17 +261,31 @@ class Executor:
     async def drain(self, grace: float) -> None:
         """Let handlers finish for `grace` seconds, then stop them and put their tasks back.
 
-        Returns when all have ended, or when those that do not obey were given up.
+        Returns when all have ended, or when those that do not obey were given up. A cancellation makes
+        it shorter, and goes on when it is over.
         """
         self._draining = True
-        if not await self._ends_within(grace):
-            self.hurry()
-            await self._empty.wait()
-        await self._offload.aclose()
+        limit = None if grace == NEVER else grace
+        cancelled: asyncio.CancelledError | None = None
+        while not self._empty.is_set():
+            try:
+                async with asyncio.timeout(limit):
+                    await self._empty.wait()
+            except TimeoutError:
+                limit = None
+                self.hurry()
+            except asyncio.CancelledError as error:
+                limit, cancelled = None, error
+                self.hurry()
+        await self._offload.aclose(self._config.cancel_grace)
+        if cancelled is not None:
+            raise cancelled
 
     def hurry(self) -> None:
         """Stop everything that runs and put it back; do not wait for what does not obey."""
-        self._draining = True
+        if self._hurrying:
+            return
+        self._draining = self._hurrying = True
         for run in list(self._runs.values()):
             self._stop(run, "shutdown")
         self._loop.call_later(self._config.cancel_grace, self._abandon)
@@ -272,14 +296,6 @@ class Executor:
             self._leak(run)
             self._conclusions.give_back(run)
         self._empty.set()
-
-    async def _ends_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(None if seconds == NEVER else seconds):
-                await self._empty.wait()
-        except TimeoutError:
-            return False
-        return True
 
     def close(self) -> None:
         """Forget the timer."""

@@ -55,14 +55,15 @@ class Offload:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="asyncq-handler")
         args, kwargs = route.arguments(task, context)
         copied = contextvars.copy_context()
-        future = asyncio.get_running_loop().run_in_executor(
-            self._pool, partial(copied.run, partial(route.function, *args, **kwargs))
-        )
+        begun = self._pool.submit(copied.run, _call, route.function, args, kwargs)
+        future = asyncio.wrap_future(begun)
         cancelled: asyncio.CancelledError | None = None
         while not future.done():
             try:
                 await asyncio.wait([future])
             except asyncio.CancelledError as error:
+                if begun.cancel():
+                    raise  # it was still waiting for a thread, and will not get one
                 cancelled = error
         if cancelled is not None and not (future.exception() is None and context.is_cancelled):
             raise cancelled
@@ -84,9 +85,18 @@ class Offload:
         """Run a coroutine of the executor's own beside the handlers."""
         self._errands.start(work, name="conclusion")
 
-    async def aclose(self) -> None:
-        """Wait for what was spawned, and let the threads go; those that still run are left behind."""
-        await self._errands.finish()
+    async def aclose(self, grace: float) -> None:
+        """Wait for what was spawned, but not for ever; let the threads go, and leave those that still run."""
+        await self._errands.finish(grace)
+        await self._errands.cancel(grace)
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
+
+
+def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except StopIteration as error:
+        # No future can hold one, and nobody would ever hear of the end. Coroutines do the same.
+        raise RuntimeError("handler raised StopIteration") from error

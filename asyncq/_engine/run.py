@@ -6,6 +6,7 @@ import asyncio
 from typing import Final
 
 from asyncq._broker.deliver import Delivery
+from asyncq._broker.settle import Settlement
 from asyncq._wire.messages import Envelope
 from asyncq.context import CancelReason, Context
 from asyncq.task import Task
@@ -25,6 +26,7 @@ class Run:
         "is_settled",
         "leaks_at",
         "limit",
+        "settlement",
         "started_at",
         "task",
         "worker",
@@ -50,5 +52,6 @@ class Run:
         self.started_at = started_at
         self.worker: asyncio.Task[None] | None = None
         self.has_started = False
+        self.settlement: Settlement | None = None  #: what it will come to, once that is decided
         self.is_settled = False
         self.leaks_at = NEVER  #: when we stop waiting for it to obey a cancellation

@@ -22,6 +22,7 @@ import os
 import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from asyncq._broker.broker import Broker
@@ -73,7 +74,8 @@ class Supervisor:
         self.server_id: Final = new_id()[:SERVER_ID_LENGTH]
         self.started: Final = asyncio.Event()
         self._leaving = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._is_hurried = False
+        self._is_stopped = False
         self._broken: BaseException | None = None
         self._status = "starting"
         self._started_at = now()
@@ -90,11 +92,14 @@ class Supervisor:
         """Finish and leave; `now` cancels what runs instead of letting it finish."""
         self._leaving.set()
         if now:
-            self._hurry.set()
+            self._is_hurried = True
+            if self.executor is not None:
+                self.executor.hurry()
 
     async def stop_fetching(self) -> None:
         """Take no more tasks; everything else goes on."""
         self._status = "stopped"
+        self._is_stopped = True
         if self.fetcher is not None:
             await self.fetcher.stop()
 
@@ -111,7 +116,8 @@ class Supervisor:
             for warning in pong.warnings:
                 log.warning("%s", warning, extra={"event": "redis_warning"})
             await self._start(stack, broker)
-            self._status = "active"
+            if not self._is_stopped:
+                self._status = "active"
             self.started.set()
             log.info(
                 "server %s takes tasks of %s at %s",
@@ -169,7 +175,7 @@ class Supervisor:
         if config.waking == "push":
             await stack.enter_async_context(self._listening(broker, executor, fetcher, forwarder))
         stack.callback(executor.close)
-        stack.push_async_callback(self._drain)
+        stack.push_async_callback(self._drain, executor)
         janitor = Janitor(
             broker.upkeep,
             queues,
@@ -179,7 +185,8 @@ class Supervisor:
         )
         for service in (forwarder, recoverer, janitor):
             await stack.enter_async_context(running(service, self._break))
-        fetcher.start()
+        if not self._is_stopped:
+            fetcher.start()
         stack.push_async_callback(fetcher.stop)
 
     def _forwarder(self, broker: Broker, queues: Sequence[str]) -> Forwarder:
@@ -189,8 +196,15 @@ class Supervisor:
 
     def _make_vital_services(self) -> tuple[list[Service], Callable[[], Any]]:
         """Called in the thread of the vitals: connections belong to the loop they are made in."""
-        router = Router(self._router.options, name=f"asyncq:vitals:{self.server_id}")
-        broker = Broker(router, self._wire, owner=self.server_id, patience=self._config.lease / 3)
+        # A connection that went dead without a word must be noticed while the leases still hold.
+        options, patience = self._router.options, self._config.lease / 3
+        options = replace(
+            options,
+            connect_timeout=min(options.connect_timeout, patience),
+            response_timeout=min(options.response_timeout, patience),
+        )
+        router = Router(options, name=f"asyncq:vitals:{self.server_id}")
+        broker = Broker(router, self._wire, owner=self.server_id, patience=patience)
         services: list[Service] = [
             Heartbeat(broker.presence, self._describe),
             LeaseKeeper(broker.leases, self._held, lease=self._config.lease, stop_work=self._stop_work),
@@ -209,16 +223,18 @@ class Supervisor:
     @asynccontextmanager
     async def _settling(self, broker: Broker) -> AsyncGenerator[Settler]:
         settler = Settler(broker.settle, self._held, now=now)
-        yield settler
         try:
-            async with asyncio.timeout(LAST_WORDS):
-                await settler.drain()
-        except TimeoutError:
-            log.error(  # noqa: TRY400 - the time-out itself says nothing
-                "Redis is away: %d outcomes were not written; their tasks run again when their leases end",
-                settler.outstanding,
-                extra={"event": "outcomes_lost", "count": settler.outstanding},
-            )
+            yield settler
+        finally:
+            try:
+                async with asyncio.timeout(LAST_WORDS):
+                    await settler.drain()
+            except TimeoutError:
+                log.error(  # noqa: TRY400 - the time-out itself says nothing
+                    "Redis is away: %d outcomes not written; their tasks run again when their leases end",
+                    settler.outstanding,
+                    extra={"event": "outcomes_lost", "count": settler.outstanding},
+                )
 
     @asynccontextmanager
     async def _listening(
@@ -246,19 +262,8 @@ class Supervisor:
 
     # -- glue -------------------------------------------------------------------------------------
 
-    async def _drain(self) -> None:
-        """Let running tasks finish, for as long as was agreed and nobody hurries us."""
-        executor = self.executor
-        if executor is None:
-            return
-        draining = asyncio.ensure_future(executor.drain(self._config.shutdown_timeout))
-        hurry = asyncio.ensure_future(self._hurry.wait())
-        await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
-        if not draining.done():
-            executor.hurry()
-        hurry.cancel()
-        await asyncio.wait([hurry])
-        await draining
+    async def _drain(self, executor: Executor) -> None:
+        await executor.drain(0.0 if self._is_hurried else self._config.shutdown_timeout)
 
     def _slot_free(self) -> None:
         if self.fetcher is not None:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from asyncq._service import OnBroken, Service, running
@@ -38,6 +38,7 @@ class Vitals:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._started: Future[None] = Future()
+        self._is_ending = False
         self._turned_at = 0.0
         self._is_stalled = False
 
@@ -46,14 +47,27 @@ class Vitals:
         """Run the thread for the length of a block."""
         self._thread = threading.Thread(target=self._run, name="asyncq-vitals", daemon=True)
         self._thread.start()
-        await asyncio.wrap_future(self._started)
         try:
+            await asyncio.shield(asyncio.wrap_future(self._started))
             yield self
         finally:
-            loop, stopping = self._loop, self._stopping
-            if loop is not None and stopping is not None:
-                loop.call_soon_threadsafe(stopping.set)
-            await asyncio.to_thread(self._thread.join)
+            await self._end(self._thread)
+
+    async def _end(self, thread: threading.Thread) -> None:
+        """End the thread, wherever it is, and wait for it. A cancellation goes on when that is done."""
+        self._is_ending = True
+        if self._loop is not None and self._stopping is not None:
+            with suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._stopping.set)
+        joined = self._main.run_in_executor(None, thread.join)
+        cancelled: asyncio.CancelledError | None = None
+        while not joined.done():
+            try:
+                await asyncio.shield(joined)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     def _run(self) -> None:
         try:
@@ -66,8 +80,10 @@ class Vitals:
                 self._report_broken(error)
 
     async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        if self._is_ending:
+            self._stopping.set()
         services, aclose = self._make()
         try:
             await self._serve_all(services, self._stopping)

@@ -22,7 +22,7 @@ from asyncq._redis.link import Link, Reply, dial, pack
 from asyncq._redis.script import Script
 from asyncq._redis.topology import Topology, topology_for
 from asyncq.connection import Address, ConnectionOptions
-from asyncq.errors import AsyncqError, BrokerUnavailableError, ClosedError
+from asyncq.errors import AsyncqError, BrokerReplyError, BrokerUnavailableError, ClosedError
 
 log = logging.getLogger("asyncq.redis")
 
@@ -147,7 +147,18 @@ class Router:
             self._retry(call, problem), name=f"asyncq call {call.name}"
         )
         self._retries.add(task)
-        task.add_done_callback(self._retries.discard)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._retries.discard(task)
+            if task.cancelled():
+                # Told from here, since a task that is cancelled before its first step tells nobody.
+                call.on_failure(ClosedError("the connection"))
+            elif (error := task.exception()) is not None:
+                # A bug of ours or of the library's. Whoever waits must not wait for ever.
+                log.error("call %s failed", call.name, exc_info=error, extra={"event": "call_failed"})
+                call.on_failure(BrokerReplyError(call.name, error))
+
+        task.add_done_callback(ended)
 
     async def _retry(self, call: Call, problem: ReplyError | LinkLostError | None) -> None:
         try:
@@ -159,9 +170,6 @@ class Router:
             value = await insistence.run(problem)
         except AsyncqError as error:
             call.on_failure(error)
-        except asyncio.CancelledError:
-            call.on_failure(ClosedError("the connection"))
-            raise
         else:
             call.on_value(value)
 
@@ -221,12 +229,13 @@ class Router:
         if self._closed:
             return
         self._closed = True
-        for task in [*self._retries, *self._dialling.values()]:
-            task.cancel()
-        await asyncio.gather(*self._retries, *self._dialling.values(), return_exceptions=True)
+        # First what needs no await: whoever closes us may be cancelled meanwhile.
         for link in self._links.values():
             link.close()
         self._links.clear()
+        for task in [*self._retries, *self._dialling.values()]:
+            task.cancel()
+        await asyncio.gather(*self._retries, *self._dialling.values(), return_exceptions=True)
         await self._topology.aclose()
 
 
