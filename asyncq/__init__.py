@@ -13,6 +13,7 @@ from asyncq.connection import ConnectionOptions, Pong
 from asyncq.context import Context, current_context
 from asyncq.definitions import task
 from asyncq.errors import AsyncqError, RetryIn, RevokeTask, SkipRetry
+from asyncq.inspector import Inspector
 from asyncq.mux import Mux
 from asyncq.scheduler import Scheduler
 from asyncq.server import Server
@@ -29,6 +30,7 @@ __all__ = [
     "ConnectionOptions",
     "Context",
     "Failure",
+    "Inspector",
     "Mux",
     "Outcome",
     "Pong",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from asyncq._broker.basis import Basis
+from asyncq._broker.browse import Browse
 from asyncq._broker.delayed import Delayed
 from asyncq._broker.deliver import Deliver
 from asyncq._broker.enqueue import Enqueue
@@ -31,6 +32,7 @@ class Broker:
         self.delayed: Final = Delayed(self.basis)
         self.upkeep: Final = Upkeep(self.basis)
         self.notes: Final = Notes(self.basis)
+        self.browse: Final = Browse(self.basis)
         self.presence: Final = Presence(self.basis)
 
     def deliver(self, *, lease: float, stand: float) -> Deliver:
