@@ -71,7 +71,8 @@ class Account:
     def assert_complete(self) -> None:
         """Fail if a task was lost, or was run again for no reason."""
         assert not self.missing, f"{len(self.missing)} tasks were lost: {sorted(self.missing)[:5]}"
-        assert not self.unexplained, f"{len(self.unexplained)} runs too many: {self.unexplained[:5]}"
+        told = [self.runs[run.id] for run in self.unexplained[:3]]
+        assert not self.unexplained, f"{len(self.unexplained)} runs too many, such as {told}"
 
 
 class Ledger:
