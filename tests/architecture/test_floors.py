@@ -31,7 +31,11 @@ SWALLOWERS = {
 
 # Where a cancellation may be swallowed, and why it is not lost there.
 CANCELLATION_SWALLOWERS = {
-    "asyncq/_engine/executor.py": ["a handler that we stopped: becomes an outcome"],
+    "asyncq/_engine/executor.py": [
+        "a handler that we stopped: becomes an outcome",
+        "the drain: made shorter, raised again when it is over",
+    ],
+    "asyncq/_engine/vitals.py": ["its thread must be joined: raised again when it is"],
     "asyncq/_engine/offload.py": ["a thread cannot be interrupted: raised again when it has ended"],
     "asyncq/server.py": ["the drain: finishes first, the waiter raises it then"],
 }
