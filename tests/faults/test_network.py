@@ -88,7 +88,7 @@ async def test_an_enqueue_whose_answer_was_lost_makes_no_second_task(
     own_redis: RedisProcess, ledger: Ledger, proxy: Proxy
 ) -> None:
     """Nobody can tell a lost answer from a lost question; sending again must be right in both cases."""
-    clients = [Client(proxy.url) for _ in range(10)]
+    clients = [Client(proxy.url, patience=60) for _ in range(10)]
     async with _serving(own_redis.url, ledger):
         producing = [
             asyncio.create_task(_enqueue_slowly(client, Task("work", {}), count=25)) for client in clients
@@ -96,10 +96,10 @@ async def test_an_enqueue_whose_answer_was_lost_makes_no_second_task(
         while not all(task.done() for task in producing):
             done, lost = len(ledger.ended()), proxy.losses
             proxy.lose_reply("EVALSHA", containing=_sha("enqueue"), times=6)
-            proxy.lose_request("EVALSHA", containing=_sha("enqueue"), times=2)
+            proxy.lose_request("EVALSHA", containing=_sha("enqueue"), times=1)
             await wait_until(
                 lambda: (
-                    (proxy.losses == lost + 8 and len(ledger.ended()) > done + 4)  # noqa: B023
+                    (proxy.losses == lost + 7 and len(ledger.ended()) >= done + 12)  # noqa: B023
                     or all(task.done() for task in producing)
                 ),
                 "answers to be lost, and others to come",
