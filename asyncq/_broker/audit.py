@@ -10,10 +10,12 @@ else here only finds the ids that deserve such a look:
 3. The pending list is read from left to right. Tasks are pushed on the left, and taken and put
    back on the right, so nothing that stays in the list meanwhile is missed.
 4. What was pending in 1 and not seen in 3 is asked again; usually it was delivered meanwhile.
-5. What is left is judged by `mend.lua`, which searches the list for each of them.
+5. What is left is judged by `mend.lua`, which searches the list for each of them. Only where that
+   would take Redis too long is it believed that what was not seen in 3, and has not changed since 1,
+   is not there.
 6. The counters are compared with the sizes of all places by one script.
 
-Memory: the ids of pending tasks, about 120 MB for a million. Redis is held up for a few
+Memory: the ids of pending tasks, about 130 MB for a million. Redis is held up for a few
 milliseconds by each call; about 20 s of its time for a million tasks.
 """
 

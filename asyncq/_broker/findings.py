@@ -63,6 +63,8 @@ class Finding:
     remedy: str  #: what a repair does about it, or what you can do
     raw: bytes = field(default=b"", repr=False)  #: `key` as it is in Redis
     seen_in: tuple[bytes, ...] = field(default=(), repr=False)  #: groups in which the id was seen
+    home: str = field(default="", repr=False)  #: where a task belongs
+    unseen: bytes = field(default=b"", repr=False)  #: trace of a task that was not in the pending list
 
     @property
     def is_damage(self) -> bool:
@@ -75,7 +77,7 @@ class Finding:
         return self.kind not in BEYOND_REPAIR
 
 
-MOST_FINDINGS: Final = 10_000
+MOST_FINDINGS: Final = 100_000
 """Findings of one kind in one queue that a report holds; the rest is counted.
 
 A repair goes on until none is left."""

@@ -21,11 +21,16 @@ BALANCE: Final = script("balance")
 UNLOCK: Final = script("unlock")
 REGROUP: Final = script("regroup")
 
-CHUNK: Final = 200
-"""Tasks looked at by one call: about 2 ms of Redis' time."""
+CHUNK: Final = 100
+"""Tasks looked at by one call: about 1 ms of Redis' time."""
 
 SEARCHED: Final = 1_000_000
 """List entries compared by one call that searches the pending list: about 20 ms of Redis' time."""
+
+WORTH_SEARCHING: Final = 50_000_000
+"""List entries compared for the suspects of one queue: about 1 s of Redis' time.
+
+Beyond it, it is believed that what was not seen in the list is not there."""
 
 MOST_GROUPS: Final = 10_000
 """Groups whose sizes are added up by one call."""
@@ -86,26 +91,54 @@ def place_keys(keys: QueueKeys) -> list[str]:
     ]  # fmt: skip
 
 
-async def judge(
-    basis: Basis, queue: str, ids: Sequence[tuple[bytes, Sequence[bytes], float]], *, apply: bool
-) -> AsyncIterator[tuple[bytes, Judged]]:
-    """Judge ids, few at a time when the pending list is long; with `apply`, put right what is wrong.
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """An id to be judged, and what is known of it."""
 
-    Each id comes with the groups in which it was seen, and the seconds it is kept if it is completed.
+    id: bytes
+    groups: Sequence[bytes] = ()  #: in which it was seen
+    unseen: bytes = b""  #: the trace it had before the pending list was read and did not hold it
+    keep: float = 0.0  #: seconds for which it is kept if it is completed
+
+
+async def judge(
+    basis: Basis, queue: str, suspects: Sequence[Suspect], *, apply: bool
+) -> AsyncIterator[tuple[Suspect, Judged]]:
+    """Judge ids; with `apply`, put right what is wrong.
+
+    Few at a time when the pending list is long and has to be searched for them.
     """
-    keys, slot = basis.queue(queue), basis.slot(queue)
-    length: Any = await basis.router.command("LLEN", keys.pending, slot=slot, patience=basis.patience)
+    length: Any = await basis.router.command(
+        "LLEN", basis.queue(queue).pending, slot=basis.slot(queue), patience=basis.patience
+    )
+    # A repair makes it longer.
+    length += len(suspects) if apply else 0
+    known = [suspect for suspect in suspects if suspect.unseen]
+    # Something that is not ours may have taken ids out of the list while it was read. Then a few
+    # were passed over; where there are many, they really are not there.
+    trust = len(known) * length > WORTH_SEARCHING
+    for start in range(0, len(known) if trust else 0, CHUNK):
+        async for judged in _judge(basis, queue, known[start : start + CHUNK], apply=apply, trust=True):
+            yield judged
+    unknown = [suspect for suspect in suspects if not (trust and suspect.unseen)]
     at_once = max(1, min(CHUNK, SEARCHED // max(1, length)))
-    for start in range(0, len(ids), at_once):
-        part = ids[start : start + at_once]
-        args: list[Any] = ["1" if apply else "", keys.task_prefix, keys.group_prefix]
-        args += (basis.channel_prefix, basis.in_cluster)
-        for task_id, groups, keep in part:
-            args += (task_id, _pack((keep, list(groups))))
-        reply: Any = await basis.run(MEND, [*place_keys(keys), keys.waiting], args, slot=slot)
-        for (task_id, _, _), (kinds, places, listed, state, home) in zip(part, reply, strict=True):
-            found = tuple(Kind(kind) for kind in _words(kinds))
-            yield task_id, Judged(found, _words(places), listed, text_of(state), home.decode())
+    for start in range(0, len(unknown), at_once):
+        async for judged in _judge(basis, queue, unknown[start : start + at_once], apply=apply, trust=False):
+            yield judged
+
+
+async def _judge(
+    basis: Basis, queue: str, suspects: Sequence[Suspect], *, apply: bool, trust: bool
+) -> AsyncIterator[tuple[Suspect, Judged]]:
+    keys = basis.queue(queue)
+    args: list[Any] = ["1" if apply else "", keys.task_prefix, keys.group_prefix]
+    args += (basis.channel_prefix, basis.in_cluster)
+    for suspect in suspects:
+        args += (suspect.id, _pack((suspect.keep, list(suspect.groups), suspect.unseen if trust else b"")))
+    reply: Any = await basis.run(MEND, [*place_keys(keys), keys.waiting], args, slot=basis.slot(queue))
+    for suspect, (kinds, places, listed, state, home) in zip(suspects, reply, strict=True):
+        found = tuple(Kind(kind) for kind in _words(kinds))
+        yield suspect, Judged(found, _words(places), listed, text_of(state), home.decode())
 
 
 def _words(joined: bytes) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from asyncq._broker.basis import Basis, script
@@ -12,6 +12,7 @@ from asyncq._broker.judgement import (
     MOST_GROUPS,
     REGROUP,
     UNLOCK,
+    Suspect,
     balance,
     judge,
     names_lock,
@@ -23,7 +24,7 @@ from asyncq.errors import WireError
 EXAMINE: Final = script("examine")
 PAGE: Final = script("page")
 
-PAGE_SIZE: Final = 1000
+PAGE_SIZE: Final = 500
 SCAN_COUNT: Final = 1000
 LARGEST_MESSAGE: Final = 64 * 1024
 """Bytes up to which messages come with the examination; larger ones are fetched one by one."""
@@ -43,7 +44,8 @@ class QueueAudit:
         self._report = report
         self._to_examine: list[bytes] = []
         self._to_unlock: list[bytes] = []
-        self._expected: set[bytes] = set()
+        self._expected: dict[bytes, bytes] = {}  # id and trace
+        self._unseen: dict[bytes, bytes] = {}
         self._suspects: dict[bytes, set[bytes]] = {}
         self._said: set[tuple[Kind, bytes]] = set()
         self._groups: set[bytes] = set()
@@ -54,11 +56,11 @@ class QueueAudit:
     async def _command(self, *args: Any) -> Any:
         return await self._basis.router.command(*args, slot=self._slot, patience=self._basis.patience)
 
-    def _add(self, kind: Kind, raw: bytes, text: str, remedy: str, seen_in: Iterable[bytes] = ()) -> None:
+    def _add(self, kind: Kind, raw: bytes, text: str, remedy: str, **known: Any) -> None:
         # SCAN may name a key twice, and is begun again when a node of a cluster goes away.
         if (kind, raw) not in self._said:
             self._said.add((kind, raw))
-            self._report.add(Finding(kind, self.name, text_of(raw), text, remedy, raw, tuple(seen_in)))
+            self._report.add(Finding(kind, self.name, text_of(raw), text, remedy, raw, **known))
 
     async def begin(self) -> None:
         """Look whether the keys hold what they should: scripts cannot work on anything else."""
@@ -94,7 +96,8 @@ class QueueAudit:
 
     async def _examine(
         self, ids: Sequence[bytes], *, seen_in: bytes = b"", largest: int = 0
-    ) -> list[tuple[str, bytes]]:
+    ) -> list[tuple[str, bytes, bytes]]:
+        """For each id: a word, its message if that was asked for, and its trace (examine.lua)."""
         keys = self._keys
         reply: Any = await self._basis.run(
             EXAMINE,
@@ -102,20 +105,21 @@ class QueueAudit:
             [keys.task_prefix, keys.group_prefix, seen_in, largest, *ids],
             slot=self._slot,
         )
-        return [(word.decode(), message) for word, message in zip(reply[::2], reply[1::2], strict=True)]
+        words = (word.decode() for word in reply[::3])
+        return list(zip(words, reply[1::3], reply[2::3], strict=True))
 
     async def _examine_gathered(self) -> None:
         ids, self._to_examine = self._to_examine, []
         if not ids:
             return
         self._report.examined += len(ids)
-        for task_id, (word, message) in zip(
-            ids, await self._examine(ids, largest=LARGEST_MESSAGE), strict=True
-        ):
+        found = await self._examine(ids, largest=LARGEST_MESSAGE)
+        for task_id, (word, message, trace) in zip(ids, found, strict=True):
             if word == "suspect":
                 self._suspects.setdefault(task_id, set())
+                self._unseen[task_id] = trace
             elif word in ("pending", "large_pending"):
-                self._expected.add(task_id)
+                self._expected[task_id] = trace
             if message:
                 self._read(task_id, message)
             elif word.startswith("large"):
@@ -150,9 +154,8 @@ class QueueAudit:
             self._add(Kind.DEAD_LOCK, suffix, text, "remove the lock")
         elif word == "stray" and await names_lock(self._basis, self.name, owner, suffix):
             text = f"is a unique lock of task {text_of(owner)}, whose hash does not name it"
-            self._add(
-                Kind.UNNAMED_LOCK, suffix, text, "write it into the hash, as the task's message says", [owner]
-            )
+            remedy = "write it into the hash, as the task's message says"
+            self._add(Kind.UNNAMED_LOCK, suffix, text, remedy, seen_in=(owner,))
         elif word == "stray":
             text = f"is a unique lock of task {text_of(owner)}, which does not know of it"
             self._add(Kind.STRAY_LOCK, suffix, text, "remove the lock")
@@ -208,7 +211,7 @@ class QueueAudit:
         async for page in _scan_members(self._command, "ZSCAN", key):
             for start in range(0, len(page), CHUNK):
                 ids = page[start : start + CHUNK]
-                for task_id, (word, _) in zip(ids, await self._examine(ids, seen_in=seen_in), strict=True):
+                for task_id, (word, _, _) in zip(ids, await self._examine(ids, seen_in=seen_in), strict=True):
                     if word == "suspect":
                         self._suspects.setdefault(task_id, set()).update([seen_in] if seen_in else [])
 
@@ -229,7 +232,8 @@ class QueueAudit:
             for task_id in fresh:
                 if task_id not in seen:
                     seen.add(task_id)
-                    self._expected.discard(task_id)
+                    self._expected.pop(task_id, None)
+                    self._unseen.pop(task_id, None)
                 elif not again:
                     self._suspects.setdefault(task_id, set())
             if index + len(ids) >= length:
@@ -238,12 +242,14 @@ class QueueAudit:
             index += len(ids) - 1
 
     async def _ask_again(self) -> None:
-        missing, self._expected = [*self._expected], set()
+        unseen, self._expected = self._expected, {}
+        missing = [*unseen]
         for start in range(0, len(missing), CHUNK):
             ids = missing[start : start + CHUNK]
-            for task_id, (word, _) in zip(ids, await self._examine(ids), strict=True):
+            for task_id, (word, _, _) in zip(ids, await self._examine(ids), strict=True):
                 if word in ("pending", "suspect"):
                     self._suspects.setdefault(task_id, set())
+                    self._unseen[task_id] = unseen[task_id]
 
     async def _resolve(self) -> None:
         """Judge the suspects, then see whether the counters agree with what is there."""
@@ -272,15 +278,22 @@ class QueueAudit:
     ) -> tuple[int, dict[bytes, set[bytes]]]:
         """Judge; returns the surplus that the damage explains, and the damaged ids."""
         explained, damaged = 0, dict[bytes, set[bytes]]()
-        ids = [(task_id, sorted(groups), 0.0) for task_id, groups in suspects.items()]
-        async for task_id, judged in judge(self._basis, self.name, ids, apply=False):
+        to_judge = [
+            Suspect(task_id, tuple(sorted(groups)), self._unseen.get(task_id, b""))
+            for task_id, groups in suspects.items()
+        ]
+        async for suspect, judged in judge(self._basis, self.name, to_judge, apply=False):
             if not judged.kinds:
                 continue
-            groups = suspects[task_id]
-            damaged[task_id] = groups
+            damaged[suspect.id] = suspects[suspect.id]
             explained += 1 - judged.holders
             for kind in judged.kinds if report else ():
-                self._add(kind, task_id, *judged.explain(kind), groups)
+                known: dict[str, Any] = {
+                    "seen_in": suspect.groups,
+                    "home": judged.home,
+                    "unseen": suspect.unseen,
+                }
+                self._add(kind, suspect.id, *judged.explain(kind), **known)
         return explained, damaged
 
     def _note_counts(self, reply: list[Any]) -> None:

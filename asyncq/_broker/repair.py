@@ -9,7 +9,7 @@ from asyncq._broker.audit import audit, basis_of
 from asyncq._broker.basis import Basis
 from asyncq._broker.broker import Broker
 from asyncq._broker.findings import OF_TASKS, Finding, Kind, OnProgress, Report
-from asyncq._broker.judgement import REGROUP, UNLOCK, balance, judge, names_lock
+from asyncq._broker.judgement import REGROUP, UNLOCK, Suspect, balance, judge, names_lock
 from asyncq.errors import WireError
 
 MOST_ROUNDS: Final = 20
@@ -53,8 +53,11 @@ async def repair(
 
 async def _repair_queue(basis: Basis, queue: str, findings: list[Finding]) -> None:
     tasks = {finding.raw: finding for finding in findings if finding.kind in OF_TASKS}
-    ids = [(raw, finding.seen_in, await _keep(basis, queue, finding)) for raw, finding in tasks.items()]
-    async for _ in judge(basis, queue, ids, apply=True):
+    suspects = [
+        Suspect(raw, finding.seen_in, finding.unseen, await _keep(basis, queue, finding))
+        for raw, finding in tasks.items()
+    ]
+    async for _ in judge(basis, queue, suspects, apply=True):
         pass
     for finding in findings:
         if finding.kind in _LOCKS:
@@ -71,7 +74,8 @@ async def _repair_queue(basis: Basis, queue: str, findings: list[Finding]) -> No
 
 async def _keep(basis: Basis, queue: str, finding: Finding) -> float:
     """Seconds for which an orphan is kept if it is completed: its message says it."""
-    if finding.kind is not Kind.ORPHAN:
+    # Most orphans were pending: for those nothing need be asked.
+    if finding.kind is not Kind.ORPHAN or finding.home != "completed":
         return 0.0
     key: Any = basis.queue(queue).task_prefix.encode() + finding.raw
     message: Any = await basis.router.command(

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from asyncq import Client, Connection, Mux, RetryIn, Server, Task
+from asyncq._broker import judgement
 from asyncq._broker.audit import audit
 from asyncq._broker.basis import Basis
 from asyncq._broker.findings import Kind, Progress
@@ -101,6 +102,21 @@ async def test_all_damage_at_once(any_redis: AnyRedis) -> None:
     assert after.findings == [], str(after)
     assert after.counts[QUEUE]["pending"] == 2900
     assert after.flow[QUEUE] == {"created": 3007, "vanished": 100, "corrected": -7}
+
+
+async def test_a_pending_list_that_is_gone(any_redis: AnyRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many are not searched for one by one; and a repair that comes twice makes no task run twice."""
+    monkeypatch.setattr(judgement, "WORTH_SEARCHING", 0)
+    async with Client(any_redis.url) as client, basis_for(any_redis.url) as basis:
+        async for outcome in client.enqueue_many(Task("a", {}, queue=QUEUE) for _ in range(500)):
+            assert outcome.is_enqueued
+        any_redis.client.delete(KEYS.pending)
+        before = await audit(basis)
+        assert [finding.kind for finding in before.findings] == [Kind.ORPHAN] * 500
+        for _ in range(2):
+            assert (await repair(basis, before)).findings == []
+    ids = any_redis.client.lrange(KEYS.pending, 0, -1)
+    assert len(ids) == len(set(ids)) == 500
 
 
 async def test_no_false_alarm_under_load(any_redis: AnyRedis) -> None:

@@ -1,19 +1,24 @@
 -- whereabouts: all that is known of one id at this moment, in its hash and in each place that may hold it.
 --
 -- `at` names the keys of the queue: pending, lease, scheduled, retry, archived, completed, groups,
--- aggregation_sets, and the prefixes tasks and group. `seen_in` are groups in which the id was seen. The
--- list is searched only when `deeply`: that takes time in proportion to its length.
-local function whereabouts(at, id, seen_in, deeply)
+-- aggregation_sets, and the prefixes tasks and group. `seen_in` are groups in which the id was seen.
+--
+-- The list is searched only when `deeply`: that takes time in proportion to its length. It is not searched
+-- when the caller has read all of it since the task left the trace `unseen`, and did not see the id: whatever
+-- puts a task into the list (a delivery that ends, a due time, a repair) changes its trace.
+local function whereabouts(at, id, seen_in, deeply, unseen)
   local MOST_AGGREGATION_SETS = 1000
-  local w = {id = id, task = at.tasks .. id, state = '', places = {}, zset = {}, listed = -1, groups = {}}
+  local w = {id = id, task = at.tasks .. id, state = '', places = {}, zset = {}, listed = -1, trace = ''}
   local kind = redis.call('TYPE', w.task).ok
   w.exists = kind ~= 'none'
   w.alien = w.exists and kind ~= 'hash'
   if kind == 'hash' then
-    local f = redis.call('HMGET', w.task, 'state', 'delivery', 'group', 'completed_at', 'failed_at')
+    local f = redis.call('HMGET', w.task, 'state', 'delivery', 'group', 'completed_at', 'failed_at',
+      'deliveries', 'lost', 'mended')
     -- A hash that names no state says pending (enqueue.lua).
     w.state, w.token, w.group = f[1] or 'pending', f[2], f[3]
     w.completed_at, w.failed_at = tonumber(f[4]), tonumber(f[5])
+    w.trace = table.concat({w.state, f[6] or '', f[7] or '', f[8] or ''}, ' ')
     w.message = redis.call('HEXISTS', w.task, 'msg') == 1
   end
   local function look(place, key)
@@ -39,6 +44,9 @@ local function whereabouts(at, id, seen_in, deeply)
     local sets = redis.call('ZRANGE', at.aggregation_sets, 0, MOST_AGGREGATION_SETS - 1)
     for _, key in ipairs(sets) do look('aggregation', key) end
   end
-  if deeply then w.listed = #redis.call('LPOS', at.pending, id, 'COUNT', 0) end
+  if deeply then
+    w.listed = 0
+    if w.trace == '' or w.trace ~= unseen then w.listed = #redis.call('LPOS', at.pending, id, 'COUNT', 0) end
+  end
   return w
 end

@@ -16,7 +16,7 @@
 -- ARGV  seen_in     the group in which the ids were found, or ''
 -- ARGV  largest     bytes; messages up to it are in the reply, 0 for none
 -- ARGV  ...         ids
--- REPLY for each id: word, message; the word is
+-- REPLY for each id: word, message, trace (see whereabouts; only of pending and suspect); the word is
 --       pending (if the list agrees) | fine | suspect | gone | large (fine, with a message above `largest`)
 --       | large_pending
 --
@@ -30,16 +30,17 @@ local seen_in = ARGV[4] ~= '' and {ARGV[4]} or {}
 local largest = tonumber(ARGV[5])
 local reply = {}
 for i = 6, #ARGV do
-  local w = whereabouts(at, ARGV[i], seen_in, false)
-  local word, message = 'gone', ''
+  local w = whereabouts(at, ARGV[i], seen_in, false, '')
+  local word, message, trace = 'gone', '', ''
   if w.exists or #w.places > 0 then
     -- The benefit of the doubt: whether the list agrees is found out by reading it.
     local in_list = w.state == 'pending' and #w.places == 0
     w.listed = in_list and 1 or 0
     if #verdict(w, now) > 0 then
-      word = 'suspect'
+      word, trace = 'suspect', w.trace
     else
       word = in_list and 'pending' or 'fine'
+      trace = in_list and w.trace or ''
       -- What is archived is not read again by anybody: there an unreadable message has its peace.
       if largest > 0 and w.state ~= 'archived' then
         if redis.call('HSTRLEN', w.task, 'msg') <= largest then
@@ -52,5 +53,6 @@ for i = 6, #ARGV do
   end
   reply[#reply + 1] = word
   reply[#reply + 1] = message
+  reply[#reply + 1] = trace
 end
 return reply

@@ -21,12 +21,13 @@
 -- ARGV  group       prefix of groups
 -- ARGV  channel     prefix of the servers' channels
 -- ARGV  in_cluster  '1' or ''
--- ARGV  ...         for each id: id, msgpack [seconds a completed task is kept, groups in which it was seen]
+-- ARGV  ...         for each id: id, msgpack [seconds a completed task is kept, groups in which it was seen,
+--                   trace it had when the list was read and did not hold it, or '']
 -- REPLY for each id: [kinds, places, times in pending, state, place where it belongs];
 --       kinds and places with commas between
 --
--- The whole list is searched for each id, so the caller gives few ids when the list is long. Nothing that
--- has a message is ever removed. Sent again, it finds nothing wrong and does nothing.
+-- The whole list is searched for an id without such a trace, so the caller gives few of them when it is
+-- long. Nothing that has a message is ever removed. Sent again, it finds nothing wrong and does nothing.
 local now = clock()
 local at = {
   pending = KEYS[1], lease = KEYS[2], scheduled = KEYS[3], retry = KEYS[4], archived = KEYS[5],
@@ -43,6 +44,8 @@ end
 local function put(w, home, keep)
   if home == 'pending' then
     redis.call('RPUSH', at.pending, w.id)
+    -- Changes the trace: another doctor, or the same call sent again, must search the list.
+    redis.call('HINCRBY', w.task, 'mended', 1)
     wake(KEYS[10], ARGV[5], 1, ARGV[6] == '1', now)
   elseif home == 'group' then
     redis.call('ZADD', at.group .. w.group, now, w.id)
@@ -82,7 +85,7 @@ end
 local reply = {}
 for i = 7, #ARGV, 2 do
   local detail = cmsgpack.unpack(ARGV[i + 1])
-  local w = whereabouts(at, ARGV[i], detail[2], true)
+  local w = whereabouts(at, ARGV[i], detail[2], true, detail[3])
   local kinds, home = verdict(w, now)
   if ARGV[2] == '1' and #kinds > 0 and not w.alien then
     if home == '' then remove(w) else settle_down(w, home, detail[1]) end
