@@ -99,6 +99,9 @@ def from_reply(error: ReplyError, *, where: str, what: str) -> BrokerError:
 
 def from_dialling(error: BaseException, *, where: str) -> BrokerError:  # noqa: PLR0911 - a table, a row each
     """What the client library raised while it connected, as one of our errors."""
+    # Over a unix socket whatever goes wrong in the handshake comes wrapped.
+    if type(error) is library.ConnectionError and isinstance(error.__cause__, library.RedisError):
+        error = error.__cause__
     # In this library a TimeoutError is not a ConnectionError, an AuthenticationError is one, and
     # a permission problem is a plain ResponseError: hence the order.
     if isinstance(
