@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from asyncq._redis.router import Router
 from asyncq._redis.script import Script, load
@@ -23,13 +23,18 @@ class Basis:
     patience: float
     """Seconds for which a call is sent again before it fails."""
 
+    _slots: dict[str, int] = field(default_factory=dict[str, int])
+
     def queue(self, name: str) -> QueueKeys:
         """The keys of a queue."""
         return self.wire.keys.queue(name)
 
     def slot(self, name: str) -> int:
-        """Queues with the same number may be in one call."""
-        return self.router.slot_of(self.queue(name).pending)
+        """Queues with the same number may be in one call. Remembered: it is asked for every task."""
+        slot = self._slots.get(name)
+        if slot is None:
+            slot = self._slots[name] = self.router.slot_of(self.queue(name).pending)
+        return slot
 
     def by_slot(self, queues: Iterable[str]) -> dict[int, list[str]]:
         """Group queues so that each group can be one call: all of them, except in a cluster."""

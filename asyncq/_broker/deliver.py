@@ -90,6 +90,7 @@ class Deliver:
                 patience=patience,
                 on_value=on_value,
                 on_failure=on_failure,
+                urgent=True,
             )
         )
 

@@ -97,7 +97,7 @@ class Settle:
         `now` only names the day of the statistics.
         """
         basis = self._basis
-        numbers: dict[str, int] = {}
+        seen: dict[str, tuple[int, str]] = {}
         keys: list[str] = []
         plain_keys: list[str] = []
         plain: list[Any] = []
@@ -106,12 +106,13 @@ class Settle:
         other: list[Any] = []
         other_at: list[int] = []
         for position, s in enumerate(settlements):
-            queue = basis.queue(s.queue)
-            number = numbers.get(s.queue)
-            if number is None:
-                number = numbers[s.queue] = len(numbers) + 1
+            known = seen.get(s.queue)
+            if known is None:
+                queue = basis.queue(s.queue)
+                known = seen[s.queue] = (len(seen) + 1, queue.task_prefix)
                 keys += self._queue_keys(queue, now)
-            task_key = queue.task_prefix + s.id
+            number, prefix = known
+            task_key = prefix + s.id
             if s.outcome == "done" and not s.detail:
                 plain_keys.append(task_key)
                 plain += (number, s.id, s.token)
@@ -119,12 +120,12 @@ class Settle:
                 continue
             other_keys.append(task_key)
             if s.unique_key:
-                other_keys.append(queue.unique(s.unique_key))
+                other_keys.append(basis.queue(s.queue).unique(s.unique_key))
             other += (number, s.id, s.token, s.outcome, s.detail)
             other_at.append(position)
         keys += plain_keys
         keys += other_keys
-        head = (len(numbers), basis.channel_prefix, basis.wire.keys.news, basis.in_cluster, len(plain_at))
+        head = (len(seen), basis.channel_prefix, basis.wire.keys.news, basis.in_cluster, len(plain_at))
         positions = plain_at + other_at
 
         def on_value(reply: Any) -> None:
@@ -139,6 +140,7 @@ class Settle:
                 patience=patience,
                 on_value=on_value,
                 on_failure=on_failure,
+                urgent=True,
             )
         )
 

@@ -39,10 +39,14 @@ LANES: Final = 2
 """Calls to one source that may be on their way at the same time.
 
 With one, Redis waits while we run what it gave, and we wait while it gives: a server whose
-handlers are short does half of what it could (docs/adr/0002-batching.md)."""
+handlers are short does two thirds of what it could (docs/adr/0006-two-lanes.md)."""
 
 SMALLEST_SHARE: Final = 16
 """Tasks below which a call is not split in two: small calls cost Redis more than overlapping gains."""
+
+LARGEST_SHARE: Final = 200
+"""Tasks above which a call grows no more: nearly all is gained by then, and a larger one makes Redis
+and us wait for each other (docs/adr/0006-two-lanes.md)."""
 
 
 class _Source:
@@ -52,8 +56,14 @@ class _Source:
         self.order = QueueOrder(queues, strict=strict)
         self.weight = max(queues.values()) if strict else sum(queues.values())
         self.is_hungry = True
+        self.is_rich = False  #: the last answer was full
         self.wakes = 0  #: messages so far
         self.lanes = list(range(LANES))  #: those in which no call is on its way
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether to ask it now: one call at a time until an answer was full, or the second is for nothing."""
+        return self.is_hungry and (bool(self.lanes) if self.is_rich else len(self.lanes) == LANES)
 
 
 class Fetcher:
@@ -78,7 +88,8 @@ class Fetcher:
         self._queues: Final = dict(queues)
         self._strict: Final = strict
         self._interval: Final = safety_interval if waking == "push" else poll_interval
-        self._share: Final = min(MAX_TASKS, max(SMALLEST_SHARE, -(-concurrency // LANES)))
+        self._share: Final = min(MAX_TASKS, LARGEST_SHARE, max(SMALLEST_SHARE, -(-concurrency // LANES)))
+        self._enough: Final = min(self._share, concurrency)
         self._free: Final = free
         self._take: Final = take
         self._loop: Final = asyncio.get_running_loop()
@@ -141,8 +152,13 @@ class Fetcher:
             self._quiet.set()
 
     def slot_free(self) -> None:
-        """A slot became free: ask at the end of this turn, when others may have become free too."""
-        if self._is_open and not self._planned:
+        """A slot became free: ask when there are enough, or else at the end of this turn of the loop."""
+        if not self._is_open:
+            return
+        if self._free() - self._asked_for >= self._enough:
+            # Now, so that Redis works on it while the handlers run whose turn it is next.
+            self._ask()
+        elif not self._planned:
             self._planned = True
             self._loop.call_soon(self._ask)
 
@@ -177,14 +193,14 @@ class Fetcher:
             self._request(source, min(want, self._share))
 
     def _choose(self) -> _Source | None:
-        """A hungry source that is not being asked: the first in rank, or one drawn by weight."""
-        ready = [source for source in self._sources if source.is_hungry and source.lanes]
+        """A source that is worth asking: the first in rank, or one drawn by weight."""
+        ready = [source for source in self._sources if source.is_ready]
         if not ready:
             return None
         if self._strict:
             # A lower rank may be asked only when all above it are known to be empty.
             first = next(source for source in self._sources if source.is_hungry or len(source.lanes) < LANES)
-            return first if first.lanes else None
+            return first if first.is_ready else None
         return random.choices(ready, [source.weight for source in ready])[0]
 
     def _request(self, source: _Source, want: int) -> None:
@@ -200,7 +216,8 @@ class Fetcher:
         def on_delivered(deliveries: list[Delivery]) -> None:
             answered()
             self.last_answer_at = self._loop.time()
-            if len(deliveries) == want:
+            source.is_rich = len(deliveries) == want
+            if source.is_rich:
                 source.is_hungry = True
             elif source.wakes == wakes:
                 # A message that came since we asked may be about work that came later, although it

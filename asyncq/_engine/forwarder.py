@@ -12,6 +12,11 @@ LONGEST_SLEEP: Final = 15.0
 """Seconds after which it looks although nothing is due, in case a message was missed."""
 
 
+AHEAD: Final = 0.001
+"""Seconds before its time to get up. The timers of event loops are up to a millisecond late; what is
+left of it is spent asking Redis again, which takes a fraction of that."""
+
+
 class Forwarder(Service):
     """Moves due scheduled and retry tasks to where they can be taken.
 
@@ -29,4 +34,4 @@ class Forwarder(Service):
 
     async def tick(self) -> float:
         _, wait = await self._delayed.forward(self._queues)
-        return self._longest_sleep if wait is None else min(wait, self._longest_sleep)
+        return self._longest_sleep if wait is None else max(0.0, min(wait - AHEAD, self._longest_sleep))

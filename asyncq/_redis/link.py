@@ -6,7 +6,7 @@ one command at a time costs five to ten times what it costs here (docs/adr/0003-
 
 Commands are answered in the order in which they were sent, so a deque of callbacks is all the
 bookkeeping there is. What is asked while an answer is owed leaves together at the end of the
-turn of the event loop, in one write.
+turn of the event loop, in one write, unless it is urgent.
 """
 
 from __future__ import annotations
@@ -62,14 +62,20 @@ class Link(asyncio.Protocol):
         self._keepalive = keepalive
         transport.set_protocol(self)
 
-    def send(self, command: bytes, on_reply: OnReply) -> None:
-        """Send a packed command. `on_reply` is called once, later, in this event loop."""
+    def send(self, command: bytes, on_reply: OnReply, *, urgent: bool = False) -> None:
+        """Send a packed command. `on_reply` is called once, later, in this event loop.
+
+        `urgent` is for what gains nothing from being joined with others, and loses when it leaves
+        only after everything else that is due in this turn of the loop has run.
+        """
         if self._lost or self._transport is None:
             self._loop.call_soon(on_reply, LinkLostError(self._why_lost))
             return
         if self._owed:
             self._outgoing.append(command)
-            if not self._flush_planned:
+            if urgent:
+                self._flush()
+            elif not self._flush_planned:
                 self._flush_planned = True
                 self._loop.call_soon(self._flush)
         else:

@@ -33,7 +33,7 @@ OnFailure = Callable[[AsyncqError], None]
 class Call:
     """One command or script call, from the first sending to its answer."""
 
-    __slots__ = ("again", "args", "on_failure", "on_value", "patience", "router", "script", "slot")
+    __slots__ = ("again", "args", "on_failure", "on_value", "patience", "router", "script", "slot", "urgent")
 
     def __init__(  # noqa: PLR0913 - one record, built where the call is made
         self,
@@ -45,6 +45,7 @@ class Call:
         patience: float,
         on_value: OnValue,
         on_failure: OnFailure,
+        urgent: bool = False,
     ) -> None:
         self.router = router
         self.script = script
@@ -53,6 +54,7 @@ class Call:
         self.patience = patience
         self.on_value = on_value
         self.on_failure = on_failure
+        self.urgent = urgent
         self.again = False
 
     @property
@@ -108,7 +110,7 @@ class Router:
         address = self._topology.known(call.slot)
         link = self._links.get(address) if address is not None else None
         if link is not None and link.is_open and not self._closed:
-            link.send(call.packed(), call)
+            link.send(call.packed(), call, urgent=call.urgent)
         else:
             self.retry(call, None)
 

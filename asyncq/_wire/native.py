@@ -60,6 +60,9 @@ _TYPES: Final[dict[int, tuple[type, ...]]] = {
     NONCE: (str,),
 }
 
+_NUMBER: Final = (float, int)
+"""Named once: `float | int` inside a function makes a new object at each call."""
+
 _pack: Final = msgpack.Packer(use_bin_type=True).pack
 
 
@@ -111,16 +114,16 @@ def decode(raw: bytes) -> Envelope:
         raise WireError("msg", "not an array of at least four items")
     if body[0] != VERSION:
         raise WireError("msg", f"envelope version {body[0]!r}; this asyncq reads version {VERSION}")
-    _, type_name, payload, enqueued_at, *rest = body
+    type_name, payload, enqueued_at = body[1], body[2], body[3]
     if (
         not isinstance(type_name, str)
         or not isinstance(payload, bytes)
-        or not isinstance(enqueued_at, float | int)
+        or not isinstance(enqueued_at, _NUMBER)
     ):
         raise WireError("msg", "type, payload or time of enqueueing has the wrong type")
     envelope = Envelope(type_name, payload, enqueued_at=enqueued_at)
-    if rest:
-        _fill(envelope, rest[0])
+    if len(body) > _LEADING:
+        _fill(envelope, body[_LEADING])
     return envelope
 
 
