@@ -2,8 +2,9 @@
 
 A benchmark is a file with one question. It hands `run` a coroutine function that
 takes a `Bench`; the `Bench` starts a private server, runs the variants in turn
-(never in parallel), takes medians, prints tables and writes
-`results/<name>.json` with the machine and the versions inside.
+(never in parallel), takes medians, prints tables, holds what was measured against
+the targets and writes `results/<name>.json` and `results/<name>.md` with the machine
+and the versions inside.
 
     python benchmarks/floor.py            about half a minute
     python benchmarks/floor.py --short    a few seconds, for CI: shows that it runs
@@ -24,6 +25,7 @@ import dataclasses
 import datetime as dt
 import gc
 import json
+import logging
 import os
 import platform
 import shutil
@@ -48,7 +50,7 @@ _PR_SET_PDEATHSIG = 1
 Variant = Callable[[], Awaitable[Mapping[str, float]]]
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent is gone, however that went."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -95,7 +97,7 @@ class RedisServer:
         self._process = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509
+            preexec_fn=die_with_parent,  # noqa: PLW1509
         )
         self.control = redis.Redis(unix_socket_path=self.path, protocol=2)
         self._wait_until_up()
@@ -111,6 +113,11 @@ class RedisServer:
                 time.sleep(0.005)
             else:
                 return
+
+    def version(self) -> str:
+        """Name and version."""
+        info: Any = self.control.info("server")
+        return f"{info.get('server_name', 'redis')} {info.get('valkey_version', info['redis_version'])}"
 
     def cpu(self) -> float:
         """CPU seconds the server has used, user and system."""
@@ -164,9 +171,11 @@ class Bench:
         self.name = name
         self.short = short
         self.rounds = rounds
+        self.kind = kind
         self.server = RedisServer(kind)
         self.machine = describe_machine(self.server, loop)
         self._tables: list[dict[str, Any]] = []
+        self._verdicts: list[dict[str, str]] = []
 
     def size(self, full: int) -> int:
         """`full`, or a tenth of it in a short run."""
@@ -209,18 +218,24 @@ class Bench:
         }
 
     def table(self, title: str, rows: Mapping[str, Mapping[str, float]]) -> None:
-        """Print `rows` as a Markdown table and keep them for the JSON file."""
-        columns = list(dict.fromkeys(metric for row in rows.values() for metric in row))
-        print(f"\n### {title}\n")
-        print("| variant | " + " | ".join(columns) + " |")
-        print("| --- |" + " ---: |" * len(columns))
-        for name, row in rows.items():
-            cells = [_number(row[metric]) if metric in row else "" for metric in columns]
-            print(f"| {name} | " + " | ".join(cells) + " |")
+        """Print `rows` as a Markdown table and keep them for the results."""
+        print(_markdown(title, rows))
         self._tables.append({"title": title, "rows": {name: dict(row) for name, row in rows.items()}})
 
-    def save(self) -> None:
-        """Write what was measured, unless the run was too short to mean anything."""
+    def judge(self, what: str, measured: float, *, least: float | None = None, most: float | None = None) -> None:
+        """Hold a number against its target. A missed one is told, not hidden, and stops nothing."""
+        is_met = (least is None or measured >= least) and (most is None or measured <= most)
+        bounds = [(least, "at least"), (most, "at most")]
+        target = ", ".join(f"{word} {_number(bound)}" for bound, word in bounds if bound is not None)
+        verdict = "met" if is_met else "MISSED"
+        self._verdicts.append(
+            {"what": what, "target": target, "measured": _number(measured), "verdict": verdict}
+        )
+
+    def report(self) -> None:
+        """Print the verdicts, and write everything down unless the run was too short to mean anything."""
+        if self._verdicts:
+            print(_verdicts(self._verdicts))
         if self.short:
             return
         RESULTS.mkdir(exist_ok=True)
@@ -229,14 +244,40 @@ class Bench:
             "machine": self.machine,
             "rounds": self.rounds,
             "tables": self._tables,
+            "verdicts": self._verdicts,
         }
         (RESULTS / f"{self.name}.json").write_text(json.dumps(report, indent=2) + "\n")
+        parts = [f"# {self.name}\n\n{_sentence(self.machine)}. Medians of {self.rounds} interleaved rounds."]
+        parts += [_markdown(table["title"], table["rows"]) for table in self._tables]
+        if self._verdicts:
+            parts.append(_verdicts(self._verdicts))
+        (RESULTS / f"{self.name}.md").write_text("\n".join(parts) + "\n")
+
+
+def _markdown(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
+    columns = list(dict.fromkeys(metric for row in rows.values() for metric in row))
+    lines = [f"\n## {title}\n", "| variant | " + " | ".join(columns) + " |"]
+    lines.append("| --- |" + " ---: |" * len(columns))
+    for name, row in rows.items():
+        cells = [_number(row[metric]) if metric in row else "" for metric in columns]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _verdicts(verdicts: Sequence[Mapping[str, str]]) -> str:
+    lines = ["\n## Targets\n", "| what | target | measured | verdict |", "| --- | ---: | ---: | --- |"]
+    lines += ["| {what} | {target} | {measured} | {verdict} |".format(**one) for one in verdicts]
+    return "\n".join(lines)
+
+
+def _sentence(machine: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in machine.items())
 
 
 def _number(value: float) -> str:
-    if value >= 1000:
+    if abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -268,7 +309,7 @@ def _version_of(package: str) -> str:
 
 def describe_machine(server: RedisServer, loop: str) -> dict[str, str | int | float]:
     """What the numbers were seen on."""
-    info: Any = server.control.info("server")
+    info: Any = server.control.info("memory")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
@@ -282,8 +323,8 @@ def describe_machine(server: RedisServer, loop: str) -> dict[str, str | int | fl
         "hiredis": _version_of("hiredis"),
         "msgpack": _version_of("msgpack"),
         "uvloop": _version_of("uvloop"),
-        "server": f"{info.get('server_name', 'redis')} {info.get('valkey_version', info['redis_version'])}",
-        "allocator": str(info.get("mem_allocator", server.control.info("memory").get("mem_allocator", "?"))),
+        "server": server.version(),
+        "allocator": str(info.get("mem_allocator", "?")),
     }
 
 
@@ -305,7 +346,9 @@ def run(name: str, measure: Callable[[Bench], Awaitable[None]], *, rounds: int =
         kind=arguments.server,
         loop=arguments.loop,
     )
-    print(f"## {name}\n\n" + ", ".join(f"{key} {value}" for key, value in bench.machine.items()))
+    # That a private server keeps nothing on disk is no news here.
+    logging.getLogger("asyncq").setLevel(logging.ERROR)
+    print(f"# {name}\n\n{_sentence(bench.machine)}")
     try:
         factory = None
         if arguments.loop == "uvloop":
@@ -314,7 +357,7 @@ def run(name: str, measure: Callable[[Bench], Awaitable[None]], *, rounds: int =
             factory = uvloop.new_event_loop
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(_measure(measure, bench))
-        bench.save()
+        bench.report()
     finally:
         bench.server.stop()
 

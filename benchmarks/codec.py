@@ -171,7 +171,7 @@ LAYOUTS: dict[str, tuple[str, int, Layout]] = {
 }
 
 
-def _write(bench: Bench, prefix: str, ids: Sequence[str], layout: Layout) -> None:
+def write_tasks(bench: Bench, prefix: str, ids: Sequence[str], layout: Layout) -> None:
     pipeline = bench.server.control.pipeline(transaction=False)
     for task_id in ids:
         fields = layout(task_id)
@@ -199,7 +199,7 @@ async def measure_layout(bench: Bench, name: str, count: int) -> Mapping[str, fl
     ids = task_ids(length, count)
     before = settled_memory(bench)
     for start in range(0, count, 1000):
-        _write(bench, prefix, ids[start : start + 1000], layout)
+        write_tasks(bench, prefix, ids[start : start + 1000], layout)
     used = (settled_memory(bench) - before) / count
     usage: Any = bench.server.control.memory_usage(prefix + ids[0])
     return {"used_memory per task": used, "MEMORY USAGE": float(usage)}

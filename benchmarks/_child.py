@@ -1,0 +1,81 @@
+"""Programs that a benchmark starts beside itself: a producer, and a server that holds tasks.
+
+    python benchmarks/_child.py produce URL COUNT GAP
+    python benchmarks/_child.py hold URL CONCURRENCY LEASE
+
+A producer enqueues one task after another, `GAP` seconds apart, and prints when each
+`enqueue` began and returned. A holder takes tasks and never finishes one; it prints a line
+when it holds as many as it can. Times are those of `time.perf_counter`, which on Linux
+all processes share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from _bench import die_with_parent
+
+from asyncq import Client, Mux, Server, Task
+
+TYPE = "bench:noop"
+
+
+def start(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
+    """Start one of the programs; it goes when this process goes, however that went."""
+    command = [sys.executable, Path(__file__), *map(str, arguments)]
+    # preexec_fn is only unsafe beside threads that hold locks; there is no other way to say this.
+    return subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=die_with_parent, **options)  # noqa: PLW1509
+
+
+async def produce(url: str, count: int, gap: float) -> None:
+    """Enqueue one task after another."""
+    seen: list[tuple[float, float]] = []
+    async with Client(url) as client:
+        await client.ping()
+        for number in range(-10, count):
+            began = time.perf_counter()
+            await client.enqueue(Task(TYPE, json.dumps({"number": number}).encode().ljust(100)))
+            if number >= 0:
+                seen.append((began, time.perf_counter()))
+            await asyncio.sleep(gap)
+    print(json.dumps(seen))
+
+
+async def hold(url: str, concurrency: int, lease: float) -> None:
+    """Take tasks and keep them."""
+    held = 0
+    forever = asyncio.Event()
+
+    async def handle(_task: Task) -> None:
+        nonlocal held
+        held += 1
+        if held == concurrency:
+            print("full", flush=True)
+        await forever.wait()
+
+    mux = Mux()
+    mux.handle(TYPE, handle)
+    await Server(url, concurrency=concurrency, lease=lease, shutdown_timeout=0).serve(mux)
+
+
+def main() -> None:
+    """Do what the arguments say."""
+    logging.getLogger("asyncq").setLevel(logging.ERROR)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    role, url, *rest = sys.argv[1:]
+    if role == "produce":
+        asyncio.run(produce(url, int(rest[0]), float(rest[1])))
+    else:
+        asyncio.run(hold(url, int(rest[0]), float(rest[1])))
+
+
+if __name__ == "__main__":
+    main()
