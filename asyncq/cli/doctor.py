@@ -12,15 +12,11 @@ from typing import Any, Final
 
 import click
 
-from asyncq._broker.audit import audit
-from asyncq._broker.basis import Basis
-from asyncq._broker.checkup import Pong, check
-from asyncq._broker.findings import Finding, Progress, Report
-from asyncq._broker.repair import repair
 from asyncq.cli.connecting import CLEAN, FINDINGS, connection_options, run
 from asyncq.cli.terminal import ProgressLine, counted, table
+from asyncq.connection import Pong
 from asyncq.errors import UnsafeServerError
-from asyncq.shared import Connection
+from asyncq.inspector import Finding, Inspector, Progress, Report
 
 PATIENCE: Final = 5.0
 """Seconds to wait for a Redis that goes away in the middle; at the start there is no waiting."""
@@ -79,29 +75,27 @@ class _Visit:
 
     async def make(self) -> int:
         wish = self.wish
-        async with Connection(wish.url, prefix=wish.prefix) as connection:
-            router = connection.router()
+        async with Inspector(wish.url, prefix=wish.prefix, patience=PATIENCE) as inspector:
             try:
-                self.pong = await check(router, patience=0.0)
+                self.pong = await inspector.ping()
             except UnsafeServerError as error:
                 # A damaged key space is worth looking at on a server that should not be used, too.
                 self.problem = str(error)
-            basis = Basis(router, connection.wire, "doctor", PATIENCE)
             if not wish.as_json:
-                self._tell_server(connection.options.describe())
-            report = await self._audit(basis)
+                self._tell_server(inspector.where)
+            report = await self._audit(inspector)
             if not wish.as_json:
                 self._tell(report)
             if wish.mend and self._may_repair(report):
-                report = await self._repair(basis, report)
+                report = await self._repair(inspector, report)
         if wish.as_json:
-            click.echo(json.dumps(self._as_json(report, connection), indent=2))
+            click.echo(json.dumps(self._as_json(report, inspector), indent=2))
         return CLEAN if report.is_clean and not self.problem else FINDINGS
 
-    async def _audit(self, basis: Basis) -> Report:
+    async def _audit(self, inspector: Inspector) -> Report:
         line, started = ProgressLine(), time.monotonic()
         try:
-            return await audit(basis, queues=self.wish.queues or None, on_progress=_onto(line))
+            return await inspector.audit(queues=self.wish.queues or None, on_progress=_onto(line))
         finally:
             self.seconds = time.monotonic() - started
             line.clear()
@@ -112,10 +106,10 @@ class _Visit:
             return False
         return self.wish.yes or click.confirm(f"Repair {counted(number, 'finding')}?", err=True)
 
-    async def _repair(self, basis: Basis, before: Report) -> Report:
+    async def _repair(self, inspector: Inspector, before: Report) -> Report:
         line = ProgressLine()
         try:
-            after = await repair(basis, before, queues=self.wish.queues or None, on_progress=_onto(line))
+            after = await inspector.repair(before, queues=self.wish.queues or None, on_progress=_onto(line))
         finally:
             line.clear()
         left = {(finding.kind, finding.queue, finding.raw) for finding in after.findings}
@@ -158,10 +152,10 @@ class _Visit:
             number = sum(finding.repairable for finding in report.damage)
             click.echo(f"\nNothing was changed. `asyncq doctor --repair` would put right {number:,} of them.")
 
-    def _as_json(self, report: Report, connection: Connection) -> dict[str, Any]:
+    def _as_json(self, report: Report, inspector: Inspector) -> dict[str, Any]:
         return {
             "redis": {
-                "where": connection.options.describe(),
+                "where": inspector.where,
                 "server": self.pong.server if self.pong else None,
                 "latency": self.pong.latency if self.pong else None,
                 "warnings": list(self.pong.warnings) if self.pong else [],

@@ -14,7 +14,7 @@ from asyncq._broker import audit as _audit
 from asyncq._broker import repair as _repair
 from asyncq._broker.broker import Broker
 from asyncq._broker.checkup import check
-from asyncq._broker.findings import OnProgress, Report
+from asyncq._broker.findings import Finding, OnProgress, Progress, Report
 from asyncq._clock import from_unix, now
 from asyncq._compose import new_id
 from asyncq._wire.states import State
@@ -24,7 +24,7 @@ from asyncq.errors import QueueNotFoundError, TaskNotFoundError
 from asyncq.shared import Connection, read_connection
 from asyncq.task import TaskHistory, TaskInfo
 
-__all__ = ["Inspector", "Report", "ServerInfo", "Servers", "Tasks"]
+__all__ = ["Finding", "Inspector", "Progress", "Report", "ServerInfo", "Servers", "Tasks"]
 
 PATIENCE: Final = 10.0
 _ID_LENGTH: Final = 12
@@ -184,6 +184,11 @@ class Inspector:
         if queue not in await self.broker().browse.queues():
             raise QueueNotFoundError(queue)
         raise TaskNotFoundError(queue, task_id)
+
+    @property
+    def where(self) -> str:
+        """Where it looks, for messages; without user and password."""
+        return self._connection.options.describe()
 
     async def ping(self) -> Pong:
         """Look whether Redis is there and fit for tasks. As `Client.ping`."""
