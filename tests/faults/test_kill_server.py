@@ -52,8 +52,7 @@ async def test_every_task_is_accounted_for_after_more_than_a_hundred_kills(
                 if number % 10 == 0:
                     # Kills while tasks are taken back are wanted as well as kills before that.
                     await wait_until(lambda: ledger.ended() >= set(enqueued), "every task to be done", 30.0)
-        with own_redis.client() as raw:
-            assert_drained(raw, *QUEUES)
+        await assert_drained(own_redis, *QUEUES)
         account = ledger.account(enqueued, killed=fleet.killed)
         account.assert_complete()
         # Otherwise the kills came at moments when there was nothing to lose.
@@ -81,8 +80,7 @@ async def test_a_killed_servers_task_runs_again_within_a_lease_and_a_second(
                 holder = heir
             gate.open()
             await wait_until(ledger.ended, "the task to be done")
-        with own_redis.client() as raw:
-            assert_drained(raw, "default")
+        await assert_drained(own_redis, "default")
         ledger.account([task.id], killed=fleet.killed).assert_complete()
     assert max(delays) <= lease + 1.0, delays
     # Earlier would mean that leases are taken from the living, too.

@@ -14,7 +14,7 @@ from asyncq import Client, Task
 from tests.support.fleet import Fleet
 from tests.support.gate import Gate
 from tests.support.ledger import Ledger
-from tests.support.remains import assert_drained
+from tests.support.remains import assert_drained, assert_sound
 from tests.support.servers import RedisProcess
 from tests.support.waiting import wait_until
 
@@ -42,8 +42,7 @@ async def test_a_handler_that_blocks_the_loop_for_three_leases_keeps_its_task(
         await wait_until(lambda: ledger.running(blocked.pid) == len(tasks), "both tasks to run")
         idle.resume()
         await wait_until(lambda: len(ledger.ended()) == len(tasks), "both tasks to be done")
-        with own_redis.client() as raw:
-            assert_drained(raw, "default")
+        await assert_drained(own_redis, "default")
         assert fleet.has_logged(blocked, "loop_blocked")
     account = ledger.account([task.id for task in tasks])
     account.assert_complete()
@@ -68,6 +67,7 @@ async def test_the_outcome_of_a_thawed_server_changes_nothing(
         frozen.resume()
         await wait_until(lambda: fleet.has_logged(frozen, "not_owner"), "the old outcome to be refused")
         assert _contents(raw) == settled
+        await assert_sound(own_redis)
         first, second = ledger.runs()[task.id]
         assert (first.pid, first.outcome) == (frozen.pid, "end")
         assert (second.pid, second.outcome) == (heir.pid, "end")
@@ -93,8 +93,8 @@ async def test_a_thawed_server_stops_work_that_runs_elsewhere_by_now(
             await wait_until(lambda: not ledger.running(frozen.pid), "the handler to be stopped")
         gate.open()
         await wait_until(lambda: not ledger.running(heir.pid), "the task to be done")
+        await assert_drained(own_redis, "default")
         with own_redis.client() as raw:
-            assert_drained(raw, "default")
             assert raw.get("asyncq:{default}:processed") == b"1"
         first, second = ledger.runs()[task.id]
         assert first.pid == frozen.pid
@@ -115,8 +115,7 @@ async def test_servers_with_clocks_hours_apart_respect_each_others_leases(
             lambda: ledger.running(early.pid) == ledger.running(late.pid) == 3, "both to be busy"
         )
         await wait_until(lambda: ledger.ended() == set(ids), "every task to be done")
-        with own_redis.client() as raw:
-            assert_drained(raw, "default")
+        await assert_drained(own_redis, "default")
         account = ledger.account(ids)
         account.assert_complete()
         assert account.repeated == 0
@@ -135,6 +134,7 @@ async def test_a_server_with_a_wrong_clock_is_on_time(
             delayed = await client.enqueue(Task("work", {}), process_in=1.0, timeout=30)
             failing = await client.enqueue(Task("work", {"fails": 1}), timeout=30)
         await wait_until(lambda: ledger.ended() == {delayed.id, failing.id}, "both tasks to be done")
+        await assert_drained(own_redis, "default")
         runs = ledger.runs()
         assert 1.0 <= runs[delayed.id][0].began_at - asked_at <= 1.25
         first, second = runs[failing.id]
@@ -157,6 +157,7 @@ async def test_a_server_with_a_wrong_clock_recovers_on_time(
         assert LEASE / 2 <= time.monotonic() - killed_at <= LEASE + 1.0
         gate.open()
         await wait_until(ledger.ended, "the task to be done")
+        await assert_drained(own_redis, "default")
         ledger.account([task.id], killed=fleet.killed).assert_complete()
 
 

@@ -1,15 +1,58 @@
-"""What is left in Redis when all work is done: nothing."""
+"""What is left in Redis when all work is done: nothing, and what there is fits together."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 from redis import Redis
 from redis.cluster import RedisCluster
 
-from .waiting import wait_until_sync
+from asyncq import Connection
+from asyncq._broker.audit import audit
+from asyncq._broker.basis import Basis
 
-__all__ = ["assert_drained", "is_drained", "unfinished"]
+from .waiting import wait_until
+
+__all__ = ["Place", "assert_drained", "assert_sound", "unfinished"]
 
 _PLACES = ("scheduled", "retry", "lease", "archived", "completed")
+
+
+class Place(Protocol):
+    """A Redis of some kind, started by a test."""
+
+    @property
+    def url(self) -> str:
+        """For asyncq."""
+        ...
+
+    def client(self) -> Redis | RedisCluster:
+        """To look at what is in there."""
+        ...
+
+
+async def assert_sound(redis: Place) -> None:
+    """Let the auditor look: every task in exactly one place, and all that goes with it."""
+    async with Connection(redis.url) as connection:
+        report = await audit(Basis(connection.router(), connection.wire, "auditor", 5.0))
+    assert report.is_clean, str(report)
+
+
+async def assert_drained(redis: Place, *queues: str, timeout: float = 10.0) -> None:
+    """Wait until the last outcomes are written; then nothing of any task may be left."""
+    client = redis.client()
+    try:
+        await wait_until(
+            lambda: not any(unfinished(client, queue) for queue in queues),
+            f"the queues to be empty, not {[unfinished(client, queue) for queue in queues]}",
+            timeout,
+        )
+        for queue in queues:
+            left = list(client.scan_iter(f"asyncq:{{{queue}}}:t:*", count=1000))
+            assert not left, f"{len(left)} tasks that are in no place of {queue}: {left[:3]}"
+    finally:
+        client.close()
+    await assert_sound(redis)
 
 
 def unfinished(client: Redis | RedisCluster, queue: str) -> dict[str, int]:
@@ -18,20 +61,3 @@ def unfinished(client: Redis | RedisCluster, queue: str) -> dict[str, int]:
     found = {place: int(client.zcard(base + place)) for place in _PLACES}
     found["pending"] = int(client.llen(base + "pending"))
     return {place: count for place, count in found.items() if count}
-
-
-def is_drained(client: Redis | RedisCluster, *queues: str) -> bool:
-    """Tell whether no task is left in any place of these queues."""
-    return not any(unfinished(client, queue) for queue in queues)
-
-
-def assert_drained(client: Redis | RedisCluster, *queues: str, timeout: float = 10.0) -> None:
-    """Wait until the last outcomes are written; then no task hash may be left either."""
-    wait_until_sync(
-        lambda: is_drained(client, *queues),
-        f"the queues to be empty, not {[unfinished(client, queue) for queue in queues]}",
-        timeout,
-    )
-    for queue in queues:
-        left = list(client.scan_iter(f"asyncq:{{{queue}}}:t:*", count=1000))
-        assert not left, f"{len(left)} tasks that are in no place of {queue}: {left[:3]}"
