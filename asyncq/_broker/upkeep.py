@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from asyncq._broker.basis import Basis, script
@@ -9,18 +10,15 @@ from asyncq._broker.basis import Basis, script
 SWEEP: Final = script("sweep")
 
 CHUNK: Final = 200
+"""Tasks of each kind that one call removes at the most."""
 
 
 class Swept(NamedTuple):
     """What one sweep removed."""
 
     reaped: int  #: completed tasks whose retention was over
-    dropped: list[str]  #: ids of archived tasks, too old or too many
-
-    @property
-    def more(self) -> bool:
-        """Whether there may be more to remove at once."""
-        return self.reaped >= CHUNK or len(self.dropped) >= CHUNK
+    dropped: dict[str, list[str]]  #: by queue, ids of archived tasks, too old or too many
+    more: bool  #: whether there may be more to remove at once
 
 
 class Upkeep:
@@ -29,13 +27,25 @@ class Upkeep:
     def __init__(self, basis: Basis) -> None:
         self._basis = basis
 
-    async def sweep(self, queue: str, *, max_age: float, max_count: int) -> Swept:
-        """Remove a bounded number of completed and archived tasks of one queue."""
-        keys = self._basis.queue(queue)
-        reply: Any = await self._basis.run(
-            SWEEP,
-            [keys.completed, keys.archived, keys.flow],
-            [CHUNK, max_age, max_count, keys.task_prefix, keys.unique_prefix],
-            slot=self._basis.slot(queue),
-        )
-        return Swept(int(reply[0]), [task_id.decode() for task_id in reply[1:]])
+    async def sweep(self, queues: Sequence[str], *, max_age: float, max_count: int) -> Swept:
+        """Remove a bounded number of completed and archived tasks, with one call for each slot."""
+        basis = self._basis
+        all_reaped, all_dropped, more = 0, dict[str, list[str]](), False
+        for slot, names in basis.by_slot(queues).items():
+            keys: list[str] = []
+            args: list[Any] = [CHUNK, max_age, max_count]
+            for name in names:
+                queue = basis.queue(name)
+                keys += (queue.completed, queue.archived, queue.flow)
+                args += (queue.task_prefix, queue.unique_prefix)
+            reply: Any = await basis.run(SWEEP, keys, args, slot=slot)
+            reaped = sum(int(one[0]) for one in reply)
+            dropped = {
+                name: [task_id.decode() for task_id in one[1:]]
+                for name, one in zip(names, reply, strict=True)
+                if len(one) > 1
+            }
+            more |= reaped >= CHUNK or sum(map(len, dropped.values())) >= CHUNK
+            all_reaped += reaped
+            all_dropped |= dropped
+        return Swept(all_reaped, all_dropped, more)

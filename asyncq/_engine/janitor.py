@@ -41,16 +41,13 @@ class Janitor(Service):
         self._interval: Final = interval
 
     async def tick(self) -> float:
-        more = False
-        for queue in self._queues:
-            swept = await self._upkeep.sweep(queue, max_age=self._max_age, max_count=self._max_count)
-            more |= swept.more
-            if swept.dropped:
-                log.warning(
-                    "%d archived tasks of %s were removed, too old or too many",
-                    len(swept.dropped),
-                    queue,
-                    extra={"event": "archive_trimmed", "queue": queue, "count": len(swept.dropped)},
-                )
-                await self._on_dropped(queue, swept.dropped)
-        return 0.0 if more else self._interval
+        swept = await self._upkeep.sweep(self._queues, max_age=self._max_age, max_count=self._max_count)
+        for queue, ids in swept.dropped.items():
+            log.warning(
+                "%d archived tasks of %s were removed, too old or too many",
+                len(ids),
+                queue,
+                extra={"event": "archive_trimmed", "queue": queue, "count": len(ids)},
+            )
+            await self._on_dropped(queue, ids)
+        return 0.0 if swept.more else self._interval

@@ -18,7 +18,7 @@ def _sweep(
     again: bool = False,
 ) -> tuple[int, list[str]]:
     q = space.q
-    reply: list[Any] = space.run(
+    replies: list[list[Any]] = space.run(
         "sweep",
         [q.completed, q.archived, q.flow],
         limit,
@@ -28,6 +28,7 @@ def _sweep(
         q.unique_prefix,
         again=again,
     )
+    [reply] = replies
     return reply[0], reply[1:]
 
 
@@ -110,3 +111,16 @@ def test_sent_again_it_finds_nothing_to_do(space: Space, *, again: bool) -> None
     before = space.everything()
     assert _sweep(space, again=again) == (0, [])
     assert space.everything() == before
+
+
+def test_queues_share_the_limit_and_are_answered_one_by_one(space: Space) -> None:
+    """So that one call does not hold Redis up for longer when there are more queues."""
+    for keys in (space.q, space.r):
+        for number in range(2):
+            task_id = f"{keys.name}{number}"
+            space.put(task_id, "archived", queue=keys)
+            space.client.zadd(keys.archived, {task_id: space.now() - 2000.0 + number})
+    both = [key for keys in (space.q, space.r) for key in (keys.completed, keys.archived, keys.flow)]
+    prefixes = [prefix for keys in (space.q, space.r) for prefix in (keys.task_prefix, keys.unique_prefix)]
+    assert space.run("sweep", both, 3, 1000.0, 100, *prefixes) == [[0, "q0", "q1"], [0, "r0"]]
+    assert space.run("sweep", both, 3, 1000.0, 100, *prefixes) == [[0], [0, "r1"]]
