@@ -200,7 +200,7 @@ class Supervisor:
         options, patience = self._router.options, self._config.lease / 3
         options = replace(
             options,
-            connect_timeout=min(options.connect_timeout, patience),
+            connect_timeout=min(options.connect_timeout, self._config.lease / 2),
             response_timeout=min(options.response_timeout, patience),
         )
         router = Router(options, name=f"asyncq:vitals:{self.server_id}")
