@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from _story import Counts, Story, count, make_story
 from redis.asyncio import Redis
 
-from asyncq import Client, Context, Mux, Scheduler, Server, SkipRetry, Task
+from asyncq import Client, Context, Inspector, Mux, Scheduler, Server, SkipRetry, Task
 from asyncq.embedded import open_embedded
 from asyncq.retry import Fixed
 
@@ -152,19 +152,22 @@ async def run_shop(url: str, shop: Shop, story: Story, redis: Redis) -> None:
         together.create_task(watch(shop, redis, story))
 
 
-async def check(shop: Shop, redis: Redis) -> list[tuple[bool, str]]:
+async def check(shop: Shop, redis: Redis, inspector: Inspector) -> list[tuple[bool, str]]:
     """Compare the story with what is in Redis now."""
     counts = {queue: await count(redis, queue) for queue in QUEUES}
     payments, orders, mail = (counts[queue] for queue in QUEUES)
-    retried = await redis.hmget("asyncq:{payments}:t:charge-2", "state", "retried")
-    archived = await redis.hmget("asyncq:{payments}:t:charge-7", "state", "reason")
+    retried = await inspector.tasks.get("payments", f"charge-{BANK_IS_SILENT}")
+    refused = await inspector.tasks.get("payments", f"charge-{CARD_IS_REFUSED}")
     paid = ORDERS - len(FORGOTTEN) - 1
     unpaid = FORGOTTEN | {CARD_IS_REFUSED}
     late = max((after - SECONDS_TO_PAY for after in shop.closed_after.values()), default=-1.0)
     return [
         (payments.completed == paid, f"{paid} of {ORDERS} orders were paid, each once"),
-        (retried == [b"completed", b"1"], "the bank was silent once, and that payment took one retry"),
-        (archived == [b"archived", b"skip_retry"], "the refused card is in the archive, for a person to see"),
+        (
+            (retried.state, retried.retried) == ("completed", 1),
+            "the bank was silent once, and that payment took one retry",
+        ),
+        (refused.state == "archived", "the refused card is in the archive, for a person to see"),
         (
             set(shop.closed_after) == unpaid and 0 <= late < 1,
             f"{len(unpaid)} unpaid orders were closed, at most {late * 1000:.0f} ms late",
@@ -183,13 +186,13 @@ async def check(shop: Shop, redis: Redis) -> list[tuple[bool, str]]:
 async def main(url: str) -> bool:
     """Run the shop, then check it. Tells whether all was as it should be."""
     shop, story = Shop(), make_story()
-    async with Redis.from_url(url) as redis:
+    async with Redis.from_url(url) as redis, Inspector(url) as inspector:
         with story.telling(), suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 await run_shop(url, shop, story, redis)
         print("\nWhat is in Redis now:\n")
         is_right = True
-        for is_so, what in await check(shop, redis):
+        for is_so, what in await check(shop, redis, inspector):
             print(f"  {'ok   ' if is_so else 'WRONG'}  {what}")
             is_right &= is_so
     return is_right

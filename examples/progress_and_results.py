@@ -14,7 +14,7 @@ import msgpack
 from _example import example_url
 from redis.asyncio import Redis
 
-from asyncq import Client, Context, Mux, Server, Task, TaskInfo
+from asyncq import Client, Context, Inspector, Mux, Server, Task, TaskInfo
 
 mux = Mux()
 is_halfway, may_go_on = asyncio.Event(), asyncio.Event()
@@ -33,7 +33,7 @@ async def import_rows(_: Task, ctx: Context) -> dict[str, int]:
 
 
 async def look(redis: Redis, info: TaskInfo, field: str) -> object:
-    """Read a field of a task, as docs/concepts/keyspace.md describes it."""
+    """Read a field of a task while it runs, as docs/concepts/keyspace.md describes it."""
     raw = await redis.hget(f"asyncq:{{{info.queue}}}:t:{info.id}", field)
     return None if raw is None else msgpack.unpackb(raw)
 
@@ -51,8 +51,9 @@ async def main(url: str) -> None:
             print(f"halfway: {progress[2]} {progress[0]} of {progress[1]}, result so far {result}")
             may_go_on.set()
         # Leaving the block has let the task finish.
-        state = await redis.hget(f"asyncq:{{{info.queue}}}:t:{info.id}", "state")
-        print(f"at the end: {state.decode()}, result {await look(redis, info, 'result')}")
+        async with Inspector(url) as inspector:
+            info = await inspector.tasks.get(info.queue, info.id)
+        print(f"at the end: {info.state}, result {msgpack.unpackb(info.result or b'')}")
 
 
 if __name__ == "__main__":

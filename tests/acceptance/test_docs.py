@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from asyncq import Client, ConnectionOptions, Scheduler, ServerConfig, errors, sync
+from asyncq import Client, ConnectionOptions, Inspector, Scheduler, ServerConfig, errors, sync
 from asyncq._wire.keys import Keys
 from asyncq._wire.states import State
 from asyncq.options import TaskOptions
@@ -62,9 +62,10 @@ def _parameters(door: Any) -> list[str]:
         ("Client options", _parameters(Client)),
         ("Client options", _parameters(sync.Client)),
         ("Scheduler options", _parameters(Scheduler)),
+        ("Inspector options", _parameters(Inspector)),
         ("Connection options", [field.name for field in dataclasses.fields(ConnectionOptions)]),
     ],
-    ids=["task", "server", "client", "sync", "scheduler", "connection"],
+    ids=["task", "server", "client", "sync", "scheduler", "inspector", "connection"],
 )
 def test_options_are_listed_in_their_order(heading: str, known: list[str]) -> None:
     """An option that is not on the page does not exist for its reader."""
