@@ -62,7 +62,7 @@ class _Source:
 
     @property
     def is_ready(self) -> bool:
-        """Whether to ask it now. One call at a time until an answer was full: another would be for nothing."""
+        """Whether to ask it now. One call at a time until an answer was full: more would be for nothing."""
         return self.is_hungry and (bool(self.lanes) if self.is_rich else len(self.lanes) == LANES)
 
 
