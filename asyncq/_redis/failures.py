@@ -129,7 +129,8 @@ def _reason(error: BaseException) -> str:
 
 
 def _connect_advice(text: str) -> str:
-    if "refused" in text or "No such file" in text:
+    # asyncio says "Connect call failed" where the system says "refused".
+    if "refused" in text or "Connect call failed" in text or "No such file" in text:
         return "is Redis running there? redis-cli -u URL ping tells"
     if "not known" in text or "getaddrinfo" in text or "resolution" in text:
         return "this host name cannot be resolved: check its spelling and the network's DNS"
