@@ -18,7 +18,8 @@ from asyncq.mux import Mux
 from asyncq.scheduler import Scheduler
 from asyncq.server import Server
 from asyncq.shared import Connection
-from asyncq.task import Task, TaskInfo
+from asyncq.task import Task
+from asyncq.task_info import TaskInfo
 
 __version__ = "0.1.0"
 

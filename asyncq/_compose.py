@@ -23,7 +23,8 @@ from asyncq.options import (
     check_options,
     merge_options,
 )
-from asyncq.task import Task, TaskInfo
+from asyncq.task import Task
+from asyncq.task_info import TaskInfo
 
 __all__ = ["DEFAULT_MAX_PAYLOAD", "compose", "info_for", "new_id"]
 
@@ -81,9 +82,11 @@ def compose(
         max_payload: How many bytes the encoded payload may have.
 
     Raises:
-        ConfigError: An option is wrong, or options contradict each other.
+        ConfigError: It is no task, an option is wrong, or options contradict each other.
         PayloadError: The payload cannot be encoded, or is too large.
     """
+    if not isinstance(task, Task):
+        raise ConfigError("task", task, "a Task, or what `task` of a typed definition returns")
     checked = task.checked_options
     if defaults:
         checked = merge_options(defaults, checked)

@@ -26,7 +26,8 @@ from asyncq.errors import (
 )
 from asyncq.options import CheckedOptions, TaskOptions, check_options
 from asyncq.shared import Connection, read_connection
-from asyncq.task import Task, TaskInfo
+from asyncq.task import Task
+from asyncq.task_info import TaskInfo
 
 __all__ = ["Client", "Outcome"]
 

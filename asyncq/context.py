@@ -11,8 +11,10 @@ from typing import Any, Final, Literal, Protocol
 
 from asyncq._clock import from_unix
 from asyncq._wire.messages import Envelope
+from asyncq._wire.native import encode_result
 from asyncq.codecs import DEFAULT_CODECS, Codecs
 from asyncq.errors import NotStartedError
+from asyncq.task_info import Progress
 
 __all__ = ["Context", "current_context"]
 
@@ -49,15 +51,6 @@ class Host:
     server_id: str
     reports: Reports
     codecs: Codecs = DEFAULT_CODECS
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a task is."""
-
-    done: float
-    total: float | None
-    note: str
 
 
 class Context:
@@ -189,9 +182,9 @@ class Context:
         return len(raw)
 
     def encode_result(self, value: Any) -> bytes:
-        """The bytes of a result."""
-        _, raw = self._host.codecs.encode(value, type=self.type)
-        return raw
+        """A result as it is stored: bytes, and the codec they were written with."""
+        codec, raw = self._host.codecs.encode(value, type=self.type)
+        return encode_result(codec, raw)
 
     def __repr__(self) -> str:
         return f"<Context {self.type!r} id={self.id!r} queue={self.queue!r} attempt={self.attempt}>"

@@ -22,7 +22,8 @@ from asyncq.codecs import Codecs
 from asyncq.connection import ConnectionOptions, Pong
 from asyncq.errors import ClosedError, LifecycleError
 from asyncq.options import TaskOptions
-from asyncq.task import Task, TaskInfo
+from asyncq.task import Task
+from asyncq.task_info import TaskInfo
 
 __all__ = ["Client"]
 

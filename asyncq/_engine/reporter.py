@@ -7,12 +7,11 @@ import logging
 import threading
 from typing import Final
 
-import msgpack
-
 from asyncq._broker.notes import Notes
 from asyncq._service import Errands
-from asyncq.context import Context, Progress
+from asyncq.context import Context
 from asyncq.errors import AsyncqError
+from asyncq.task_info import Progress
 
 log = logging.getLogger("asyncq.server")
 
@@ -54,7 +53,7 @@ class Reporter:
             await asyncio.sleep(INTERVAL)
 
     async def _write_one(self, context: Context, progress: Progress) -> None:
-        value = msgpack.packb((progress.done, progress.total, progress.note), use_bin_type=True)
+        value = progress.encode()
         try:
             await self._notes.write(context.queue, context.id, context.token, field="progress", value=value)
         except AsyncqError as error:

@@ -127,6 +127,27 @@ def decode(raw: bytes) -> Envelope:
     return envelope
 
 
+def encode_result(codec: str, raw: bytes) -> bytes:
+    """Encode a result for the hash field `result`: with the name of its codec, for whoever reads it."""
+    encoded: bytes = _pack((codec, raw))
+    return encoded
+
+
+def decode_result(field: bytes) -> tuple[str, bytes]:
+    """Return the codec and the bytes of a result.
+
+    Raises:
+        WireError: These bytes are no result of ours.
+    """
+    try:
+        codec, raw = cast("tuple[object, object]", msgpack.unpackb(field))
+    except Exception as error:  # as in `decode`
+        raise WireError("result", f"not a codec and bytes: {error}") from error
+    if not isinstance(codec, str) or not isinstance(raw, bytes):
+        raise WireError("result", "not a codec and bytes")
+    return codec, raw
+
+
 def _fill(envelope: Envelope, extra: object) -> None:
     if not isinstance(extra, dict):
         raise WireError("msg", "the fifth item is not a map")

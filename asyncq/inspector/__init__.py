@@ -22,7 +22,7 @@ from asyncq.codecs import Codecs
 from asyncq.connection import ConnectionOptions, Pong
 from asyncq.errors import QueueNotFoundError, TaskNotFoundError
 from asyncq.shared import Connection, read_connection
-from asyncq.task import TaskHistory, TaskInfo
+from asyncq.task_info import TaskHistory, TaskInfo
 
 __all__ = ["Finding", "Inspector", "Progress", "Report", "ServerInfo", "Servers", "Tasks"]
 
@@ -76,6 +76,7 @@ class Tasks:
             last_failed_at=seen.number("failed_at"),
             completed_at=seen.number("completed_at"),
             result=seen.fields.get("result"),
+            progress=seen.fields.get("progress"),
             deliveries=int(seen.number("deliveries")),
             lost=int(seen.number("lost")),
             is_orphaned=seen.state is State.ACTIVE and seen.lease_ends <= seen.now,

@@ -86,7 +86,9 @@ async def test_handlers_run_in_processes(redis_url: str, redis_client: Redis, pr
 def _result(client: Redis, task_id: str) -> object:
     raw = client.hget(f"asyncq:{{default}}:t:{task_id}", "result")
     assert isinstance(raw, bytes)
-    return msgpack.unpackb(raw)
+    codec, payload = decode_result(raw)
+    assert codec == "msgpack"
+    return msgpack.unpackb(payload)
 
 
 @_in_its_own_loop
@@ -247,7 +249,7 @@ async def test_progress_and_results_are_written_while_it_runs(redis_url: str, re
     async def on_loop(task: Task, ctx: Context) -> str:
         for step in range(1000):
             ctx.progress(step, 1000, "counting")
-        assert await ctx.write_result("half") == 5
+        assert await ctx.write_result("half") == len(encode_result("msgpack", msgpack.packb("half")))
         await asyncio.to_thread(go_on.wait, 10)
         return "whole"
 

@@ -72,7 +72,8 @@ async def test_every_kind_of_outcome_on_every_kind_of_redis(any_redis: AnyRedis)
         )
     assert not census.locks
     kept_hash = task_hash(any_redis.client, info.id)
-    assert msgpack.unpackb(kept_hash["result"].encode("utf-8", "surrogateescape")) == {"answer": 42}
+    codec, raw = decode_result(kept_hash["result"].encode("utf-8", "surrogateescape"))
+    assert (codec, msgpack.unpackb(raw)) == ("msgpack", {"answer": 42})
     assert task_hash(any_redis.client, failed.id)["error"] == "ValueError: why"
 
 

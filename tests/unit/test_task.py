@@ -9,10 +9,12 @@ import pytest
 
 from asyncq._compose import compose
 from asyncq._wire.messages import Envelope
+from asyncq._wire.native import encode_result
 from asyncq._wire.states import State
 from asyncq.codecs import Codecs
 from asyncq.errors import ConfigError, WireError
-from asyncq.task import Task, TaskHistory, TaskInfo
+from asyncq.task import Task
+from asyncq.task_info import Progress, TaskHistory, TaskInfo
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -127,14 +129,16 @@ def test_task_info_shows_all_that_is_known() -> None:
     )  # fmt: skip
     history = TaskHistory(
         retried=1, last_error="why", last_failed_at=NOON.timestamp(), completed_at=NOON.timestamp(),
-        result=b"r", deliveries=3, lost=1, is_orphaned=True,
+        result=encode_result("json", b"[1]"),
+        progress=Progress(1, 2, "half").encode(), deliveries=3, lost=1, is_orphaned=True,
     )  # fmt: skip
     info = TaskInfo("low", "id1", envelope, State.RETRY, next_at=NOON.timestamp(), history=history)
     assert (info.id, info.queue, info.type, info.state) == ("id1", "low", "email", "retry")
     assert (info.payload, info.raw, info.codec, dict(info.headers)) == (1, b"\x01", "msgpack", {"a": "1"})
     assert (info.max_retry, info.timeout, info.retention) == (3, 60.0, 9.0)
     assert (info.unique_key, info.group, info.retry_policy) == ("email:", "g", "slow")
-    assert (info.retried, info.last_error, info.result) == (1, "why", b"r")
+    assert (info.retried, info.last_error, info.result, info.raw_result) == (1, "why", [1], b"[1]")
+    assert info.progress == Progress(1, 2, "half")
     assert (info.deliveries, info.lost, info.is_orphaned) == (3, 1, True)
     assert {
         info.deadline, info.expires_at, info.enqueued_at, info.next_process_at, info.last_failed_at,

@@ -1,0 +1,258 @@
+"""A task as others see it: what is in Redis at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, cast
+
+import msgpack
+
+from asyncq._clock import from_unix
+from asyncq._wire.messages import Envelope
+from asyncq._wire.native import decode_result
+from asyncq._wire.states import State
+from asyncq.codecs import DEFAULT_CODECS, Codecs
+from asyncq.errors import WireError
+
+__all__ = ["Progress", "TaskHistory", "TaskInfo"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a task is, as its handler said last."""
+
+    done: float
+    total: float | None = None
+    note: str = ""
+
+    def encode(self) -> bytes:
+        """The bytes of the hash field `progress`."""
+        encoded: bytes = msgpack.packb((self.done, self.total, self.note), use_bin_type=True)
+        return encoded
+
+    @classmethod
+    def decode(cls, field: bytes) -> Progress:
+        """Read the hash field `progress`.
+
+        Raises:
+            WireError: These bytes are no progress report of ours.
+        """
+        try:
+            done, total, note = cast("tuple[Any, Any, Any]", msgpack.unpackb(field))
+        except Exception as error:  # as with envelopes, msgpack raises whatever it likes
+            raise WireError("progress", f"not three values: {error}") from error
+        return cls(done, total, note)
+
+
+@dataclass(slots=True, kw_only=True)
+class TaskHistory:
+    """What happened to a task since it was enqueued. Instants in Unix seconds, 0 for never."""
+
+    retried: int = 0
+    last_error: str = ""
+    last_failed_at: float = 0.0
+    completed_at: float = 0.0
+    result: bytes | None = None  #: as it is stored, with its codec
+    progress: bytes | None = None  #: as it is stored
+    deliveries: int = 0  #: how often it was handed to a server
+    lost: int = 0  #: how often its lease ran out, since the server died or hung
+    is_orphaned: bool = False  #: active, but its lease has run out
+
+
+_NO_HISTORY: Final = TaskHistory()
+
+
+class TaskInfo:
+    """A task as it is in Redis at one moment. A snapshot: it does not follow the task.
+
+    Instants are aware datetimes in UTC, or None where there is none; durations are seconds.
+    """
+
+    # Made once per enqueue: so it keeps references and floats, and whoever looks at a
+    # datetime pays for it then.
+    __slots__ = ("_codecs", "_envelope", "_history", "_next_at", "id", "queue", "state")
+
+    id: str
+    queue: str
+    state: State
+
+    def __init__(  # noqa: PLR0913 - the record is what this class puts a face on
+        self,
+        queue: str,
+        task_id: str,
+        envelope: Envelope,
+        state: State,
+        *,
+        next_at: float = 0.0,
+        history: TaskHistory = _NO_HISTORY,
+        codecs: Codecs = DEFAULT_CODECS,
+    ) -> None:
+        """Keep the parts; `next_at` is in Unix seconds, 0 for none."""
+        self.queue = queue
+        self.id = task_id
+        self.state = state
+        self._envelope = envelope
+        self._next_at = next_at
+        self._history = history
+        self._codecs = codecs
+
+    @property
+    def type(self) -> str:
+        """What kind of work it is."""
+        return self._envelope.type
+
+    @property
+    def payload(self) -> Any:
+        """The payload, decoded at each call.
+
+        Raises:
+            WireError: It cannot be decoded, or by no codec that is known here.
+        """
+        where = f"the payload of task {self.id!r} ({self.type})"
+        return self._codecs.decode(self._envelope.codec, self._envelope.payload, where=where)
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes of the payload."""
+        return self._envelope.payload
+
+    @property
+    def codec(self) -> str:
+        """Name of the codec the payload is written with; empty for bytes."""
+        return self._envelope.codec
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Text that travels with the task."""
+        return self._envelope.headers
+
+    @property
+    def max_retry(self) -> int:
+        """How often it is tried again at most."""
+        return self._envelope.max_retry
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for one attempt; 0 is no limit."""
+        return self._envelope.timeout
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When it is not worth running any more."""
+        return _instant(self._envelope.deadline)
+
+    @property
+    def retention(self) -> float:
+        """Seconds for which it is kept after success."""
+        return self._envelope.retention
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it is dropped if it was not started by then."""
+        return _instant(self._envelope.expires_at)
+
+    @property
+    def unique_key(self) -> str:
+        """What makes it unique, `type:md5`; empty for a task that need not be."""
+        return self._envelope.unique_key
+
+    @property
+    def group(self) -> str:
+        """The group it is gathered in; empty for none."""
+        return self._envelope.group
+
+    @property
+    def retry_policy(self) -> str:
+        """Name of its retry policy; empty for the server's own."""
+        return self._envelope.retry_policy
+
+    @property
+    def enqueued_at(self) -> datetime | None:
+        """When it was enqueued, by the clock of the client."""
+        return _instant(self._envelope.enqueued_at)
+
+    @property
+    def next_process_at(self) -> datetime | None:
+        """When it is due; None if it is active, finished, or waits for its group."""
+        return _instant(self._next_at)
+
+    @property
+    def retried(self) -> int:
+        """How many of its retries are used."""
+        return self._history.retried
+
+    @property
+    def last_error(self) -> str:
+        """Why it failed last; empty if it never did."""
+        return self._history.last_error
+
+    @property
+    def last_failed_at(self) -> datetime | None:
+        """When it failed last."""
+        return _instant(self._history.last_failed_at)
+
+    @property
+    def completed_at(self) -> datetime | None:
+        """When it succeeded."""
+        return _instant(self._history.completed_at)
+
+    @property
+    def result(self) -> Any:
+        """What the handler returned or wrote as its result, decoded at each call; None if it is none.
+
+        Raises:
+            WireError: It cannot be decoded, or by no codec that is known here.
+        """
+        if self._history.result is None:
+            return None
+        codec, raw = decode_result(self._history.result)
+        return self._codecs.decode(codec, raw, where=f"the result of task {self.id!r} ({self.type})")
+
+    @property
+    def progress(self) -> Progress | None:
+        """What the handler reported last; None if it reported nothing.
+
+        Raises:
+            WireError: It cannot be read.
+        """
+        return None if self._history.progress is None else Progress.decode(self._history.progress)
+
+    @property
+    def raw_result(self) -> bytes | None:
+        """The bytes of the result; None if it is none."""
+        return None if self._history.result is None else decode_result(self._history.result)[1]
+
+    @property
+    def deliveries(self) -> int:
+        """How often it was handed to a server."""
+        return self._history.deliveries
+
+    @property
+    def lost(self) -> int:
+        """How often its lease ran out, because the server died or hung."""
+        return self._history.lost
+
+    @property
+    def is_orphaned(self) -> bool:
+        """True if it is active and its lease has run out: it is about to be recovered."""
+        return self._history.is_orphaned
+
+    def _key(self) -> tuple[object, ...]:
+        return self.queue, self.id, self.state, self._envelope, self._next_at, self._history
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by all that is known about the task."""
+        return self._key() == other._key() if isinstance(other, TaskInfo) else NotImplemented
+
+    # An envelope holds a dictionary of headers.
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """Show what it is and where, and not the payload, which may hold secrets."""
+        return f"<TaskInfo {self.type!r} id={self.id!r} queue={self.queue!r} state={self.state.value}>"
+
+
+def _instant(value: float) -> datetime | None:
+    return from_unix(value) if value else None
