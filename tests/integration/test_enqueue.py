@@ -1,0 +1,458 @@
+"""Enqueueing: what lands in Redis for each option, who is refused, and how few calls it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from redis import Redis
+
+from asyncq._wire import native
+from asyncq.client import Client
+from asyncq.codecs import Codecs, JsonCodec
+from asyncq.errors import (
+    BrokerUnavailableError,
+    ClosedError,
+    ConfigError,
+    DuplicateTaskError,
+    PayloadError,
+    TaskIdConflictError,
+)
+from asyncq.task import Task
+from tests.conftest import AnyRedis
+from tests.support.census import take_census
+from tests.support.keyspace import snapshot
+from tests.support.proxy import Proxy
+from tests.support.servers import RedisProcess
+
+_SOON = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+_MD5 = hashlib.md5(b"\x81\xa1n\x01", usedforsecurity=False).hexdigest()
+
+
+def _about(moment: datetime) -> Any:
+    return pytest.approx(moment.timestamp(), abs=10)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _envelope(client: Any, task_id: str, queue: str = "default") -> dict[str, Any]:
+    """Return what of the stored envelope differs from the default, beside type and payload."""
+    raw = client.hget(f"asyncq:{{{queue}}}:t:{task_id}", "msg")
+    envelope = native.decode(raw)
+    plain = type(envelope)(envelope.type, envelope.payload, enqueued_at=envelope.enqueued_at)
+    names = envelope.__slots__
+    return {
+        name: getattr(envelope, name) for name in names if getattr(envelope, name) != getattr(plain, name)
+    }
+
+
+async def test_a_plain_task_on_every_kind_of_redis(any_redis: AnyRedis) -> None:
+    """Word by word, and nothing else but the receipt."""
+    async with Client(any_redis.url) as client:
+        info = await client.enqueue(Task("email:welcome", {"n": 1}))
+    assert (info.queue, info.type, info.state, info.payload) == (
+        "default",
+        "email:welcome",
+        "pending",
+        {"n": 1},
+    )
+    assert len(info.id) == 22
+    found = snapshot(any_redis.client, without=(":receipt:",))
+    task = found.pop(f"asyncq:{{default}}:t:{info.id}")
+    assert set(task) == {"msg"}
+    assert found == {
+        "asyncq:queues": {"default"},
+        "asyncq:{default}:pending": [info.id],
+        "asyncq:{default}:flow": {"created": "1"},
+    }
+    assert _envelope(any_redis.client, info.id) == {"codec": "msgpack"}
+
+
+@pytest.mark.parametrize(
+    ("options", "stored"),
+    [
+        ({"max_retry": 0}, {"max_retry": 0}),
+        ({"max_retry": 7}, {"max_retry": 7}),
+        ({"timeout": 0.5}, {"timeout": 0.5}),
+        ({"timeout": timedelta(minutes=1)}, {"timeout": 60.0}),
+        ({"timeout": float("inf")}, {"timeout": 0.0}),
+        ({"deadline": _SOON}, {"deadline": _SOON.timestamp(), "timeout": 0.0}),
+        ({"deadline": _SOON, "timeout": 5}, {"deadline": _SOON.timestamp(), "timeout": 5.0}),
+        ({"retention": 60}, {"retention": 60.0}),
+        ({"headers": {"trace": "ü", "empty": ""}}, {"headers": {"trace": "ü", "empty": ""}}),
+        ({"expires_at": _SOON}, {"expires_at": _SOON.timestamp()}),
+        ({"retry": "patient"}, {"retry_policy": "patient"}),
+    ],
+)
+async def test_options_that_travel_with_the_task(
+    redis_url: str, redis_client: Redis, options: dict[str, Any], stored: dict[str, Any]
+) -> None:
+    """Given with the call, with the task, or as the client's defaults: the same is stored."""
+    async with (
+        Client(redis_url, defaults=cast("Any", options)) as by_default,
+        Client(redis_url) as client,
+    ):
+        infos = [
+            await client.enqueue(Task("t", b"raw"), **cast("Any", options)),
+            await client.enqueue(Task("t", b"raw", **cast("Any", options))),
+            await by_default.enqueue(Task("t", b"raw")),
+        ]
+    for info in infos:
+        assert _envelope(redis_client, info.id) == stored
+    assert take_census(redis_client).counts == {"pending": 3}
+
+
+async def test_options_said_later_win(redis_url: str, redis_client: Redis) -> None:
+    """Defaults of the client, then those of the task, then those of the call; headers are merged."""
+    async with Client(redis_url, defaults={"max_retry": 1, "timeout": 1, "headers": {"a": "1"}}) as client:
+        task = Task("t", b"", max_retry=2, headers={"b": "2"})
+        info = await client.enqueue(task, timeout=3, headers={"c": "3"})
+    assert _envelope(redis_client, info.id) == {
+        "max_retry": 2,
+        "timeout": 3.0,
+        "headers": {"a": "1", "b": "2", "c": "3"},
+    }
+
+
+@pytest.mark.parametrize("payload", [None, b"", b"\x00\xff", {"n": 1}, [1, "x"], "text", 0])
+async def test_payloads_arrive_as_they_were_given(
+    redis_url: str, redis_client: Redis, payload: object
+) -> None:
+    """Bytes as they are; no payload at all is no bytes."""
+    async with Client(redis_url) as client:
+        info = await client.enqueue(Task("t", payload))
+        assert info.payload == (payload if payload != b"" else info.payload)
+    raw = redis_client.hget(f"asyncq:{{default}}:t:{info.id}", "msg")
+    assert isinstance(raw, bytes)
+    if isinstance(payload, bytes):
+        assert native.decode(raw).payload == payload
+
+
+async def test_the_clients_codec_writes_and_is_named(redis_url: str, redis_client: Redis) -> None:
+    """So that servers read each task by the codec it was written with."""
+    async with Client(redis_url, codecs=Codecs(JsonCodec())) as client:
+        info = await client.enqueue(Task("t", {"n": 1}))
+    assert _envelope(redis_client, info.id) == {"codec": "json"}
+
+
+@pytest.mark.parametrize(
+    ("option", "due"),
+    [
+        ({"process_in": 3600}, lambda: _now() + timedelta(hours=1)),
+        ({"process_in": timedelta(hours=1)}, lambda: _now() + timedelta(hours=1)),
+        ({"process_at": _SOON}, lambda: _SOON),
+        ({"process_at": _SOON.astimezone()}, lambda: _SOON),
+    ],
+)
+async def test_delayed_tasks_are_scheduled(
+    any_redis: AnyRedis, option: dict[str, Any], due: Callable[[], datetime]
+) -> None:
+    """For an instant or after a while."""
+    async with Client(any_redis.url) as client:
+        info = await client.enqueue(Task("t"), queue="other", **option)
+    assert info.state == "scheduled"
+    assert info.next_process_at is not None
+    assert info.next_process_at.timestamp() == _about(due())
+    census = take_census(any_redis.client, "other")
+    assert census.counts == {"scheduled": 1}
+    assert snapshot(any_redis.client)["asyncq:{other}:scheduled"] == {info.id: _about(due())}
+
+
+@pytest.mark.parametrize("option", [{"process_in": 0}, {"process_at": datetime(2001, 1, 1, tzinfo=UTC)}])
+async def test_what_is_due_already_is_pending(
+    redis_url: str, redis_client: Redis, option: dict[str, Any]
+) -> None:
+    """It need not wait for a forwarder."""
+    async with Client(redis_url) as client:
+        info = await client.enqueue(Task("t"), **option)
+    assert info.state == "pending"
+    assert take_census(redis_client).counts == {"pending": 1}
+
+
+async def test_a_group_gathers(redis_url: str, redis_client: Redis) -> None:
+    """To be aggregated later."""
+    async with Client(redis_url) as client:
+        info = await client.enqueue(Task("t"), group="g")
+    assert info.state == "aggregating"
+    found = snapshot(redis_client)
+    assert found["asyncq:{default}:g:g"] == {info.id: _about(_now())}
+    assert found["asyncq:{default}:groups"] == {"g"}
+
+
+# -- uniqueness and ids -----------------------------------------------------------------------------
+
+
+async def test_a_unique_task_is_alone(any_redis: AnyRedis) -> None:
+    """By queue, type and payload."""
+    async with Client(any_redis.url) as client:
+        first = await client.enqueue(Task("t", {"n": 1}), unique=60)
+        with pytest.raises(DuplicateTaskError) as caught:
+            await client.enqueue(Task("t", {"n": 1}), unique=60)
+        assert (caught.value.queue, caught.value.type) == ("default", "t")
+        for other in (Task("t", {"n": 2}), Task("u", {"n": 1}), Task("t", {"n": 1}, queue="q"), Task("t")):
+            await client.enqueue(other, unique=60)
+        await client.enqueue(Task("t", {"n": 1}))  # does not ask to be alone
+    lock = f"asyncq:{{default}}:unique:t:{_MD5}"
+    found = snapshot(any_redis.client)
+    assert found[lock] == first.id
+    assert 0 < cast("Any", any_redis.client).pttl(lock) <= 60_000
+    assert take_census(any_redis.client).counts == {"pending": 5}
+
+
+async def test_a_unique_task_that_was_deleted_holds_nobody_up(redis_url: str, redis_client: Redis) -> None:
+    """A day's lock without a task behind it would be a day without the task."""
+    async with Client(redis_url) as client:
+        first = await client.enqueue(Task("t"), unique=86400)
+        redis_client.delete(f"asyncq:{{default}}:t:{first.id}")
+        second = await client.enqueue(Task("t"), unique=86400)
+    assert redis_client.get("asyncq:{default}:unique:t:") == second.id.encode()
+
+
+async def test_an_id_is_taken_once(any_redis: AnyRedis) -> None:
+    """Whatever the payload; and in each queue anew."""
+    async with Client(any_redis.url) as client:
+        await client.enqueue(Task("t", 1), task_id="mine")
+        before = snapshot(any_redis.client, without=(":receipt:",))
+        for task in (Task("t", 1), Task("t", 2), Task("u", 1, process_in=60), Task("u", 1, unique=60)):
+            with pytest.raises(TaskIdConflictError) as caught:
+                await client.enqueue(task, task_id="mine")
+            assert (caught.value.queue, caught.value.task_id) == ("default", "mine")
+        assert snapshot(any_redis.client, without=(":receipt:",)) == before
+        await client.enqueue(Task("t", 1), task_id="mine", queue="other")
+
+
+# -- what is wrong is said before anything is sent -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"queue": ""}, ["queue"]),
+        ({"queue": "a{b}"}, ["queue", "braces"]),
+        ({"task_id": "  "}, ["task_id"]),
+        ({"process_at": datetime(2030, 1, 1)}, ["process_at", "naive"]),  # noqa: DTZ001 - what is tested
+        ({"process_in": -1}, ["process_in"]),
+        ({"process_in": 1, "process_at": _SOON}, ["not both"]),
+        ({"unique": 0}, ["unique"]),
+        ({"max_retry": -1, "timeout": -1}, ["max_retry", "timeout", "2 values"]),
+        ({"que": "x"}, ["que", "'queue'"]),
+        ({"process_at": _SOON, "deadline": _SOON}, ["deadline", "after the task is due"]),
+    ],
+)
+async def test_wrong_options_are_refused_before_anything_is_sent(
+    redis_url: str, redis_client: Redis, options: dict[str, Any], words: list[str]
+) -> None:
+    """All of them, in one error; nothing is half-written, and nobody is connected to."""
+    async with Client(redis_url) as client:
+        with pytest.raises(ConfigError) as caught:
+            await client.enqueue(Task("t"), **options)
+    for word in words:
+        assert word in str(caught.value)
+    assert snapshot(redis_client) == {}
+
+
+@pytest.mark.parametrize("task", ["t", None, {"type": "t"}, object()])
+async def test_what_is_no_task_is_refused(redis_url: str, task: Any) -> None:
+    """With a sentence and not with a missing attribute."""
+    async with Client(redis_url) as client:
+        with pytest.raises(ConfigError, match="a Task"):
+            await client.enqueue(task)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(99, True), (100, True), (101, False)])
+async def test_payloads_have_a_limit(redis_url: str, redis_client: Redis, *, size: int, fits: bool) -> None:
+    """Redis blocks everybody while it copies a large value."""
+    async with Client(redis_url, max_payload=100) as client:
+        if fits:
+            await client.enqueue(Task("t", b"x" * size))
+        else:
+            with pytest.raises(PayloadError, match="101"):
+                await client.enqueue(Task("t", b"x" * size))
+        with pytest.raises(PayloadError):
+            await client.enqueue(Task("t", object()))
+    assert take_census(redis_client).created == int(fits)
+
+
+async def test_a_closed_client_stays_closed(redis_url: str) -> None:
+    """And may be closed again."""
+    client = Client(redis_url)
+    await client.enqueue(Task("t"))
+    await client.aclose()
+    await client.aclose()
+    with pytest.raises(ClosedError):
+        await client.enqueue(Task("t"))
+
+
+# -- many -----------------------------------------------------------------------------------------
+
+
+def _mixed() -> Iterator[Any]:
+    yield Task("t", 1)
+    yield Task("t", object())
+    yield Task("t", 2, task_id="mine")
+    yield Task("t", 3, task_id="mine")
+    yield "no task"
+    yield Task("t", 4, unique=60)
+    yield Task("t", 4, unique=60)
+    yield Task("t", 5, process_in=60, queue="other")
+
+
+async def _mixed_later() -> AsyncIterator[Any]:
+    for task in _mixed():
+        await asyncio.sleep(0)
+        yield task
+
+
+@pytest.mark.parametrize("source", [_mixed, _mixed_later, lambda: list(_mixed())])
+@pytest.mark.parametrize("chunk", [1, 2, 3, 1000])
+async def test_many_tasks_say_for_each_what_happened(
+    any_redis: AnyRedis, source: Callable[[], Any], chunk: int
+) -> None:
+    """In the order in which they came; bad ones spoil nothing."""
+    async with Client(any_redis.url) as client:
+        outcomes = [outcome async for outcome in client.enqueue_many(source(), chunk=chunk)]
+    kinds = [
+        type(outcome.error).__name__ if outcome.error else str(outcome.info and outcome.info.state)
+        for outcome in outcomes
+    ]
+    assert kinds == [
+        "pending", "PayloadError", "pending", "TaskIdConflictError", "ConfigError", "pending",
+        "DuplicateTaskError", "scheduled",
+    ]  # fmt: skip
+    assert [outcome.is_enqueued for outcome in outcomes] == [outcome.error is None for outcome in outcomes]
+    assert take_census(any_redis.client).counts == {"pending": 3}
+    assert take_census(any_redis.client, "other").counts == {"scheduled": 1}
+
+
+async def test_options_for_many_are_for_each(redis_url: str, redis_client: Redis) -> None:
+    """They win over the tasks' own."""
+    async with Client(redis_url) as client:
+        tasks = [Task("t", number, queue="a") for number in range(3)]
+        assert [outcome.error async for outcome in client.enqueue_many(tasks, queue="b")] == [None] * 3
+        assert [outcome async for outcome in client.enqueue_many([])] == []
+        with pytest.raises(ConfigError, match="chunk"):
+            _ = [outcome async for outcome in client.enqueue_many(tasks, chunk=0)]
+    assert take_census(redis_client, "b").counts == {"pending": 3}
+
+
+async def test_millions_are_read_as_they_are_needed(redis_url: str, redis_client: Redis) -> None:
+    """A generator need not fit into memory, and its order is the order in the queue."""
+    read = 0
+
+    def tasks() -> Iterator[Task]:
+        nonlocal read
+        for number in range(5000):
+            read += 1
+            yield Task("t", number)
+
+    async with Client(redis_url) as client:
+        ids = []
+        async for outcome in client.enqueue_many(tasks(), chunk=100):
+            assert outcome.info is not None
+            ids.append(outcome.info.id)
+            assert read <= len(ids) + 200
+    assert take_census(redis_client)["pending"] == ids[::-1]
+
+
+async def test_whoever_stops_in_the_middle_leaves_no_mess(redis_url: str, redis_client: Redis) -> None:
+    """What was sent is there, and the client can be used and closed."""
+    async with Client(redis_url) as client:
+        many = client.enqueue_many((Task("t", number) for number in range(1000)), chunk=10)
+        async for outcome in many:
+            assert outcome.is_enqueued
+            break
+        await cast("Any", many).aclose()
+        await client.enqueue(Task("t"))
+    census = take_census(redis_client)
+    assert 2 <= census.created <= 21
+
+
+# -- few calls ------------------------------------------------------------------------------------
+
+
+def _calls(client: Redis) -> int:
+    stats = cast("dict[str, Any]", client.info("commandstats"))
+    return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("eval", "evalsha"))
+
+
+async def test_tasks_that_are_enqueued_together_share_calls(redis_url: str, redis_client: Redis) -> None:
+    """One is on its way, the others gather and go with the next."""
+    async with Client(redis_url) as client:
+        await client.enqueue(Task("t"))
+        before = _calls(redis_client)
+        await asyncio.gather(*(client.enqueue(Task("t", number)) for number in range(500)))
+        assert _calls(redis_client) - before <= 3
+        before = _calls(redis_client)
+        for number in range(5):
+            await client.enqueue(Task("t", number))
+        assert _calls(redis_client) - before == 5
+    assert take_census(redis_client).created == 506
+
+
+async def test_large_payloads_do_not_make_one_enormous_call(redis_url: str, redis_client: Redis) -> None:
+    """Redis does nothing else while it reads one."""
+    async with Client(redis_url) as client:
+        await client.enqueue(Task("t"))
+        before = _calls(redis_client)
+        await asyncio.gather(*(client.enqueue(Task("t", b"x" * 1_000_000)) for _ in range(20)))
+        assert 4 <= _calls(redis_client) - before <= 10
+    assert take_census(redis_client).created == 21
+
+
+async def test_a_caller_that_gives_up_spoils_nothing_for_the_others(
+    redis_url: str, redis_client: Redis
+) -> None:
+    """Its task may be there or not; theirs are."""
+    async with Client(redis_url) as client:
+        waiting = [asyncio.ensure_future(client.enqueue(Task("t", number))) for number in range(50)]
+        await asyncio.sleep(0)
+        for one in waiting[::2]:
+            one.cancel()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [isinstance(answer, asyncio.CancelledError) for answer in answers] == [True, False] * 25
+    census = take_census(redis_client)
+    assert {answer.id for answer in answers[1::2]} <= set(census["pending"])  # type: ignore[union-attr]
+
+
+# -- sent again -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lost", ["request", "reply"])
+async def test_a_call_whose_answer_was_lost_makes_no_second_task(
+    redis_process: RedisProcess, redis_client: Redis, lost: str
+) -> None:
+    """Also when a task has been taken, and is gone, before it is sent again."""
+    with Proxy(redis_process) as proxy:
+        async with Client(proxy.url) as client:
+            await client.enqueue(Task("t", "first"))
+            if lost == "reply":
+                proxy.lose_reply("EVALSHA")
+            else:
+                proxy.lose_request("EVALSHA")
+            tasks = [
+                Task("t", "mine", task_id="mine"),
+                Task("t", 1),
+                Task("t", 2, process_in=60),
+                Task("t", 3, unique=60),
+            ]
+            infos = await asyncio.gather(*(client.enqueue(task) for task in tasks))
+            assert proxy.losses == 1
+    assert [str(info.state) for info in infos] == ["pending", "pending", "scheduled", "pending"]
+    census = take_census(redis_client)
+    assert (census.created, census.counts) == (5, {"pending": 4, "scheduled": 1})
+
+
+async def test_patience_ends(tmp_path: Any) -> None:
+    """With where, why and what to try; and the client is not broken by it."""
+    async with Client(f"unix://{tmp_path}/nobody.sock", patience=0.1) as client:
+        for _ in range(2):
+            with pytest.raises(BrokerUnavailableError, match=r"nobody\.sock"):
+                await client.enqueue(Task("t"))
+        outcomes = [outcome async for outcome in client.enqueue_many([Task("t"), Task("u")])]
+    assert [type(outcome.error) for outcome in outcomes] == [BrokerUnavailableError] * 2
