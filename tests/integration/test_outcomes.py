@@ -13,6 +13,7 @@ import msgpack
 import pytest
 from redis import Redis
 
+from asyncq._wire.native import decode_result
 from asyncq.config import Failure
 from asyncq.context import Context, current_context
 from asyncq.errors import RetryIn, RevokeTask, SkipRetry
