@@ -39,6 +39,7 @@ def defined_entry(definition: TaskDefinition[..., ..., Any], executor: Executor 
     """Return the entry of a typed definition: called with the payload as arguments."""
     function = definition.function
     executor = _checked_executor(function, executor)
+    _check_context(function, executor, wants_context=definition.wants_context)
 
     def call(task: Task, ctx: Context) -> Awaitable[Any]:
         args, kwargs = definition.arguments(task, ctx)
@@ -61,6 +62,7 @@ def plain_entry(function: Callable[..., Any], executor: Executor | None) -> Entr
         raise ConfigError("handler", function, _HANDLER)
     executor = _checked_executor(function, executor)
     keyword = _context_keyword(function)
+    _check_context(function, executor, wants_context=keyword is not None)
     if keyword is None:
         arguments, call = _of_task(function)
     elif keyword:
@@ -158,6 +160,13 @@ def _checked_executor(function: Callable[..., Any], executor: Executor | None) -
         expected = f"a function at the top level of a module, which {_name(function)} is not"
         raise ConfigError("executor", executor, expected)
     return executor
+
+
+def _check_context(function: Callable[..., Any], executor: Executor, *, wants_context: bool) -> None:
+    """Refuse what would fail at each task: a context belongs to the server and cannot leave it."""
+    if executor == "process" and wants_context:
+        expected = f"a handler without a context, since processes have none; {_name(function)} asks for it"
+        raise ConfigError("executor", executor, expected)
 
 
 def is_async(function: Callable[..., Any]) -> bool:

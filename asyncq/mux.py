@@ -118,7 +118,7 @@ class Mux:
             pattern: A type of task, or the beginning of types.
             handler: A function of the task, or of the task and its context; or another mux.
             executor: "loop", "thread" or "process". A process can be killed when its time is
-                up; what runs in it must be a plain `def` at the top level of a module.
+                up; what runs in it is a plain `def` at the top level of a module, without a context.
 
         Raises:
             ConfigError: The pattern is blank or taken, or the handler cannot be called so.

@@ -17,7 +17,11 @@ def resize(task: Task) -> str:
 
 
 @task("image:crop", executor="process", max_retry=2)
-def crop(ctx: Context, width: int, *, height: int = 10) -> int:
+def crop(width: int, *, height: int = 10) -> int:
     """Stand for CPU work with arguments."""
-    del ctx
     return width * height
+
+
+def resize_with_context(task: Task, ctx: Context) -> str:
+    """Ask for what a process cannot be given."""
+    return task.type + ctx.id

@@ -148,4 +148,4 @@ def test_a_definition_reaches_a_worker_process_by_name() -> None:
     """The name in the module stands for the definition, not for the function."""
     copy = pickle.loads(pickle.dumps(handlers.crop))  # noqa: S301 - our own bytes
     assert copy is handlers.crop
-    assert handlers.crop(CTX, 3) == 30
+    assert handlers.crop(3) == 30

@@ -155,10 +155,12 @@ def test_what_cannot_be_called_with_a_task_is_refused(bad: Any) -> None:
         (lambda task: task, "process"),
         (functools.partial(handlers.resize), "process"),
         (handlers.resize, "fiber"),
+        (handlers.resize_with_context, "process"),
+        (task("image:flip")(handlers.resize_with_context), "process"),
     ],
 )
 def test_an_executor_that_cannot_run_the_handler_is_refused(handler: Any, executor: Any) -> None:
-    """A lambda cannot be sent to another process, and a thread has no loop."""
+    """A lambda or a context cannot be sent to another process, and a thread has no loop."""
     with pytest.raises(ConfigError, match="executor"):
         Mux().handle("email", handler, executor=executor)
 
