@@ -34,16 +34,15 @@ class Offload:
         self._processes = processes
         self._pool: ThreadPoolExecutor | None = None
         self._limiter: anyio.CapacityLimiter | None = None
-        self._calls: dict[Route, Call] = {}
         self._errands: Final = Errands()
 
     def call_for(self, route: Route) -> Call:
         """How to run the handler of a route elsewhere, middleware and all."""
-        call = self._calls.get(route)
-        if call is None:
-            inner = self._in_process if route.executor == "process" else self._in_thread
-            call = self._calls[route] = route.bind(partial(inner, route))
-        return call
+        # Made for each task: it costs a hundredth of the way to a thread, and kept ones would add up, as
+        # under a prefix there may be any number of types.
+        return route.bind(
+            partial(self._in_process if route.executor == "process" else self._in_thread, route)
+        )
 
     async def _in_thread(self, route: Route, task: Task, context: Context) -> Any:
         """Run in a thread, and do not believe that it has ended before it has.
