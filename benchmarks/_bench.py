@@ -222,7 +222,9 @@ class Bench:
         print(_markdown(title, rows))
         self._tables.append({"title": title, "rows": {name: dict(row) for name, row in rows.items()}})
 
-    def judge(self, what: str, measured: float, *, least: float | None = None, most: float | None = None) -> None:
+    def judge(
+        self, what: str, measured: float, *, least: float | None = None, most: float | None = None
+    ) -> None:
         """Hold a number against its target. A missed one is told, not hidden, and stops nothing."""
         is_met = (least is None or measured >= least) and (most is None or measured <= most)
         bounds = [(least, "at least"), (most, "at most")]

@@ -76,10 +76,14 @@ class Finish:
         mux.handle(TYPE, self.handle)
         return mux
 
+    @staticmethod
+    def _holds(server: RedisServer, queues: Sequence[str]) -> bool:
+        return any(server.control.zcard(lease_key(queue)) for queue in queues)
+
     async def wait(self, server: RedisServer | None = None, queues: Sequence[str] = ()) -> None:
         """Wait until the last was called and, if a server is given, until all of `queues` is settled."""
         await self._is_over
-        while server is not None and any(server.control.zcard(lease_key(queue)) for queue in queues):
+        while server is not None and self._holds(server, queues):  # noqa: ASYNC110 - Redis is asked, from outside
             await asyncio.sleep(0)
         self.wall = time.perf_counter() - self._began_at
         self.cpu = time.process_time() - self._began_cpu
@@ -106,7 +110,7 @@ async def drain(
     with bench.spend() as drained:
         async with Server(bench.server.url, concurrency=concurrency, queues=queues).running(finish.mux()):
             await finish.wait(bench.server, list(queues))
-    done = sum(int(bench.server.control.get(f"asyncq:{{{name}}}:processed") or 0) for name in queues)  # type: ignore[arg-type]
+    done = sum(int(bench.server.control.get(f"asyncq:{{{name}}}:processed") or 0) for name in queues)
     assert done == count, (done, count)
     bench.server.flush()
     return {
@@ -125,9 +129,7 @@ async def idle_servers(
     """`count` servers in this process, all idle and known to be so in Redis."""
     options: dict[str, Any] = {"concurrency": concurrency, "queues": list(queues)}
     async with AsyncExitStack() as stack:
-        servers = [
-            await stack.enter_async_context(Server(url, **options).running(mux)) for _ in range(count)
-        ]
+        servers = [await stack.enter_async_context(Server(url, **options).running(mux)) for _ in range(count)]
         # The first look of each server finds nothing, after which it waits for a message.
         await asyncio.sleep(0.3)
         yield servers

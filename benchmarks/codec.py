@@ -172,6 +172,7 @@ LAYOUTS: dict[str, tuple[str, int, Layout]] = {
 
 
 def write_tasks(bench: Bench, prefix: str, ids: Sequence[str], layout: Layout) -> None:
+    """Write tasks in a layout, with their places in the list."""
     pipeline = bench.server.control.pipeline(transaction=False)
     for task_id in ids:
         fields = layout(task_id)

@@ -83,7 +83,9 @@ async def one_at_a_time(bench: Bench) -> None:
         )
         for _, call in calls:
             await timed(50, call)
-        rows = await bench.interleave({name: variant(call) for name, call in calls}, times=1 if bench.short else 10)
+        rows = await bench.interleave(
+            {name: variant(call) for name, call in calls}, times=1 if bench.short else 10
+        )
     await router.aclose()
     bare, writing, ours = (rows[name]["p50_us"] for name, _ in calls)
     rows["client.enqueue"] |= {"of doing nothing": ours / bare, "of the same writes": ours / writing}

@@ -35,12 +35,16 @@ def sent(ran: Mapping[str, int]) -> dict[str, int]:
         "scripts": ran.get("evalsha", 0) + ran.get("eval", 0),
         "other": sum(ran.get(name, 0) for name in ("ping", "subscribe", "sadd", "echo")),
         "inside": sum(
-            count for name, count in ran.items() if name not in control | {"evalsha", "eval", "ping", "subscribe"}
+            count
+            for name, count in ran.items()
+            if name not in control | {"evalsha", "eval", "ping", "subscribe"}
         ),
     }
 
 
-async def idle(bench: Bench, seconds: float, *, concurrency: int, queues: Sequence[str]) -> Mapping[str, float]:
+async def idle(
+    bench: Bench, seconds: float, *, concurrency: int, queues: Sequence[str]
+) -> Mapping[str, float]:
     """Count for `seconds` what one idle server sends."""
     mux = Mux()
     mux.handle(TYPE, _no_op)

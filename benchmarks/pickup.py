@@ -48,7 +48,11 @@ class Starts:
 def _summary(begun: Sequence[float], returned: Sequence[float], at: Mapping[int, float]) -> dict[str, float]:
     before = [at[number] - began for number, began in enumerate(begun)]
     after = [at[number] - back for number, back in enumerate(returned)]
-    return {**latencies(before), "after enqueue p50_us": quantile(after, 0.5) * 1e6, "woken by a message": _quick(before)}
+    return {
+        **latencies(before),
+        "after enqueue p50_us": quantile(after, 0.5) * 1e6,
+        "woken by a message": _quick(before),
+    }
 
 
 def _quick(seconds: Sequence[float]) -> float:
@@ -104,7 +108,9 @@ async def measure(bench: Bench) -> None:
     variants: dict[str, Variant] = {
         "other process, 1 server": lambda: other_process(bench),
         "other process, concurrency 1": lambda: other_process(bench, concurrency=1),
-        "other process, concurrency 100, 10 queues": lambda: other_process(bench, concurrency=100, queues=ten),
+        "other process, concurrency 100, 10 queues": lambda: other_process(
+            bench, concurrency=100, queues=ten
+        ),
         "other process, 10 servers": lambda: other_process(bench, servers=10),
         "same loop, 1 server": lambda: same_loop(bench),
         "same loop, concurrency 1": lambda: same_loop(bench, concurrency=1),
@@ -113,7 +119,11 @@ async def measure(bench: Bench) -> None:
     }
     rows = await bench.interleave(variants)
     bench.table("From before `enqueue` to the handler", rows)
-    for name in ("other process, 1 server", "other process, concurrency 100, 10 queues", "other process, 10 servers"):
+    for name in (
+        "other process, 1 server",
+        "other process, concurrency 100, 10 queues",
+        "other process, 10 servers",
+    ):
         bench.judge(f"p50, ms, {name}", rows[name]["p50_us"] / 1000, most=1.0)
         bench.judge(f"p99, ms, {name}", rows[name]["p99_us"] / 1000, most=3.0)
 
