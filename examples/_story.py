@@ -143,7 +143,10 @@ class LiveStory(Story):
             queues.add_row(queue, *(f"[bold]{n}[/]" if n else "[dim]0[/]" for n in numbers))
         orders = Text("orders  ")
         for number, status in self._orders.items():
-            orders.append(f" {number} {status} ", style=_STYLES.get(status, ""))
+            # No-break spaces, so that a line ends between two orders.
+            orders.append(
+                f"\N{NO-BREAK SPACE}{number}\N{NO-BREAK SPACE}{status}\N{NO-BREAK SPACE}", _STYLES[status]
+            )
             orders.append(" ")
         return Group(queues, orders, Panel(Text("\n".join(self._news)), title="news", title_align="left"))
 
