@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from asyncq.embedded import open_embedded
 
 
 @contextmanager
-def example_url() -> Iterator[str]:
+def example_url() -> Generator[str]:
     """Give the URL of a Redis for the length of a block.
 
     A program of your own just writes its URL: `redis://localhost:6379/0`, or `embedded://PATH`

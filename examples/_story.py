@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -64,7 +64,7 @@ class Story:
         self._counted = self._began
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
+    def telling(self) -> Generator[None]:
         """Tell for the length of a block."""
         handler = _LogToStory(self)
         logger = logging.getLogger("asyncq")
@@ -105,7 +105,7 @@ class LiveStory(Story):
         self._live: Live | None = None
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
+    def telling(self) -> Generator[None]:
         """Show the picture for the length of a block, and leave the last one standing."""
         from rich.live import Live  # noqa: PLC0415 - rich is optional
 

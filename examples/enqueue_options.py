@@ -54,7 +54,7 @@ async def main(url: str) -> None:
 
         # Mistakes are found before anything is sent.
         try:
-            await client.enqueue(Task("send"), max_reties=3)
+            await client.enqueue(Task("send"), max_reties=3)  # type: ignore[call-arg]
         except ConfigError as error:
             print(f"{error.option}: expected {error.expected}")
 

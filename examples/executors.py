@@ -32,7 +32,7 @@ async def fetch(_: Task) -> None:
 @mux.handle("legacy")
 def call_legacy_library(_: Task, ctx: Context) -> None:
     """`def` runs in a thread, which nobody can interrupt: it looks whether it is to stop."""
-    for _ in range(1000):
+    for _step in range(1000):
         if ctx.wait_cancelled(0.02):  # a step of the work; or ask `ctx.is_cancelled` between two
             raise TimeoutError("stopped half-way")  # to return would say that it is done
 

@@ -37,7 +37,7 @@ def make_application(client: Client) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(text.encode())
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the library
             """Be quiet."""
 
     return Application
