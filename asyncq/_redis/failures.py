@@ -104,15 +104,17 @@ def from_dialling(error: BaseException, *, where: str) -> BrokerError:  # noqa: 
         error = error.__cause__
     # In this library a TimeoutError is not a ConnectionError, an AuthenticationError is one, and
     # a permission problem is a plain ResponseError: hence the order.
-    if isinstance(
-        error, library.AuthenticationError | library.AuthorizationError | library.NoPermissionError
-    ):
+    if isinstance(error, library.NoPermissionError):
+        return AuthenticationError(where, str(error), _ADVICE["NOPERM"])
+    if isinstance(error, library.AuthenticationError | library.AuthorizationError):
         return AuthenticationError(where, str(error), _ADVICE["WRONGPASS"])
     if isinstance(error, library.AuthenticationWrongNumberOfArgsError):
         return AuthenticationError(where, str(error), _ADVICE["WRONGPASS"])
     if isinstance(error, library.TimeoutError | TimeoutError | asyncio.TimeoutError):
         return BrokerUnavailableError(
-            where, "no answer while connecting", "is the host right, and does a firewall swallow the packets?"
+            where,
+            "no answer while connecting",
+            "is the host right, does a firewall swallow the packets, and must it be rediss:// or redis://?",
         )
     if isinstance(error, library.ResponseError):
         reply = ReplyError(str(error))

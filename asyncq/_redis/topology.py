@@ -11,7 +11,9 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
@@ -143,6 +145,7 @@ class SentinelPrimary(_OneAddress):
             "socket_timeout": options.connect_timeout,
             "socket_connect_timeout": options.connect_timeout,
             "protocol": 2,
+            "retry": Retry(NoBackoff(), 0),  # how often to ask is for the router to say
             "username": options.sentinel_username,
             "password": options.sentinel_password,
         }
@@ -159,7 +162,8 @@ class SentinelPrimary(_OneAddress):
             except (RedisError, OSError) as error:
                 raise BrokerUnavailableError(
                     self._options.describe(),
-                    str(error) or type(error).__name__,
+                    # The library appends the clients it has asked, as Python shows them.
+                    str(error).partition(" : ")[0] or type(error).__name__,
                     "do the sentinels run, and do they know this name? ?master=NAME in the URL sets it",
                 ) from error
             self._address = Address(host=host, port=port)
