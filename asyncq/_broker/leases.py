@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from asyncq._broker.basis import Basis, script
@@ -52,6 +52,8 @@ class Recovery:
     tasks: list[Recovered]
     wait: float | None  #: seconds until the next lease runs out; `None` when there is none
     is_late: bool  #: Redis did not run the call in time, and took nothing back
+    unusable: list[str] = field(default_factory=list[str])
+    """Queues of which a key holds something else than it should."""
 
 
 class Leases:
@@ -137,4 +139,7 @@ class Leases:
         for at in range(3, len(reply), 4):
             number: int = reply[at]
             task_id, word, lost = reply[at + 1 : at + 4]
+            if word == b"unusable":
+                found.unusable.append(names[number - 1])
+                continue
             found.tasks.append(Recovered(names[number - 1], task_id.decode(), word.decode(), lost))

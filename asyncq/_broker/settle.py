@@ -87,13 +87,14 @@ class Settle:
         settlements: Sequence[Settlement],
         *,
         now: float,
-        on_written: Callable[[list[int]], None],
+        on_written: Callable[[dict[int, str]], None],
         on_failure: Callable[[AsyncqError], None],
         patience: float = FOREVER,
     ) -> None:
         """Write outcomes of queues that share a slot, in one call.
 
-        `on_written` gets the positions of those that are no longer ours: their outcome was dropped.
+        `on_written` gets the positions of those whose outcome was dropped, with the reason: `not_owner`
+        of those that are no longer ours, `unusable` where a key holds something else than it should.
         `now` only names the day of the statistics.
         """
         basis = self._basis
@@ -129,7 +130,8 @@ class Settle:
         positions = plain_at + other_at
 
         def on_value(reply: Any) -> None:
-            on_written([positions[index - 1] for index in reply[::2]])
+            words = zip(reply[::2], reply[1::2], strict=True)
+            on_written({positions[index - 1]: word.decode() for index, word in words})
 
         basis.router.submit(
             Call(

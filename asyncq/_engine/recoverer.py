@@ -30,6 +30,7 @@ class Recoverer(Service):
         self._lease: Final = lease
         self._max_lost: Final = max_lost
         self.recovered = 0
+        self._unusable: set[str] = set()
 
     async def tick(self) -> float:
         found = await self._leases.recover(self._queues, max_lost=self._max_lost)
@@ -43,6 +44,7 @@ class Recoverer(Service):
                 task.word,
                 extra={"event": "recovered", "queue": task.queue, "task_id": task.id, "lost": task.lost},
             )
+        self._tell_of(set(found.unusable))
         if found.is_late:
             log.warning(
                 "Redis was away: leases that ran out meanwhile get %.1f s to be extended",
@@ -54,3 +56,14 @@ class Recoverer(Service):
             return 0.0
         wait = self._lease if found.wait is None else min(found.wait + SETTLING_IN, self._lease)
         return max(wait, 0.0)
+
+    def _tell_of(self, unusable: set[str]) -> None:
+        """Complain of each damaged queue once, and not with every tick."""
+        for queue in sorted(unusable - self._unusable):
+            log.error(
+                "queue %s is left alone: a key of it holds something else than it should"
+                " (asyncq doctor says which)",
+                queue,
+                extra={"event": "queue_unusable", "queue": queue},
+            )
+        self._unusable = unusable

@@ -72,7 +72,7 @@ class Settler:
         batch = [waiting.popleft() for _ in range(min(len(waiting), MAX_TASKS))]
         self._under_way[slot] = batch
 
-        def written(refused: list[int]) -> None:
+        def written(refused: dict[int, str]) -> None:
             self._written(slot, batch, refused)
 
         def failed(error: AsyncqError) -> None:
@@ -80,14 +80,17 @@ class Settler:
 
         self._settle.write(batch, now=self._now(), on_written=written, on_failure=failed)
 
-    def _written(self, slot: int, batch: list[Settlement], refused: list[int]) -> None:
+    def _written(self, slot: int, batch: list[Settlement], refused: dict[int, str]) -> None:
         del self._under_way[slot]
         remove = self._held.remove
         for settlement in batch:
             remove(settlement.token)
         self.written += len(batch) - len(refused)
-        for index in refused:
-            self._refused(batch[index])
+        for index, word in refused.items():
+            if word == "unusable":
+                self._unusable(batch[index])
+            else:
+                self._refused(batch[index])
         self._next(slot)
 
     def _next(self, slot: int) -> None:
@@ -105,6 +108,16 @@ class Settler:
             settlement.id,
             settlement.queue,
             extra={"event": "not_owner", "queue": settlement.queue, "task_id": settlement.id},
+        )
+
+    def _unusable(self, settlement: Settlement) -> None:
+        log.error(
+            "outcome %r of task %s cannot be written, it will run again: a key of queue %s holds something"
+            " else than it should (asyncq doctor says which)",
+            settlement.outcome,
+            settlement.id,
+            settlement.queue,
+            extra={"event": "queue_unusable", "queue": settlement.queue, "task_id": settlement.id},
         )
 
     def _failed(self, slot: int, batch: list[Settlement], error: AsyncqError) -> None:

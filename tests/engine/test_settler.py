@@ -124,7 +124,7 @@ class _Away:
 
     def __init__(self) -> None:
         self.calls: list[
-            tuple[list[Settlement], Callable[[list[int]], None], Callable[[AsyncqError], None]]
+            tuple[list[Settlement], Callable[[dict[int, str]], None], Callable[[AsyncqError], None]]
         ] = []
 
     def slot(self, queue: str) -> int:
@@ -135,7 +135,7 @@ class _Away:
         settlements: Sequence[Settlement],
         *,
         now: float,
-        on_written: Callable[[list[int]], None],
+        on_written: Callable[[dict[int, str]], None],
         on_failure: Callable[[AsyncqError], None],
     ) -> None:
         assert len({self.slot(one.queue) for one in settlements}) == 1
@@ -151,15 +151,15 @@ async def test_each_slot_has_one_call_on_its_way() -> None:
             settler.put(settle.done(queue, f"{queue}{number}", "s:1"))
         await asyncio.sleep(0)
     assert [[one.id for one in call[0]] for call in away.calls] == [["a0"], ["b0"]]
-    away.calls[1][1]([])
+    away.calls[1][1]({})
     assert [one.id for one in away.calls[2][0]] == ["b1", "b2"]
-    away.calls[2][1]([])
+    away.calls[2][1]({})
     draining = asyncio.ensure_future(settler.drain())
     await asyncio.sleep(0)
     assert not draining.done()
     assert settler.outstanding == 3
-    away.calls[0][1]([])
-    away.calls[3][1]([])
+    away.calls[0][1]({})
+    away.calls[3][1]({})
     await draining
     assert (settler.written, len(away.calls)) == (6, 4)
 
@@ -175,7 +175,7 @@ async def test_a_call_that_cannot_succeed_lets_the_leases_run_out(caplog: pytest
     away.calls[0][2](ClosedError("the connection"))
     assert len(held) == 1
     assert [one.id for one in away.calls[1][0]] == ["b"]
-    away.calls[1][1]([])
+    away.calls[1][1]({})
     await settler.drain()
     assert settler.written == 1
     assert [getattr(record, "event", "") for record in caplog.records] == ["settle_failed"]

@@ -244,8 +244,8 @@ class BrokerMachine(RuleBasedStateMachine):
         order = sorted(range(len(chosen)), key=lambda at: not (outcomes[at] == "done" and not locks[at]))
         refused = [at for at in order if not self.model.settle(*chosen[at], outcomes[at])]
 
-        async def act(broker: Broker) -> list[int]:
-            answer: asyncio.Future[list[int]] = self.loop.create_future()
+        async def act(broker: Broker) -> dict[int, str]:
+            answer: asyncio.Future[dict[int, str]] = self.loop.create_future()
             broker.settle.write(
                 settlements, now=time.time(), on_written=answer.set_result, on_failure=answer.set_exception
             )

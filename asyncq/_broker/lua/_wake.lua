@@ -8,8 +8,9 @@
 -- safety poll of the others is what is left.
 local function wake(waiting, channel, count, in_cluster, now)
   while count > 0 do
-    local idle = redis.call('ZPOPMAX', waiting)
-    if #idle == 0 then return end
+    -- Not `call`: whoever wakes has put tasks somewhere, and must come to its end.
+    local idle = redis.pcall('ZPOPMAX', waiting)
+    if idle.err or #idle == 0 then return end
     if tonumber(idle[2]) < now then
       redis.call('DEL', waiting)
       return

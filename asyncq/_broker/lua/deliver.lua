@@ -53,18 +53,18 @@ end
 
 local given = 0
 local sent = {number}
-local leases = {}
 local ends_at = now + tonumber(ARGV[5])
 
-local function give(queue, tasks, lease, id)
+local function give(queue, tasks, id)
   local task = tasks .. id
-  -- Not `call`: an error here would end the script with the ids popped and nowhere.
+  -- Not `call`: an error here would end the script with tasks handed out that nobody hears of.
   local f = redis.pcall('HMGET', task, 'msg', 'deliveries')
   local message, deliveries = f[1], f[2]
   if not message then
     -- The hash vanished, or is something else (somebody worked by hand): there is nothing to run.
     if not f.err then call('DEL', task) end
-    call('HINCRBY', KEYS[queue * 5 + 1], 'vanished', 1)
+    call('ZREM', KEYS[queue * 5 - 2], id)
+    redis.pcall('HINCRBY', KEYS[queue * 5 + 1], 'vanished', 1)
     return
   end
   local past = ''
@@ -75,11 +75,20 @@ local function give(queue, tasks, lease, id)
   call('HSET', task, 'state', 'active', 'delivery', token .. (number + given),
     'deliveries', (deliveries or 0) + 1)
   given = given + 1
-  local at = #lease
-  lease[at + 1], lease[at + 2] = ends_at, id
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = queue, id, message, past
   n = n + 4
   sent[given * 2], sent[given * 2 + 1] = queue, id
+end
+
+-- From here on the ids are in `lease`, whatever becomes of this script. A queue of which a key holds
+-- something else than it should gives nothing: it must not spoil the others.
+local function claim(queue, ids)
+  local pending, lease = KEYS[queue * 5 - 3], {}
+  for i = 1, #ids do lease[i * 2 - 1], lease[i * 2] = ends_at, ids[i] end
+  local claimed = redis.pcall('ZADD', KEYS[queue * 5 - 2], unpack(lease))
+  if type(claimed) == 'number' then return true end
+  for i = #ids, 1, -1 do call('RPUSH', pending, ids[i]) end
+  return false
 end
 
 -- Ids whose hash vanished are not handed out, and must not keep Redis busy for long either.
@@ -87,42 +96,36 @@ local attempts = want + 1000
 local exhausted = {}
 local function take(queue, limit)
   limit = math.min(limit, want - given)
-  local tasks, lease = ARGV[8 + queue * 2], leases[queue]
+  local tasks = ARGV[8 + queue * 2]
   while limit > 0 and attempts > 0 and not exhausted[queue] do
-    local ids = call('RPOP', KEYS[queue * 5 - 3], math.min(limit, attempts, 1000))
-    if not ids or #ids == 0 then
+    local ids = redis.pcall('RPOP', KEYS[queue * 5 - 3], math.min(limit, attempts, 1000))
+    if not ids or ids.err or #ids == 0 or not claim(queue, ids) then
       exhausted[queue] = true
       return
     end
     attempts = attempts - #ids
     local before = given
-    for i = 1, #ids do give(queue, tasks, lease, ids[i]) end
+    for i = 1, #ids do give(queue, tasks, ids[i]) end
     limit = limit - (given - before)
   end
 end
 
 for queue = 1, queues do
-  leases[queue] = {}
   if call('EXISTS', KEYS[queue * 5 - 1]) == 1 then exhausted[queue] = true end
 end
 for queue = 1, queues do take(queue, tonumber(ARGV[7 + queue * 2])) end
 for queue = 1, queues do take(queue, want) end
 
 for queue = 1, queues do
-  local lease = leases[queue]
-  for i = 1, #lease, 1000 do
-    call('ZADD', KEYS[queue * 5 - 2], unpack(lease, i, math.min(i + 999, #lease)))
-  end
   if given < want then
-    call('ZADD', KEYS[queue * 5], now + tonumber(ARGV[6]), server)
+    redis.pcall('ZADD', KEYS[queue * 5], now + tonumber(ARGV[6]), server)
   else
-    call('ZREM', KEYS[queue * 5], server)
+    redis.pcall('ZREM', KEYS[queue * 5], server)
   end
   -- There is more than it took: whoever idles is to know. Several messages may have been sent to one
   -- server with one free slot.
-  if not exhausted[queue] and call('LLEN', KEYS[queue * 5 - 3]) > 0 then
-    wake(KEYS[queue * 5], ARGV[7], 1, ARGV[8] == '1', now)
-  end
+  local left = exhausted[queue] and 0 or redis.pcall('LLEN', KEYS[queue * 5 - 3])
+  if type(left) == 'number' and left > 0 then wake(KEYS[queue * 5], ARGV[7], 1, ARGV[8] == '1', now) end
 end
 call('SET', KEYS[1], cmsgpack.pack(sent), 'EX', math.ceil(tonumber(ARGV[5])))
 return reply

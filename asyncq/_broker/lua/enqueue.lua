@@ -50,9 +50,12 @@ local function special(task, id, message, detail)
   end
   if lock then
     -- A lock whose owner is gone holds nobody up.
-    local owner = redis.call('GET', lock)
+    local owner = redis.pcall('GET', lock)
+    if type(owner) == 'table' then return 'unusable' end
     if owner and redis.call('EXISTS', ARGV[7] .. owner) == 1 then return 'duplicate' end
   end
+
+  if group_key and type(redis.pcall('ZCARD', group_key)) == 'table' then return 'unusable' end
 
   local due = at
   if delay > 0 then due = now + delay end
@@ -72,13 +75,15 @@ local function special(task, id, message, detail)
     if not earliest or due < earliest then earliest = due end
   elseif word == 'aggregating' then
     redis.call('ZADD', group_key, now, id)
-    redis.call('SADD', KEYS[3], group)
+    redis.pcall('SADD', KEYS[3], group)
   else
     ready[#ready + 1] = id
   end
   return word
 end
 
+-- A queue of which these keys hold something else is refused here, before anything is written.
+redis.call('LLEN', KEYS[1])
 local before = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 for i = 8, #ARGV, 3 do
   local id, message, detail = ARGV[i], ARGV[i + 1], ARGV[i + 2]
@@ -101,7 +106,7 @@ if #ready > 0 then
   redis.call('LPUSH', KEYS[1], unpack(ready))
   wake(KEYS[5], ARGV[4], #ready, ARGV[6] == '1', now)
 end
-if created > 0 then redis.call('HINCRBY', KEYS[4], 'created', created) end
+if created > 0 then redis.pcall('HINCRBY', KEYS[4], 'created', created) end
 if earliest and (not before or earliest < tonumber(before)) then redis.call('PUBLISH', ARGV[5], 'due') end
 
 local answer = differs and table.concat(words, ',') or words[1]

@@ -18,28 +18,33 @@ local now = clock()
 local left = tonumber(ARGV[2])
 local moved, next_due = 0, nil
 
+-- Where an error ends this, each id is still in `from` or has been put where it goes.
 local function forward(base, tasks, groups, from)
   local due = redis.call('ZRANGEBYSCORE', from, '-inf', now, 'LIMIT', 0, left)
   if #due == 0 then return end
-  redis.call('ZREM', from, unpack(due))
+  -- Takes no memory, so that a full Redis lets the rest through (see settle.lua).
+  redis.call('ZREM', from, '')
   local ready = {}
   for _, id in ipairs(due) do
     local task = tasks .. id
-    local f = redis.call('HMGET', task, 'msg', 'group')
+    local f = redis.pcall('HMGET', task, 'msg', 'group')
     if not f[1] then
-      redis.call('DEL', task)
-      redis.call('HINCRBY', KEYS[base + 6], 'vanished', 1)
+      redis.call('ZREM', from, id)
+      if not f.err then redis.call('DEL', task) end
+      redis.pcall('HINCRBY', KEYS[base + 6], 'vanished', 1)
     elseif f[2] then
-      redis.call('HSET', task, 'state', 'aggregating')
       redis.call('ZADD', groups .. f[2], now, id)
-      redis.call('SADD', KEYS[base + 5], f[2])
+      redis.call('ZREM', from, id)
+      redis.call('HSET', task, 'state', 'aggregating')
+      redis.pcall('SADD', KEYS[base + 5], f[2])
     else
-      redis.call('HDEL', task, 'state')
       ready[#ready + 1] = id
     end
   end
   if #ready > 0 then
     redis.call('LPUSH', KEYS[base + 3], unpack(ready))
+    redis.call('ZREM', from, unpack(ready))
+    for _, id in ipairs(ready) do redis.call('HDEL', tasks .. id, 'state') end
     wake(KEYS[base + 4], ARGV[3], #ready, ARGV[4] == '1', now)
   end
   moved = moved + #due
@@ -54,9 +59,11 @@ end
 for queue = 1, #KEYS / PER_QUEUE do
   local base = (queue - 1) * PER_QUEUE
   local tasks, groups = ARGV[3 + queue * 2], ARGV[4 + queue * 2]
-  if left > 0 then forward(base, tasks, groups, KEYS[base + 1]) end
-  if left > 0 then forward(base, tasks, groups, KEYS[base + 2]) end
-  look(KEYS[base + 1])
-  look(KEYS[base + 2])
+  for from = base + 1, base + 2 do
+    -- A queue of which a key holds something else than it should is left alone: it must not spoil the
+    -- others, and nobody is to come back at once for what is due in it.
+    local is_well = left == 0 or pcall(forward, base, tasks, groups, KEYS[from])
+    if is_well then pcall(look, KEYS[from]) end
+  end
 end
 return {moved, next_due and tostring(math.max(0, next_due - now)) or ''}

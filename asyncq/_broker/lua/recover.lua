@@ -12,7 +12,8 @@
 -- ARGV  expected    Unix seconds by Redis' clock at which this call should run; 0 to take nothing back
 -- ARGV  ...         for each queue: prefix of its task hashes
 -- REPLY [now, on_time | late, seconds until the next lease runs out or '',
---       then per task: queue number, id, word, leases lost]; the word is pending | archived | vanished
+--       then per task: queue number, id, word, leases lost]; the word is pending | archived | vanished.
+--       A queue that could not be looked after: its number, '', unusable, 0
 --
 -- A call that arrives late has waited in a server that was frozen, restarted or cut off. The
 -- servers whose leases ran out in that time could not extend them: they get the time to.
@@ -29,42 +30,56 @@ local late = expected > 0 and now - expected > TOLERANCE
 local reply = {tostring(now), late and 'late' or 'on_time', ''}
 if late or expected == 0 then left = 0 end
 
-local function recover(queue, base, id)
-  local task = ARGV[6 + queue] .. id
-  local word, lost = 'vanished', 0
-  redis.call('ZREM', KEYS[base + 1], id)
-  if redis.call('HEXISTS', task, 'msg') == 0 then
-    redis.call('DEL', task)
-    redis.call('HINCRBY', KEYS[base + 5], 'vanished', 1)
-  else
-    lost = redis.call('HINCRBY', task, 'lost', 1)
-    redis.call('HDEL', task, 'delivery', 'cancel')
-    if lost >= tonumber(ARGV[3]) then
-      word = 'archived'
-      redis.call('HSET', task, 'state', word, 'failed_at', now, 'reason', 'lost',
-        'error', 'the server that ran it went away, ' .. lost .. ' times')
-      redis.call('ZADD', KEYS[base + 3], now, id)
-    else
-      word = 'pending'
-      redis.call('HDEL', task, 'state')
-      redis.call('RPUSH', KEYS[base + 2], id)
-      wake(KEYS[base + 4], ARGV[4], 1, ARGV[5] == '1', now)
-    end
-  end
+local function tell(queue, id, word, lost)
   reply[#reply + 1] = queue
   reply[#reply + 1] = id
   reply[#reply + 1] = word
   reply[#reply + 1] = lost
 end
 
-for queue = 1, #KEYS / PER_QUEUE do
-  local base = (queue - 1) * PER_QUEUE
+-- Where an error ends this, the id is still in `lease` or has been put where it goes.
+local function recover(queue, base, id)
+  local task = ARGV[6 + queue] .. id
+  local f = redis.pcall('HMGET', task, 'msg', 'lost')
+  if not f[1] then
+    redis.call('ZREM', KEYS[base + 1], id)
+    if not f.err then redis.call('DEL', task) end
+    redis.pcall('HINCRBY', KEYS[base + 5], 'vanished', 1)
+    tell(queue, id, 'vanished', 0)
+    return
+  end
+  local lost = tonumber(f[2] or 0) + 1
+  if lost >= tonumber(ARGV[3]) then
+    redis.call('ZADD', KEYS[base + 3], now, id)
+    redis.call('ZREM', KEYS[base + 1], id)
+    redis.call('HSET', task, 'state', 'archived', 'failed_at', now, 'reason', 'lost', 'lost', lost,
+      'error', 'the server that ran it went away, ' .. lost .. ' times')
+    redis.call('HDEL', task, 'delivery', 'cancel')
+    tell(queue, id, 'archived', lost)
+  else
+    redis.call('RPUSH', KEYS[base + 2], id)
+    redis.call('ZREM', KEYS[base + 1], id)
+    redis.call('HSET', task, 'lost', lost)
+    redis.call('HDEL', task, 'state', 'delivery', 'cancel')
+    wake(KEYS[base + 4], ARGV[4], 1, ARGV[5] == '1', now)
+    tell(queue, id, 'pending', lost)
+  end
+end
+
+local function look(queue, base)
   local ended = {}
+  -- Takes no memory, so that a full Redis lets the rest through (see settle.lua).
+  redis.call('ZREM', KEYS[base + 1], '')
   if left > 0 then ended = redis.call('ZRANGEBYSCORE', KEYS[base + 1], '-inf', now, 'LIMIT', 0, left) end
   for _, id in ipairs(ended) do recover(queue, base, id) end
   left = left - #ended
   local first = redis.call('ZRANGE', KEYS[base + 1], 0, 0, 'WITHSCORES')[2]
   if first and (not next_end or tonumber(first) < next_end) then next_end = tonumber(first) end
+end
+
+for queue = 1, #KEYS / PER_QUEUE do
+  -- A queue of which a key holds something else than it should must not spoil the others.
+  if not pcall(look, queue, (queue - 1) * PER_QUEUE) then tell(queue, '', 'unusable', 0) end
 end
 if next_end then reply[3] = tostring(math.max(0, next_end - now)) end
 return reply

@@ -15,7 +15,8 @@
 -- ARGV  plain       how many plain successes there are
 -- ARGV  ...         for each plain success: queue number, id, token
 -- ARGV  ...         for each other delivery: queue number, id, token, outcome, detail
--- REPLY [index, word ...] of what could not be written; the word is not_owner
+-- REPLY [index, word ...] of what could not be written; the word is not_owner, or unusable when a
+--       key of its queue holds something else than it should
 --
 -- A plain success is forgotten: nothing is kept of the task, and it holds no lock. Nearly all
 -- deliveries end so, hence the short form. Other outcomes and their details (msgpack):
@@ -39,7 +40,7 @@ local key = queues * PER_QUEUE
 
 -- A command that takes memory may not be the first write of a script when memory is full. This
 -- one takes none, and what follows it is let through: a full Redis must let work be finished.
-call('ZREM', KEYS[1], '')
+redis.pcall('ZREM', KEYS[1], '')
 
 local function tally(queue)
   local t = tallies[queue]
@@ -55,7 +56,7 @@ local function forget(t, task, id, kind, unique)
   t.flow[kind] = (t.flow[kind] or 0) + 1
   if unique then
     key = key + 1
-    if call('GET', KEYS[key]) == id then call('DEL', KEYS[key]) end
+    if redis.pcall('GET', KEYS[key]) == id then call('DEL', KEYS[key]) end
   end
 end
 
@@ -81,12 +82,12 @@ local outcomes = {
   end,
   complete = function(t, base, task, id, detail)
     local result, unique, retention = unpack(cmsgpack.unpack(detail))
-    t.processed = t.processed + 1
     put(task, KEYS[base + 6], now + retention, id, 'state', 'completed', 'completed_at', now)
+    t.processed = t.processed + 1
     if result then call('HSET', task, 'result', result) end
     if unique then
       key = key + 1
-      if call('GET', KEYS[key]) == id then call('DEL', KEYS[key]) end
+      if redis.pcall('GET', KEYS[key]) == id then call('DEL', KEYS[key]) end
     end
   end,
   retry = function(t, base, task, id, detail)
@@ -106,8 +107,8 @@ local outcomes = {
     end
   end,
   requeue = function(t, base, task, id)
-    call('HDEL', task, 'state', 'delivery', 'cancel')
     call('RPUSH', KEYS[base + 2], id)
+    call('HDEL', task, 'state', 'delivery', 'cancel')
     t.requeued = t.requeued + 1
   end,
   defer = function(t, base, task, id, detail)
@@ -139,7 +140,7 @@ end
 for index = 1, plain do
   local at = 4 + index * 3
   local task = KEYS[key + index]
-  if call('HGET', task, 'delivery') == ARGV[at + 2] then
+  if redis.pcall('HGET', task, 'delivery') == ARGV[at + 2] then
     local t = tally(tonumber(ARGV[at]))
     t.settled[#t.settled + 1] = ARGV[at + 1]
     t.gone[#t.gone + 1] = task
@@ -157,10 +158,18 @@ for i = 7 + plain * 3, #ARGV, 5 do
   index = index + 1
   key = key + 1
   local task = KEYS[key]
-  if call('HGET', task, 'delivery') == token then
-    local t = tally(queue)
-    t.settled[#t.settled + 1] = id
-    outcomes[outcome](t, (queue - 1) * PER_QUEUE, task, id, detail)
+  if redis.pcall('HGET', task, 'delivery') == token then
+    -- What cannot be written, because a key holds something else than it should, must not keep the
+    -- rest from being written.
+    local t, before = tally(queue), key
+    if pcall(outcomes[outcome], t, (queue - 1) * PER_QUEUE, task, id, detail) then
+      t.settled[#t.settled + 1] = id
+    else
+      key = before
+      skip_lock(outcome, detail)
+      refused[#refused + 1] = index
+      refused[#refused + 1] = 'unusable'
+    end
   else
     skip_lock(outcome, detail)
     refuse(index)
@@ -169,19 +178,19 @@ end
 
 local function add(total, daily, amount)
   if amount == 0 then return end
-  call('INCRBY', total, amount)
-  if call('INCRBY', daily, amount) == amount then call('EXPIRE', daily, STATISTICS_SECONDS) end
+  redis.pcall('INCRBY', total, amount)
+  if redis.pcall('INCRBY', daily, amount) == amount then call('EXPIRE', daily, STATISTICS_SECONDS) end
 end
 
 local news = false
 for queue, t in pairs(tallies) do
   local base = (queue - 1) * PER_QUEUE
-  call('ZREM', KEYS[base + 1], unpack(t.settled))
+  if #t.settled > 0 then redis.pcall('ZREM', KEYS[base + 1], unpack(t.settled)) end
   if #t.gone > 0 then call('DEL', unpack(t.gone)) end
   add(KEYS[base + 7], KEYS[base + 9], t.processed + t.done)
   add(KEYS[base + 8], KEYS[base + 10], t.failed)
   if t.done > 0 then t.flow.done = (t.flow.done or 0) + t.done end
-  for kind, amount in pairs(t.flow) do call('HINCRBY', KEYS[base + 11], kind, amount) end
+  for kind, amount in pairs(t.flow) do redis.pcall('HINCRBY', KEYS[base + 11], kind, amount) end
   if t.requeued > 0 then wake(KEYS[base + 12], ARGV[3], t.requeued, in_cluster, now) end
   news = news or t.news
 end

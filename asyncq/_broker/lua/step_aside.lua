@@ -14,7 +14,8 @@
 -- it was about would wait for the safety poll of another server.
 local now = clock()
 for i = 1, #KEYS, 2 do
-  redis.call('ZREM', KEYS[i + 1], ARGV[2])
-  if redis.call('LLEN', KEYS[i]) > 0 then wake(KEYS[i + 1], ARGV[3], 1, ARGV[4] == '1', now) end
+  redis.pcall('ZREM', KEYS[i + 1], ARGV[2])
+  local left = redis.pcall('LLEN', KEYS[i])
+  if type(left) == 'number' and left > 0 then wake(KEYS[i + 1], ARGV[3], 1, ARGV[4] == '1', now) end
 end
 return 'ok'

@@ -21,11 +21,13 @@ local function remove(from, flow, tasks, locks, ids, kind)
   redis.call('ZREM', from, unpack(ids))
   for _, id in ipairs(ids) do
     local task = tasks .. id
-    local suffix = redis.call('HGET', task, 'unique')
-    if suffix and redis.call('GET', locks .. suffix) == id then redis.call('DEL', locks .. suffix) end
+    local suffix = redis.pcall('HGET', task, 'unique')
+    if type(suffix) == 'string' and redis.pcall('GET', locks .. suffix) == id then
+      redis.call('DEL', locks .. suffix)
+    end
     redis.call('DEL', task)
   end
-  redis.call('HINCRBY', flow, kind, #ids)
+  redis.pcall('HINCRBY', flow, kind, #ids)
 end
 
 local function too_old_or_too_many(archived)
@@ -38,7 +40,7 @@ local function too_old_or_too_many(archived)
 end
 
 local reply = {}
-for queue = 1, #KEYS / PER_QUEUE do
+local function sweep(queue)
   local base = (queue - 1) * PER_QUEUE
   local completed, archived, flow = KEYS[base + 1], KEYS[base + 2], KEYS[base + 3]
   local tasks, locks = ARGV[3 + queue * 2], ARGV[4 + queue * 2]
@@ -55,5 +57,11 @@ for queue = 1, #KEYS / PER_QUEUE do
   left_to_drop = left_to_drop - #dropped
 
   reply[queue] = {#over, unpack(dropped)}
+end
+
+for queue = 1, #KEYS / PER_QUEUE do
+  reply[queue] = {0}
+  -- A queue of which a key holds something else than it should must not spoil the others.
+  pcall(sweep, queue)
 end
 return reply
