@@ -63,6 +63,9 @@ _TYPES: Final[dict[int, tuple[type, ...]]] = {
 _NUMBER: Final = (float, int)
 """Named once: `float | int` inside a function makes a new object at each call."""
 
+_TOO_LARGE: Final = 2**53
+"""Numbers from here on are not exact as floats, which is what Redis and Lua have."""
+
 _pack: Final = msgpack.Packer(use_bin_type=True).pack
 
 
@@ -119,12 +122,23 @@ def decode(raw: bytes) -> Envelope:
         not isinstance(type_name, str)
         or not isinstance(payload, bytes)
         or not isinstance(enqueued_at, _NUMBER)
+        or not 0 <= enqueued_at < _TOO_LARGE
     ):
-        raise WireError("msg", "type, payload or time of enqueueing has the wrong type")
+        raise WireError("msg", "type, payload or time of enqueueing is not what it should be")
     envelope = Envelope(type_name, payload, enqueued_at=enqueued_at)
     if len(body) > _LEADING:
         _fill(envelope, body[_LEADING])
     return envelope
+
+
+def _is_sound(value: object) -> bool:
+    """Refuse numbers that would spoil the call they end up in, and with it the outcomes of other tasks."""
+    if isinstance(value, _NUMBER):
+        return 0 <= value < _TOO_LARGE
+    if isinstance(value, dict):
+        items = cast("dict[object, object]", value).items()
+        return all(isinstance(key, str) and isinstance(text, str) for key, text in items)
+    return True
 
 
 def encode_result(codec: str, raw: bytes) -> bytes:
@@ -155,6 +169,6 @@ def _fill(envelope: Envelope, extra: object) -> None:
         name = _NAMES.get(number)
         if name is None:
             continue
-        if not isinstance(value, _TYPES[number]):
-            raise WireError("msg", f"{name} is a {type(value).__name__}")
+        if not isinstance(value, _TYPES[number]) or not _is_sound(value):
+            raise WireError("msg", f"{name} is the {type(value).__name__} {repr(value)[:80]}")
         setattr(envelope, name, value)
