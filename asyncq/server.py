@@ -119,7 +119,7 @@ class Server:
             await self.shutdown()
 
     async def start(self, mux: Mux) -> None:
-        """Begin to serve, and return when tasks are being taken.
+        """Begin to serve, and return when tasks are being taken, or when it was told to leave before that.
 
         Raises:
             AlreadyRunningError: It runs already.
@@ -150,9 +150,10 @@ class Server:
         finally:
             started.cancel()
         if life.done():
-            self._life = self._supervisor = None
             self._is_closed = True
-            life.result()
+            if life.cancelled() or life.exception() is not None:
+                self._life = self._supervisor = None
+                life.result()
 
     async def _live(self, supervisor: Supervisor) -> None:
         try:

@@ -49,6 +49,7 @@ from asyncq._redis.subscription import Subscription
 from asyncq._service import Service, running
 from asyncq._wire.wire import Wire
 from asyncq.config import ServerConfig
+from asyncq.connection import Pong
 from asyncq.context import CancelReason, Host
 from asyncq.mux import Mux
 
@@ -76,6 +77,7 @@ class Supervisor:
         self._leaving = asyncio.Event()
         self._is_hurried = False
         self._is_stopped = False
+        self._reaching: asyncio.Timeout | None = None
         self._broken: BaseException | None = None
         self._status = "starting"
         self._started_at = now()
@@ -91,6 +93,8 @@ class Supervisor:
     def leave(self, *, now: bool = False) -> None:
         """Finish and leave; `now` cancels what runs instead of letting it finish."""
         self._leaving.set()
+        if self._reaching is not None:
+            self._reaching.reschedule(self._loop.time())
         if now:
             self._is_hurried = True
             if self.executor is not None:
@@ -112,7 +116,9 @@ class Supervisor:
         """
         broker = Broker(self._router, self._wire, owner=self.server_id, patience=ACTOR_PATIENCE)
         async with AsyncExitStack() as stack:
-            pong = await wait_until_reachable(broker.router, patience=self._config.start_patience)
+            pong = await self._reach(broker)
+            if pong is None:
+                return
             for warning in pong.warnings:
                 log.warning("%s", warning, extra={"event": "redis_warning"})
             await self._start(stack, broker)
@@ -131,6 +137,17 @@ class Supervisor:
         log.info("server %s has left", self.server_id, extra={"event": "left"})
         if self._broken is not None:
             raise self._broken
+
+    async def _reach(self, broker: Broker) -> Pong | None:
+        """Wait until Redis is there; `None` when we are told to leave before that."""
+        try:
+            async with asyncio.timeout(0 if self._leaving.is_set() else None) as self._reaching:
+                return await wait_until_reachable(broker.router, patience=self._config.start_patience)
+        except TimeoutError:
+            log.info("told to leave before Redis was reached", extra={"event": "left"})
+            return None
+        finally:
+            self._reaching = None
 
     # -- wiring -----------------------------------------------------------------------------------
 
