@@ -70,6 +70,14 @@ async def measure(bench: Bench) -> None:
         ours, floor = rows[f"asyncq, {concurrency}"], rows[f"floor, {concurrency}"]
         ratios[f"concurrency {concurrency}"] = {"of the floor": ours["tasks/s"] / floor["tasks/s"]}
         theirs = rows.get(f"Go asynq, {concurrency}")
+        if theirs is not None and concurrency == 100:
+            # The prototype did 4.2 times what Go asynq did on the machine, and 0.7 of the
+            # prototype is asked for. This carries the target over to the machine of today.
+            bench.judge(
+                "of Go asynq, 0.7 of the issue's 36,000 / 8,500",
+                ours["tasks/s"] / theirs["tasks/s"],
+                least=2.96,
+            )
         if theirs is not None:
             ratios[f"concurrency {concurrency}"]["of Go asynq"] = ours["tasks/s"] / theirs["tasks/s"]
     bench.table("asyncq in proportion", ratios)
