@@ -21,6 +21,9 @@ __all__ = ["Context", "current_context"]
 CancelReason = Literal["timeout", "deadline", "lease_lost", "cancelled", "shutdown"]
 
 
+_MAKING: Final = threading.Lock()
+
+
 class Reports(Protocol):
     """Where results and progress go. The server's; tests may have their own."""
 
@@ -145,8 +148,9 @@ class Context:
 
     def wait_cancelled(self, timeout: float | None = None) -> bool:
         """Block a thread until this attempt is to stop, or for `timeout` seconds. Not for the event loop."""
-        if self._cancelled is None:
-            self._cancelled = threading.Event()
+        with _MAKING:  # several threads of a handler may wait, and must not each make one
+            if self._cancelled is None:
+                self._cancelled = threading.Event()
         if self.cancel_reason is not None:
             return True
         return self._cancelled.wait(timeout)

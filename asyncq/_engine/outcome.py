@@ -98,7 +98,7 @@ def from_handler(error: BaseException) -> BaseException:
     """
     if isinstance(error, (Exception, BaseExceptionGroup)):
         return cast("BaseException", error)
-    wrapped = HandlerCrashedError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    wrapped = HandlerCrashedError(describe(error))
     wrapped.__cause__ = error
     return wrapped
 
