@@ -150,8 +150,8 @@ class ServerConfig:
             raise ConfigError.of(problems)
 
     def _check_relations(self, problems: list[Problem]) -> None:
-        if not problems and self.lease < 1:
-            problems.append(Problem("lease", self.lease, "at least 1 second"))
+        if not problems and not 1 <= self.lease < math.inf:
+            problems.append(Problem("lease", self.lease, "at least 1 second, and an end"))
         if self.waking not in ("push", "poll"):
             problems.append(Problem("waking", self.waking, "'push' or 'poll'"))
         for name in ("poll_interval", "safety_interval"):

@@ -1,0 +1,122 @@
+"""The options of a server, checked together."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from asyncq.config import ServerConfig
+from asyncq.errors import ConfigError
+from asyncq.retry import Exponential, Fixed
+from asyncq.server import Server
+
+
+def test_the_defaults_are_fine() -> None:
+    """A server needs nothing but a URL."""
+    config = ServerConfig()
+    assert config.concurrency >= 1
+    assert dict(config.queues) == {"default": 1}
+
+
+@pytest.mark.parametrize(
+    ("queues", "expected"),
+    [
+        ({"a": 6, "b": 1}, {"a": 6, "b": 1}),
+        ("a", {"a": 1}),
+        (["a", "b"], {"a": 1, "b": 1}),
+        (("ü:x", "b c"), {"ü:x": 1, "b c": 1}),
+    ],
+)
+def test_queues_may_be_given_with_or_without_weights(queues: Any, expected: dict[str, int]) -> None:
+    """A name, several, or a mapping."""
+    assert dict(ServerConfig(queues=queues).queues) == expected
+
+
+def test_what_was_given_is_copied() -> None:
+    """What the caller does with it later is the caller's business."""
+    queues = {"a": 1}
+    config = ServerConfig(queues=queues)
+    queues["b"] = 2
+    assert dict(config.queues) == {"a": 1}
+    with pytest.raises(TypeError):
+        config.queues["c"] = 3  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"concurrency": 0}, ["concurrency", "1 or more"]),
+        ({"concurrency": True}, ["concurrency"]),
+        ({"concurrency": 1.5}, ["concurrency"]),
+        ({"queues": {}}, ["queues", "at least one"]),
+        ({"queues": {"": 1}}, ["queues", "not blank"]),
+        ({"queues": {"a{b}": 1}}, ["queues", "braces"]),
+        ({"queues": {"a": 0}}, ["queues['a']", "1 or more"]),
+        ({"queues": {"a": 0.5}}, ["queues['a']"]),
+        ({"lease": 0.5}, ["lease", "at least 1"]),
+        ({"lease": -1}, ["lease"]),
+        ({"lease": math.inf}, ["lease", "an end"]),
+        ({"lease": "30"}, ["lease"]),
+        ({"lease": math.nan}, ["lease"]),
+        ({"shutdown_timeout": -1}, ["shutdown_timeout"]),
+        ({"waking": "shout"}, ["waking", "'push' or 'poll'"]),
+        ({"poll_interval": 0}, ["poll_interval"]),
+        ({"safety_interval": 0}, ["safety_interval"]),
+        ({"retry": "soon"}, ["retry"]),
+        ({"retry": Exponential}, ["retry"]),
+        ({"retry_policies": {"": Fixed(1)}}, ["retry_policies"]),
+        ({"threads": 0}, ["threads"]),
+        ({"archive_max_count": -1}, ["archive_max_count"]),
+        ({"concurrency": 0, "max_lost": 0, "waking": "x"}, ["concurrency", "max_lost", "waking", "3 values"]),
+    ],
+)
+def test_wrong_options_are_reported_together(options: dict[str, Any], words: list[str]) -> None:
+    """Each with its value and what was expected, and all in one error."""
+    with pytest.raises(ConfigError) as caught:
+        ServerConfig(**options)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"lease": 1}, 1.0),
+        ({"lease": timedelta(minutes=1)}, 60.0),
+    ],
+)
+def test_durations_are_seconds_or_timedeltas(options: dict[str, Any], expected: float) -> None:
+    """And floats inside."""
+    assert ServerConfig(**options).lease == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"shutdown_timeout": math.inf},
+        {"shutdown_timeout": 0},
+        {"archive_max_age": math.inf},
+        {"archive_max_count": 0},
+        {"retry": Exponential()},
+        {"retry": lambda retried, error, task: 1.0},
+    ],
+)
+def test_the_ends_of_the_ranges_are_allowed(options: dict[str, Any]) -> None:
+    """For ever, at once, none."""
+    ServerConfig(**options)
+
+
+def test_unknown_options_are_refused_with_the_near_miss() -> None:
+    """Before anything else happens."""
+    with pytest.raises(ConfigError, match="did you mean 'concurrency'"):
+        Server("redis://h", concurency=1)
+
+
+def test_options_by_name_win_over_the_object() -> None:
+    """One configuration for many servers, with a difference here and there."""
+    config = ServerConfig(concurrency=3, name="mine")
+    server = Server("redis://h", config, concurrency=5)
+    assert (server.config.concurrency, server.config.name, config.concurrency) == (5, "mine", 3)
