@@ -13,6 +13,9 @@ from typing import Any
 
 __all__ = ["Stepper", "every_step"]
 
+# A scenario that is over at once would prove nothing, and say nothing.
+_FEWEST = 20
+
 
 class Stepper(asyncio.SelectorEventLoop):
     """Counts turns from `arm` on, and acts once after a number of them."""
@@ -58,6 +61,7 @@ def every_step(scenario: Callable[[Stepper], Coroutine[Any, Any, None]], limit: 
             assert not left, f"step {step}: tasks left: {left}"
         yield step
         if not loop.has_acted:
+            assert step > _FEWEST, f"the scenario has only {step} steps"
             return
     message = f"the scenario has more than {limit} steps"
     raise AssertionError(message)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 from redis import Redis
@@ -256,3 +257,27 @@ async def test_it_is_archived_when_it_keeps_losing_its_server(redis_url: str, re
     redis_client.zadd("asyncq:{default}:lease", {info.id: 1.0})
     async with at_work(redis_url, Mux()):
         await settled(redis_client, archived=1)
+
+
+@pytest.mark.parametrize("kind", ["pubsub", "normal"])
+async def test_connections_that_are_cut_are_made_again(
+    redis_url: str, redis_client: Redis, kind: str
+) -> None:
+    """And what was said meanwhile is asked for: messages are not kept for who does not listen."""
+    gate = _Gate()
+    gate.open.set()
+    async with at_work(redis_url, gate.mux, safety_interval=_SAFE) as (client, server):
+        channel = f"asyncq:to:{server.id}"
+        for count in range(1, 6):
+            await wait_until(lambda: _listeners(redis_client, channel) == 1, "the server to listen")
+            mine = redis_client.client_id()
+            for entry in redis_client.client_list(_type=kind):
+                if int(entry["id"]) != mine:
+                    redis_client.client_kill_filter(_id=entry["id"])
+            await client.enqueue(Task("work"))
+            await wait_until(lambda count=count: len(gate.came) >= count, "the task to be taken")
+        await settled(redis_client, done=5)
+
+
+def _listeners(client: Redis, channel: str) -> int:
+    return int(cast("list[tuple[bytes, int]]", client.pubsub_numsub(channel))[0][1])
