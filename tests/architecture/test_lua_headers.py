@@ -26,12 +26,24 @@ REPEATED = "..."
 # Every script that writes is told whether the call was sent before; not each has to ask.
 MARKER = "again"
 
+# The commands of scripts that only look.
+READING = {
+    "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HMGET", "HSTRLEN", "LLEN", "LPOS", "LRANGE", "TIME",
+    "TYPE", "ZCARD", "ZRANGE", "ZSCORE",
+}  # fmt: skip
+
 PIECES = {path.stem.removeprefix("_"): path for path in scripts() if path.stem.startswith("_")}
 WHOLE = [path for path in scripts() if not path.stem.startswith("_")]
 
 
 def _ids(path: Path) -> str:
     return path.stem
+
+
+def _only_reads(path: Path) -> bool:
+    """Whether no command of a script writes; what it includes is not looked at, but for `wake`."""
+    commands = set(re.findall(r"\bp?call\('([A-Z]+)'", path.read_text(encoding="utf-8")))
+    return commands <= READING and "-- INCLUDE wake" not in path.read_text(encoding="utf-8")
 
 
 @dataclass(kw_only=True)
@@ -131,6 +143,23 @@ def test_script_is_called_by_somebody(path: Path) -> None:
     """A script that nobody names is dead, and would still be shipped."""
     name = re.compile(rf"[\"'/]{path.stem}(\.lua)?[\"']")
     assert any(name.search(module.read_text(encoding="utf-8")) for module in modules())
+
+
+@pytest.mark.parametrize("path", WHOLE, ids=_ids)
+def test_script_is_run_by_a_test_of_its_own(path: Path) -> None:
+    """Tests of what stands above a script see one of its replies; tests/lua sees each, and the keyspace."""
+    name = re.compile(rf"\.run\(\s*\"{path.stem}\"")
+    tests = (ROOT / "tests" / "lua").glob("test_*.py")
+    # What all scripts have in common is tested elsewhere: there each of them is named.
+    own = [test for test in tests if test.name != "test_full_redis.py"]
+    assert any(name.search(test.read_text(encoding="utf-8")) for test in own)
+
+
+@pytest.mark.parametrize("path", [path for path in WHOLE if not _only_reads(path)], ids=_ids)
+def test_what_a_script_does_in_a_full_redis_is_tested(path: Path) -> None:
+    """Its first write decides, and is changed without a thought (docs/adr/0009-a-full-redis.md)."""
+    test = ROOT / "tests" / "lua" / "test_full_redis.py"
+    assert re.search(rf"\.run\(\s*\"{path.stem}\"", test.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("path", WHOLE, ids=_ids)

@@ -10,6 +10,8 @@
 local f = redis.call('HMGET', KEYS[1], 'state', 'delivery', 'msg')
 if not f[3] then return 'missing' end
 if f[1] ~= 'active' then return f[1] or 'pending' end
+-- Takes no memory, so that a full Redis lets the rest through (see settle.lua).
+redis.call('HDEL', KEYS[1], 'cancel')
 redis.call('HSET', KEYS[1], 'cancel', f[2])
 local server = string.match(f[2], '^(.*):%d+$')
 redis.call('PUBLISH', ARGV[2] .. server, 'cancel ' .. f[2])

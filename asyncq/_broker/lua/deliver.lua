@@ -115,6 +115,9 @@ for queue = 1, queues do
 end
 for queue = 1, queues do take(queue, tonumber(ARGV[7 + queue * 2])) end
 for queue = 1, queues do take(queue, want) end
+-- If all are paused nothing was popped. Takes no memory, so that a full Redis lets the rest through
+-- (see settle.lua).
+if given == 0 then call('ZREM', KEYS[5], server) end
 
 for queue = 1, queues do
   if given < want then
