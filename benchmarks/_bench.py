@@ -42,12 +42,11 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from _quiet import Variant, undisturbed
 
 RESULTS = Path(__file__).parent / "results"
 
 _PR_SET_PDEATHSIG = 1
-
-Variant = Callable[[], Awaitable[Mapping[str, float]]]
 
 
 def die_with_parent() -> None:
@@ -204,14 +203,18 @@ class Bench:
     ) -> dict[str, dict[str, float]]:
         """Run every variant once a round, for `times` the asked rounds; the median of each metric.
 
-        The order turns by one each round, so that no variant always runs after the same one.
+        The order turns by one each round, so that no variant always runs after the same one. In a
+        full run, what others disturbed is repeated (`_quiet.py`).
         """
         seen: dict[str, list[Mapping[str, float]]] = {name: [] for name in variants}
         for number in range(self.rounds * times):
             everyone = list(variants.items())
             first = number % len(everyone)
             for name, variant in everyone[first:] + everyone[:first]:
-                seen[name].append(await variant())
+                if self.short:
+                    seen[name].append(await variant())
+                else:
+                    seen[name].append(await undisturbed(variant, self.server.cpu))
         return {
             name: {metric: statistics.median(one[metric] for one in runs) for metric in runs[0]}
             for name, runs in seen.items()
