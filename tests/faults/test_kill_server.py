@@ -42,8 +42,10 @@ async def test_every_task_is_accounted_for_after_more_than_a_hundred_kills(
                         return True
                     # Long and short ones, so that kills hit every step of a task's way.
                     for queue in QUEUES:
-                        task = Task("work", {"wait": draw.choice((0.0, 0.0, 0.02, 0.1))})
-                        enqueued.append((await client.enqueue(task, queue=queue)).id)
+                        wait, fails = draw.choice((0.0, 0.0, 0.02, 0.1)), draw.choice((0, 0, 0, 1))
+                        task = Task("work", {"wait": wait, "fails": fails})
+                        delay = draw.choice((0.0, 0.0, 0.05))
+                        enqueued.append((await client.enqueue(task, queue=queue, process_in=delay)).id)
                     return False
 
                 await wait_until(holds_tasks, "a server to hold tasks", 20.0)
