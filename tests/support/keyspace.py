@@ -23,8 +23,11 @@ def snapshot(client: Redis | RedisCluster, *, without: tuple[str, ...] = ()) -> 
     any_client = cast("Any", client)
     for raw in any_client.scan_iter(count=1000):
         key = _text(raw)
-        if not any(part in key for part in without):
-            found[key] = _value(any_client, raw)
+        if any(part in key for part in without):
+            continue
+        value = _value(any_client, raw)
+        if value is not None:
+            found[key] = value
     return found
 
 
@@ -40,6 +43,8 @@ def _value(client: Any, key: bytes) -> Any:
             return {_text(item): score for item, score in client.zrange(key, 0, -1, withscores=True)}
         case "hash":
             return {_text(name): _text(value) for name, value in client.hgetall(key).items()}
+        case "none":
+            return None  # it went away between two looks
         case other:
             message = f"{key!r} is a {other}"
             raise TypeError(message)
