@@ -172,6 +172,7 @@ class Bench:
         self.rounds = rounds
         self.kind = kind
         self.server = RedisServer(kind)
+        self.more_servers: list[RedisServer] = []
         self.machine = describe_machine(self.server, loop)
         self._tables: list[dict[str, Any]] = []
         self._verdicts: list[dict[str, str]] = []
@@ -198,6 +199,9 @@ class Bench:
             if key != "info" and value > calls.get(key, 0)
         }
 
+    def _servers_cpu(self) -> float:
+        return sum(server.cpu() for server in (self.server, *self.more_servers))
+
     async def interleave(
         self, variants: Mapping[str, Variant], *, times: int = 1
     ) -> dict[str, dict[str, float]]:
@@ -214,7 +218,7 @@ class Bench:
                 if self.short:
                     seen[name].append(await variant())
                 else:
-                    seen[name].append(await undisturbed(variant, self.server.cpu))
+                    seen[name].append(await undisturbed(variant, self._servers_cpu))
         return {
             name: {metric: statistics.median(one[metric] for one in runs) for metric in runs[0]}
             for name, runs in seen.items()

@@ -110,7 +110,7 @@ async def one_at_a_time(bench: Bench) -> None:
 
         def variant(call: Callable[[int], Awaitable[object]]) -> Variant:
             async def short_turn() -> Mapping[str, float]:
-                seconds = await timed(200, call)
+                seconds = await timed(500, call)
                 bench.server.flush()
                 return {**latencies(seconds), "mean_us": sum(seconds) / len(seconds) * 1e6}
 
@@ -119,7 +119,7 @@ async def one_at_a_time(bench: Bench) -> None:
         for call in callers.by_name.values():
             await timed(50, call)
         variants = {name: variant(call) for name, call in callers.by_name.items()}
-        rows = await bench.interleave(variants, times=1 if bench.short else 10)
+        rows = await bench.interleave(variants, times=1 if bench.short else 3)
         await callers.router.aclose()
         await callers.library.aclose()
     for name, row in rows.items():

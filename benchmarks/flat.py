@@ -45,12 +45,14 @@ async def next_tasks(server: RedisServer, count: int) -> Mapping[str, float]:
 async def backlog(size: int, bench: Bench) -> AsyncIterator[RedisServer]:
     """A Redis with `size` pending tasks."""
     server = RedisServer(bench.kind)
+    bench.more_servers.append(server)
     try:
         started = time.perf_counter()
         await fill(server.url, size)
         print(f"\n{size:,} tasks enqueued in {time.perf_counter() - started:.1f} s")
         yield server
     finally:
+        bench.more_servers.remove(server)
         server.stop()
 
 
