@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 from redis import Redis
 
-from asyncq._broker import basis, settle
+from asyncq._broker import basis
 from asyncq._broker.broker import Broker
 from asyncq._broker.deliver import Deliver, Delivery
 from asyncq._broker.leases import Held
@@ -35,6 +35,7 @@ from asyncq._wire.wire import NativeWire
 from asyncq.connection import ConnectionOptions
 from asyncq.errors import TaskNotActiveError
 from tests.integration.broker_model import LEASE, Model, agree
+from tests.integration.echoes import KINDS, SCRIPTS, Echo, EchoingRouter, settlement
 from tests.support.keyspace import snapshot
 from tests.support.servers import RedisProcess
 
@@ -44,41 +45,7 @@ _OUTCOMES = (
     "done", "completed", "retry", "uncounted", "archived", "requeued", "deferred", "revoked", "expired",
 )  # fmt: skip
 _UNSEEN = ("receipt:", "waiting", "processed:", "failed:", "asyncq:queues")
-_Echo = Literal["", "lost", "twice"]
 _echoes = st.sampled_from(["", "", "lost", "twice"])
-_FORGETFUL = ("enqueue", "deliver", "settle")
-
-
-class _EchoingRouter(Router):
-    """Sends a call twice, as happens when an answer is lost; keeps calls that may come again much later."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.echo: _Echo = ""
-        self.ghosts: list[Call] = []
-        self.quiet = asyncio.Event()
-
-    def submit(self, call: Call) -> None:
-        if call.script is None:
-            super().submit(call)
-            return
-        ghost = Call(
-            self,
-            call.script,
-            call.args,
-            slot=call.slot,
-            patience=call.patience,
-            on_value=lambda _: None,
-            on_failure=lambda _: None,
-        )
-        if self.echo == "lost":
-            super().submit(ghost)
-            call.again = True
-        super().submit(call)
-        if self.echo == "twice":
-            super().submit(ghost)
-        if call.script.name in _FORGETFUL:
-            self.ghosts.append(ghost)
 
 
 class BrokerMachine(RuleBasedStateMachine):
@@ -100,21 +67,11 @@ class BrokerMachine(RuleBasedStateMachine):
 
     async def _connect(self, process: RedisProcess) -> None:
         for name in ("s1", "s2"):
-            router = _EchoingRouter(ConnectionOptions.from_url(process.url), name="asyncq:test")
+            router = EchoingRouter(ConnectionOptions.from_url(process.url), name="asyncq:test")
             broker = self.brokers[name] = Broker(router, NativeWire(), owner=name, patience=5.0)
             self.areas[name] = broker.deliver(lease=LEASE, stand=5.0)
             await router.command("PING", patience=5.0)
-        for name in (
-            "enqueue",
-            "deliver",
-            "settle",
-            "extend",
-            "forward",
-            "recover",
-            "sweep",
-            "annotate",
-            "cancel",
-        ):
+        for name in SCRIPTS:
             self.client.script_load(basis.script(name).source)
         # The first look only learns the time.
         await self.brokers["s1"].leases.recover([_QUEUE], max_lost=3)
@@ -132,10 +89,10 @@ class BrokerMachine(RuleBasedStateMachine):
     def _do(self, name: str, echo: str, act: Callable[[Broker], Any]) -> Any:
         """Let one server do something; what is sent is sent twice if so wished."""
         broker = self.brokers[name]
-        router = cast("_EchoingRouter", broker.router)
+        router = cast("EchoingRouter", broker.router)
 
         async def run() -> Any:
-            router.echo = cast("_Echo", echo)
+            router.echo = cast("Echo", echo)
             answer = await act(broker)
             router.echo = ""
             await router.command("PING", patience=5.0)  # behind whatever was sent after the answer
@@ -151,19 +108,7 @@ class BrokerMachine(RuleBasedStateMachine):
         server=servers,
         echo=_echoes,
         kinds=st.lists(
-            st.sampled_from(
-                [
-                    "plain",
-                    "plain",
-                    "delayed",
-                    "past",
-                    "unique",
-                    "unique delayed",
-                    "grouped",
-                    "grouped delayed",
-                    "chosen",
-                ]
-            ),
+            st.sampled_from(KINDS),
             min_size=1,
             max_size=4,
         ),
@@ -237,7 +182,7 @@ class BrokerMachine(RuleBasedStateMachine):
         outcomes = [data.draw(st.sampled_from(_OUTCOMES)) for _ in chosen]
         locks = [self._lock_of(task_id) for task_id, _ in chosen]
         settlements = [
-            _settlement(task_id, token, outcome, lock)
+            settlement(task_id, token, outcome, lock)
             for (task_id, token), outcome, lock in zip(chosen, outcomes, locks, strict=True)
         ]
         # The script writes plain successes first.
@@ -367,7 +312,7 @@ class BrokerMachine(RuleBasedStateMachine):
         return [
             (name, ghost)
             for name, broker in self.brokers.items()
-            for ghost in cast("_EchoingRouter", broker.router).ghosts[-6:]
+            for ghost in cast("EchoingRouter", broker.router).ghosts[-6:]
         ]
 
     # -- by hand ----------------------------------------------------------------------------------
@@ -419,20 +364,6 @@ class BrokerMachine(RuleBasedStateMachine):
             if name.startswith("t:"):
                 assert value.pop("msg", None) is not None, f"{name} has no message"
         assert not agree(self.model.keyspace(), found), agree(self.model.keyspace(), found)
-
-
-def _settlement(task_id: str, token: str, outcome: str, lock: str) -> settle.Settlement:
-    where = (_QUEUE, task_id, token)
-    make: dict[str, Callable[[], settle.Settlement]] = {
-        "done": lambda: settle.done(*where, unique_key=lock),
-        "completed": lambda: settle.completed(*where, result=b"r", retention=600.0, unique_key=lock),
-        "retry": lambda: settle.retry(*where, error="e", delay=600.0, counts=True),
-        "uncounted": lambda: settle.retry(*where, error="e", delay=600.0, counts=False),
-        "archived": lambda: settle.archived(*where, error="e", reason="exhausted"),
-        "requeued": lambda: settle.requeued(*where),
-        "deferred": lambda: settle.deferred(*where, delay=600.0),
-    }
-    return make[outcome]() if outcome in make else settle.dropped(*where, kind=outcome, unique_key=lock)
 
 
 @pytest.mark.slow
