@@ -67,6 +67,39 @@ redis.call('INCRBY', KEYS[2], mine)
 return mine
 """
 
+# The same two with the fence, which the design asks for in the first line: each task is marked with
+# its state, its owner and how often it was handed over, and settled only if the owner is still the same.
+DELIVER_FENCED = """
+local ids = redis.call('RPOP', KEYS[1], ARGV[2])
+if not ids then return {} end
+local time = redis.call('TIME')
+local expiry = time[1] + time[2] / 1e6 + ARGV[3]
+local reply, leases = {}, {}
+for i, id in ipairs(ids) do
+  local f = redis.call('HMGET', ARGV[1] .. id, 'msg', 'deliveries')
+  redis.call('HSET', ARGV[1] .. id, 'state', 'active', 'delivery', 'floor:' .. id,
+    'deliveries', (f[2] or 0) + 1)
+  reply[2 * i - 1], reply[2 * i] = id, f[1]
+  leases[2 * i - 1], leases[2 * i] = expiry, id
+end
+redis.call('ZADD', KEYS[2], unpack(leases))
+return reply
+"""
+
+SETTLE_FENCED = """
+local ids, keys = {}, {}
+for i = 2, #ARGV do
+  local key = ARGV[1] .. ARGV[i]
+  if redis.call('HGET', key, 'delivery') == 'floor:' .. ARGV[i] then
+    ids[#ids + 1], keys[#keys + 1] = ARGV[i], key
+  end
+end
+local mine = redis.call('ZREM', KEYS[1], unpack(ids))
+redis.call('UNLINK', unpack(keys))
+redis.call('INCRBY', KEYS[2], mine)
+return mine
+"""
+
 
 async def no_op(payload: bytes) -> None:
     """Handle a task by doing nothing."""
@@ -150,18 +183,21 @@ async def clear(url: str) -> None:
     await connection.disconnect(nowait=True)
 
 
-async def run_floor(url: str, concurrency: int, tasks: int) -> float:
+async def run_floor(url: str, concurrency: int, tasks: int, *, fenced: bool = False) -> float:
     """Enqueue `tasks`, drain them at `concurrency` and return tasks per second of the drain.
+
+    `fenced`: with the marks on each task by which a stale server is kept from settling it.
 
     The keys start with `floor:`, and none is left behind.
     """
-    return (await _drain(url, concurrency, tasks))["tasks/s"]
+    return (await _drain(url, concurrency, tasks, fenced=fenced))["tasks/s"]
 
 
-async def _drain(url: str, concurrency: int, tasks: int) -> dict[str, float]:
+async def _drain(url: str, concurrency: int, tasks: int, *, fenced: bool = False) -> dict[str, float]:
     await fill(url, tasks)
     connection = await connect(url)
-    deliver, settle = await load(connection, DELIVER), await load(connection, SETTLE)
+    scripts = (DELIVER_FENCED, SETTLE_FENCED) if fenced else (DELIVER, SETTLE)
+    deliver, settle = await load(connection, scripts[0]), await load(connection, scripts[1])
     link = PipelinedLink(connection)
     floor = _Floor(link, deliver, settle, concurrency)
     started, cpu = time.perf_counter(), time.process_time()
