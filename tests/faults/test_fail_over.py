@@ -102,7 +102,7 @@ async def test_a_sentinels_primary_may_die_under_load(ledger: Ledger) -> None:
                 done = len(ledger.ended())
                 await wait_until(lambda: len(ledger.ended()) > done + 50, "work to go on", 20.0)
             sure = load.sure(replicated_at, killed_at)
-            assert len(sure) > 100
+            assert len(sure) > 20
             await wait_until(lambda: ledger.ended() >= sure, "every task to be done", 30.0)
         await assert_drained(redis, *QUEUES)
     account = ledger.account(sure, excused=lambda run: run.began_at < killed_at)
@@ -142,7 +142,7 @@ async def test_a_node_of_a_cluster_may_die_under_load(ledger: Ledger) -> None:
                     lambda: len(ledger.ended() & set(load.of("high"))) > done + 20, "work to go on", 20.0
                 )
             sure = load.sure(replicated_at, killed_at, exposed=hit)
-            assert len(sure) > 100
+            assert len(sure) > 20
             await wait_until(lambda: ledger.ended() >= sure, "every task to be done", 30.0)
         await assert_drained(redis, *QUEUES)
     account = ledger.account(sure, excused=lambda run: run.began_at < killed_at)
