@@ -33,10 +33,11 @@ class Settlement:
     unique_key: str = ""  #: suffix of the lock to release, if the outcome releases it
 
 
-def done(queue: str, task_id: str, token: str, *, unique_key: str = "") -> Settlement:
+def done(queue: str, task_id: str, token: str, unique_key: str = "") -> Settlement:
     """It succeeded and nothing is kept."""
-    detail = _pack((None, True)) if unique_key else b""
-    return Settlement(queue, task_id, token, "done", detail, unique_key)
+    if not unique_key:
+        return Settlement(queue, task_id, token, "done")
+    return Settlement(queue, task_id, token, "done", _pack((None, True)), unique_key)
 
 
 def completed(
@@ -77,10 +78,7 @@ class Settle:
 
     def __init__(self, basis: Basis) -> None:
         self._basis = basis
-
-    def slot(self, queue: str) -> int:
-        """Settlements of queues with the same number may be in one call."""
-        return self._basis.slot(queue)
+        self.slot: Final = basis.slot  #: settlements of queues with the same number may be in one call
 
     def write(
         self,

@@ -53,9 +53,7 @@ class Conclusions:
         delivery, envelope = run.delivery, run.envelope
         self.counts.succeeded += 1
         if not envelope.retention:
-            self._settle(
-                run, settle.done(delivery.queue, delivery.id, delivery.token, unique_key=envelope.unique_key)
-            )
+            self._settle(run, settle.done(delivery.queue, delivery.id, delivery.token, envelope.unique_key))
             return
         raw: bytes | None = None
         if result is not None:

@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from asyncq._broker.deliver import Delivery
@@ -38,6 +39,13 @@ from asyncq.mux import Mux, Route
 from asyncq.task import Task
 
 log = logging.getLogger("asyncq.server")
+
+
+def _task_maker(loop: asyncio.AbstractEventLoop) -> Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]:
+    """What `loop.create_task` comes to, without the steps in between: it runs once for every task."""
+    if loop.get_task_factory() is None:
+        return partial(asyncio.Task, loop=loop)
+    return loop.create_task
 
 
 class Executor:
@@ -62,6 +70,7 @@ class Executor:
         self._host: Final = host
         self._on_free: Final = on_free
         self._loop: Final = asyncio.get_running_loop()
+        self._create_task: Final = _task_maker(self._loop)
         self._life: Final = asyncio.current_task()
         self._runs: dict[str, Run] = {}
         self._fresh: list[Run] = []
@@ -87,8 +96,8 @@ class Executor:
     def take(self, deliveries: list[Delivery]) -> None:
         """Begin with what was delivered, or give it back when the server is leaving."""
         self._conclusions.counts.delivered += len(deliveries)
+        self._held.add(deliveries)
         for delivery in deliveries:
-            self._held.add(delivery)
             if self._draining:
                 self._conclusions.requeue(delivery)
             else:
@@ -133,7 +142,7 @@ class Executor:
         if ends_at < self._sweep_at:
             self._plan_sweep(ends_at)
         call = route.invoke or self._offload.call_for(route)
-        run.worker = self._loop.create_task(self._run(run, call))
+        run.worker = self._create_task(self._run(run, call))
 
     # -- running ----------------------------------------------------------------------------------
 
@@ -162,8 +171,9 @@ class Executor:
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything; nothing of it may end the server
             await self._conclusions.failed(run, outcome.from_handler(error))
         finally:
-            # Nothing leaves without an outcome: its lease would be prolonged as long as the server lives.
-            self._conclusions.give_back(run)
+            if not run.is_settled:
+                # Nothing leaves without an outcome: its lease would be prolonged as long as the server lives.
+                self._conclusions.give_back(run)
             self._ended(run)
 
     def _ended(self, run: Run) -> None:

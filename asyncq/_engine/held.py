@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from asyncq._broker.deliver import Delivery
 from asyncq._broker.leases import Held
 
@@ -16,13 +18,17 @@ class HeldDeliveries:
     def __init__(self) -> None:
         self._held: dict[str, Delivery] = {}
 
-    def add(self, delivery: Delivery) -> None:
-        """A delivery arrived."""
-        self._held[delivery.token] = delivery
+    def add(self, deliveries: Iterable[Delivery]) -> None:
+        """Deliveries arrived."""
+        held = self._held
+        for delivery in deliveries:
+            held[delivery.token] = delivery
 
-    def remove(self, token: str) -> None:
-        """Its outcome is written, or it is no longer ours."""
-        self._held.pop(token, None)
+    def remove(self, *tokens: str) -> None:
+        """Their outcomes are written, or they are no longer ours."""
+        pop = self._held.pop
+        for token in tokens:
+            pop(token, None)
 
     def snapshot(self) -> list[Held]:
         """All of them at this moment."""

@@ -30,6 +30,7 @@ class Settler:
 
     def __init__(self, settle: Settle, held: HeldDeliveries, *, now: Callable[[], float]) -> None:
         self._settle: Final = settle
+        self._slot: Final = settle.slot
         self._held: Final = held
         self._now: Final = now
         self._loop = asyncio.get_running_loop()
@@ -43,7 +44,7 @@ class Settler:
 
     def put(self, settlement: Settlement) -> None:
         """Take an outcome. It leaves at the end of this turn of the loop, or with the next call."""
-        slot = self._settle.slot(settlement.queue)
+        slot = self._slot(settlement.queue)
         waiting = self._gathered.get(slot)
         if waiting is None:
             waiting = self._gathered[slot] = deque()
@@ -82,9 +83,7 @@ class Settler:
 
     def _written(self, slot: int, batch: list[Settlement], refused: dict[int, str]) -> None:
         del self._under_way[slot]
-        remove = self._held.remove
-        for settlement in batch:
-            remove(settlement.token)
+        self._held.remove(*[settlement.token for settlement in batch])
         self.written += len(batch) - len(refused)
         for index, word in refused.items():
             if word == "unusable":
@@ -126,8 +125,7 @@ class Settler:
         Nothing is lost by that. The leases run out, and the tasks run again.
         """
         del self._under_way[slot]
-        for settlement in batch:
-            self._held.remove(settlement.token)
+        self._held.remove(*[settlement.token for settlement in batch])
         log.error(
             "%d outcomes could not be written, their tasks will run again: %s",
             len(batch),

@@ -43,7 +43,7 @@ def _active(client: Redis, *ids: str) -> None:
 def _held(*ids: str) -> HeldDeliveries:
     held = HeldDeliveries()
     for number, task_id in enumerate(ids):
-        held.add(Delivery("q", task_id, f"s:{number}", 0, 0, 0, 0.0))
+        held.add([Delivery("q", task_id, f"s:{number}", 0, 0, 0, 0.0)])
     return held
 
 

@@ -84,7 +84,13 @@ end
 
 -- A queue of which these keys hold something else is refused here, before anything is written.
 redis.call('LLEN', KEYS[1])
-local before = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+local before
+for i = 10, #ARGV, 3 do
+  if ARGV[i] ~= '' then
+    before = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+    break
+  end
+end
 for i = 8, #ARGV, 3 do
   local id, message, detail = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   key = key + 1
