@@ -1,0 +1,59 @@
+"""What every room of the inspector stands on: the way to Redis, and errors that say what is missing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from asyncq._broker.broker import Broker
+from asyncq._compose import new_id
+from asyncq.codecs import Codecs
+from asyncq.connection import ConnectionOptions
+from asyncq.errors import QueueNotFoundError, TaskNotFoundError
+from asyncq.shared import Connection, read_connection
+
+_ID_LENGTH: Final = 12
+
+
+class Reach:
+    """The way of one inspector to Redis."""
+
+    def __init__(
+        self,
+        url: str | ConnectionOptions | Connection,
+        *,
+        codecs: Codecs | None,
+        patience: float,
+        prefix: str | None,
+    ) -> None:
+        self._connection, self._owns_connection = read_connection(url, prefix)
+        self._patience = patience
+        self._broker: Broker | None = None
+        self.codecs: Final = codecs or Codecs()
+
+    @property
+    def where(self) -> str:
+        """Where it leads, for messages; without user and password."""
+        return self._connection.options.describe()
+
+    def broker(self) -> Broker:
+        """The areas, made at the first use."""
+        if self._broker is None:
+            self._broker = Broker(
+                self._connection.router(),
+                self._connection.wire,
+                owner=new_id()[:_ID_LENGTH],
+                patience=self._patience,
+            )
+        return self._broker
+
+    async def refuse_missing(self, queue: str, task_id: str) -> None:
+        """Say whether it is the queue or the task that is not there."""
+        if queue not in await self.broker().browse.queues():
+            raise QueueNotFoundError(queue)
+        raise TaskNotFoundError(queue, task_id)
+
+    async def aclose(self) -> None:
+        """Close it. May be called twice."""
+        self._broker = None
+        if self._owns_connection:
+            await self._connection.aclose()
