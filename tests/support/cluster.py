@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -11,7 +12,7 @@ from redis.crc import key_slot
 from .servers import RedisOptions, RedisProcess
 from .waiting import wait_until_sync
 
-__all__ = ["ClusterProcesses"]
+__all__ = ["ClusterProcesses", "SlotMove"]
 
 _SLOTS = 16384
 
@@ -23,14 +24,26 @@ class ClusterProcesses:
         primaries: At least three, so that a majority can vote one out.
         replicas: For each primary. One is needed to see a fail-over.
         node_timeout: Seconds after which a silent node counts as failed.
+        binary: The program, if not the one that `embedded://` uses.
+        bus_offset: As in `RedisOptions`.
     """
 
-    def __init__(self, primaries: int = 3, replicas: int = 0, node_timeout: float = 1.0) -> None:
+    def __init__(
+        self,
+        primaries: int = 3,
+        replicas: int = 0,
+        node_timeout: float = 1.0,
+        *,
+        binary: Path | None = None,
+        bus_offset: int = 0,
+    ) -> None:
         self._primaries = primaries
         self._replicas = replicas
         options = RedisOptions(
             transport="tcp",
             appendonly=True,
+            binary=binary,
+            bus_offset=bus_offset,
             extra={
                 "cluster-enabled": "yes",
                 "cluster-node-timeout": int(node_timeout * 1000),
@@ -155,7 +168,7 @@ class ClusterProcesses:
     def _share_slots(self) -> None:
         bounds = [_SLOTS * index // self._primaries for index in range(self._primaries + 1)]
         for node, first, end in zip(self.nodes, bounds, bounds[1:], strict=False):
-            _ask(node, "CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+            _ask(node, "CLUSTER", "ADDSLOTS", *range(first, end))
 
     def _attach_replicas(self) -> None:
         for index, node in enumerate(self.nodes[self._primaries :]):
@@ -167,6 +180,43 @@ class ClusterProcesses:
             "the replicas to have the data",
             20.0,
         )
+
+
+class SlotMove:
+    """A slot on its way from one node to another, key by key, as `redis-cli --cluster reshard` moves it.
+
+    Args:
+        cluster: Where.
+        key: Any key of the slot; the node that serves it now gives it away.
+        target: The node that takes it.
+    """
+
+    def __init__(self, cluster: ClusterProcesses, key: str, target: RedisProcess) -> None:
+        self.slot = key_slot(key.encode())
+        self.source, self.target = cluster.owner_of(key), target
+        self._cluster = cluster
+        self._names = {node: cast("bytes", _ask(node, "CLUSTER", "MYID")) for node in (self.source, target)}
+
+    def begin(self) -> None:
+        """From now on each key is on one of the two nodes."""
+        _ask(self.target, "CLUSTER", "SETSLOT", self.slot, "IMPORTING", self._names[self.source])
+        _ask(self.source, "CLUSTER", "SETSLOT", self.slot, "MIGRATING", self._names[self.target])
+
+    def left(self) -> list[str]:
+        """Return the keys that have not moved yet."""
+        keys = _ask(self.source, "CLUSTER", "GETKEYSINSLOT", self.slot, 1_000_000)
+        return sorted(key.decode() for key in cast("list[bytes]", keys))
+
+    def carry(self, *keys: str) -> None:
+        """Move keys; it is an error if the target has one of them already."""
+        if keys:
+            _ask(self.source, "MIGRATE", "127.0.0.1", self.target.port, "", 0, 5000, "KEYS", *keys)
+
+    def end(self) -> None:
+        """Move what is left, and let all nodes know."""
+        self.carry(*self.left())
+        for node in (self.target, self.source, *self._cluster.nodes):
+            _ask(node, "CLUSTER", "SETSLOT", self.slot, "NODE", self._names[self.target])
 
 
 def _ask(node: RedisProcess, *command: str | int | bytes) -> object:

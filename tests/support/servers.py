@@ -45,6 +45,7 @@ _START_TIMEOUT = 10.0
 # Somebody else can take a port between our look and the server's bind. Twenty times in a
 # row is not bad luck any more.
 _PORT_ATTEMPTS = 20
+_HIGHEST_PORT = 65535
 _READY = (b"+PONG", b"-NOAUTH", b"-NOPERM")
 
 
@@ -63,6 +64,8 @@ class RedisOptions:
     """Further settings, as in `{"maxmemory": "10mb"}`."""
     binary: Path | None = None
     """The program; by default the one that `embedded://` uses."""
+    bus_offset: int = 0
+    """How far above its port the node of a cluster talks to the others. Before version 7 it must be 10000."""
 
 
 class RedisProcess:
@@ -134,8 +137,7 @@ class RedisProcess:
             self._launch()
             return
         for _ in range(_PORT_ATTEMPTS):
-            self.port = free_port()
-            self._bus_port = free_port()
+            self._choose_ports()
             with contextlib.suppress(_AddressInUseError):
                 self._launch()
                 return
@@ -194,6 +196,13 @@ class RedisProcess:
             raise RuntimeError(message)
         return self._process
 
+    def _choose_ports(self) -> None:
+        self.port, self._bus_port = free_port(), free_port()
+        if self.options.bus_offset:
+            while self.port + self.options.bus_offset > _HIGHEST_PORT:
+                self.port = free_port()
+            self._bus_port = self.port + self.options.bus_offset
+
     def _launch(self) -> None:
         (self.directory / "log").unlink(missing_ok=True)
         process = spawn(self._command(), cwd=self.directory, log=self.directory / "log")
@@ -230,7 +239,7 @@ class RedisProcess:
             settings |= {"unixsocket": str(self.address), "unixsocketperm": 700}
         if options.password is not None and options.user is None:
             settings["requirepass"] = options.password
-        if "cluster-enabled" in options.extra:
+        if "cluster-enabled" in options.extra and not options.bus_offset:
             # The default, 10000 above the port, may be taken or no port at all.
             settings["cluster-port"] = self._bus_port
         settings |= options.extra
