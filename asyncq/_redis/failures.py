@@ -46,6 +46,10 @@ _REMEDIES: Final = {
     "NOPERM": Remedy.GIVE_UP_ACCESS,
 }
 
+# A script came upon a key that it could not declare, in a slot that is on its way to another node: the same
+# as TRYAGAIN, in words that begin differently from version to version. These are in all of them.
+_ELSEWHERE: Final = "access a non local key"
+
 _ADVICE: Final = {
     "LOADING": "Redis is reading its data from disk; it will answer when it is done",
     "BUSY": "a script holds Redis up; SLOWLOG GET says which",
@@ -53,6 +57,7 @@ _ADVICE: Final = {
     "MISCONF": "Redis cannot save to disk and refuses to write: look at its log and its disk",
     "NOREPLICAS": "fewer replicas are connected than min-replicas-to-write asks for",
     "READONLY": "this is a replica: give the primary's address, or redis-sentinel:// to follow fail-overs",
+    "TRYAGAIN": "the slot of this queue is on its way to another node: calls go on when it has arrived",
     "CLUSTERDOWN": "part of the cluster is not served: CLUSTER INFO on a node says more",
     "NOPERM": "give the ACL user the commands and the key pattern that docs/guides/redis.md lists",
     "NOAUTH": "this Redis wants a password: redis://:password@host",
@@ -72,6 +77,8 @@ class ReplyError(Exception):
     def code(self) -> str:
         """Its first word; a script's errors carry it behind one of Lua's own prefixes."""
         first = self.text.split(" ", 1)[0]
+        if first == "ERR" and _ELSEWHERE in self.text:
+            return "TRYAGAIN"
         if first in _REMEDIES or not self.text.startswith(("ERR Error running script", "ERR Error")):
             return first
         # Redis before 7 wraps what a command in a script answered: "…: @user_script: 12: -OOM command …".

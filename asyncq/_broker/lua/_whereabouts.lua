@@ -12,6 +12,8 @@ local function whereabouts(at, id, seen_in, deeply, unseen)
   local kind = redis.call('TYPE', w.task).ok
   w.exists = kind ~= 'none'
   w.alien = w.exists and kind ~= 'hash'
+  -- With another key, for the reason that _confirm.lua gives.
+  if not w.exists then redis.call('EXISTS', w.task, at.lease) end
   if kind == 'hash' then
     local f = redis.call('HMGET', w.task, 'state', 'delivery', 'group', 'completed_at', 'failed_at',
       'deliveries', 'lost', 'mended')
@@ -30,6 +32,8 @@ local function whereabouts(at, id, seen_in, deeply, unseen)
       w.places[#w.places + 1] = place
       w.zset[#w.zset + 1] = key
       if place == 'active' then w.lease = tonumber(score) end
+    elseif place == 'group' or place == 'aggregation' then
+      redis.call('EXISTS', key, w.task)
     end
   end
   look('active', at.lease)

@@ -1,5 +1,7 @@
 -- balance: count a queue's tasks and compare with its counters; correct the counters.
 --
+-- INCLUDE confirm
+--
 -- KEYS  pending           Q pending           list
 -- KEYS  lease             Q lease             zset
 -- KEYS  scheduled         Q scheduled         zset
@@ -28,6 +30,7 @@ if redis.call('SCARD', KEYS[7]) + redis.call('ZCARD', KEYS[8]) + #ARGV - 4 > mos
 else
   local function add(key)
     local count = redis.pcall('ZCARD', key)
+    if type(count) ~= 'number' or count == 0 then confirm(key, KEYS[9]) end
     if type(count) == 'number' then aggregating = aggregating + count end
   end
   for _, name in ipairs(redis.call('SMEMBERS', KEYS[7])) do add(ARGV[2] .. name) end

@@ -10,7 +10,7 @@
 local f = redis.call('HMGET', KEYS[1], 'state', 'delivery', 'msg')
 if not f[3] then return 'missing' end
 if f[1] ~= 'active' then return f[1] or 'pending' end
--- Takes no memory, so that a full Redis lets the rest through (see settle.lua).
+-- Takes no memory, so that a full Redis lets the rest through (see _begin.lua).
 redis.call('HDEL', KEYS[1], 'cancel')
 redis.call('HSET', KEYS[1], 'cancel', f[2])
 local server = string.match(f[2], '^(.*):%d+$')

@@ -1,6 +1,8 @@
 -- deliver: hand ready tasks of several queues to one server, under its lease.
 --
 -- INCLUDE clock
+-- INCLUDE confirm
+-- INCLUDE begin
 -- INCLUDE wake
 --
 -- KEYS  receipt     Q receipt:<server>.<lane>, of the first queue
@@ -42,6 +44,7 @@ if receipt then
     for i = 2, #sent, 2 do
       local task = ARGV[8 + sent[i] * 2] .. sent[i + 1]
       local f = call('HMGET', task, 'delivery', 'msg', 'retried', 'deliveries', 'lost')
+      if not f[1] then confirm(task, KEYS[1]) end
       local mine = f[1] == token .. (number + i / 2 - 1)
       reply[n + 1], reply[n + 2], reply[n + 3] = sent[i], mine and sent[i + 1] or '', mine and f[2] or ''
       reply[n + 4] = mine and history(f[3], tonumber(f[4]) - 1, f[5]) or ''
@@ -61,6 +64,8 @@ local function give(queue, tasks, id)
   local f = redis.pcall('HMGET', task, 'msg', 'deliveries')
   local message, deliveries = f[1], f[2]
   if not message then
+    -- On its way to another node of a cluster it is not lost: it comes back when its lease is over.
+    if not pcall(confirm, task, KEYS[queue * 5 - 2]) then return end
     -- The hash vanished, or is something else (somebody worked by hand): there is nothing to run.
     if not f.err then call('DEL', task) end
     call('ZREM', KEYS[queue * 5 - 2], id)
@@ -115,9 +120,8 @@ for queue = 1, queues do
 end
 for queue = 1, queues do take(queue, tonumber(ARGV[7 + queue * 2])) end
 for queue = 1, queues do take(queue, want) end
--- If all are paused nothing was popped. Takes no memory, so that a full Redis lets the rest through
--- (see settle.lua).
-if given == 0 then call('ZREM', KEYS[5], server) end
+-- Perhaps nothing was popped: all are paused, or Redis refused it.
+if given == 0 then begin(KEYS[5]) end
 
 for queue = 1, queues do
   if given < want then

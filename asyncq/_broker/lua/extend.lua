@@ -12,7 +12,7 @@
 -- A lease that ran out but was taken by nobody is prolonged like any other.
 local now = clock()
 local reply, alive = {}, {}
--- Takes no memory, so that a full Redis lets the rest through (see settle.lua).
+-- Takes no memory, so that a full Redis lets the rest through (see _begin.lua).
 redis.call('ZREM', KEYS[1], '')
 for i = 3, #ARGV, 2 do
   local index = (i - 1) / 2

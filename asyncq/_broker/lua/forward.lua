@@ -1,6 +1,9 @@
 -- forward: move due scheduled and retry tasks to where they can be taken.
 --
 -- INCLUDE clock
+-- INCLUDE confirm
+-- INCLUDE moving
+-- INCLUDE begin
 -- INCLUDE wake
 --
 -- KEYS  ...         for each queue: Q scheduled, Q retry, Q pending, Q waiting, Q groups, Q flow
@@ -9,30 +12,32 @@
 -- ARGV  channel     prefix of the servers' channels
 -- ARGV  in_cluster  '1' or ''
 -- ARGV  ...         for each queue: prefix of its task hashes, prefix of its groups
--- REPLY [moved, seconds until the next is due or '' for none]
+-- REPLY [moved, seconds until the next is due or '' for none], or the error TRYAGAIN while nothing can be
+--       moved because the slot moves to another node of a cluster
 --
 -- Task hashes and groups cannot be declared: their names are read here. They have the slot of
 -- their queue.
 local PER_QUEUE = 6
 local now = clock()
 local left = tonumber(ARGV[2])
-local moved, next_due = 0, nil
+local moved, next_due, is_moving = 0, nil, false
 
 -- Where an error ends this, each id is still in `from` or has been put where it goes.
 local function forward(base, tasks, groups, from)
   local due = redis.call('ZRANGEBYSCORE', from, '-inf', now, 'LIMIT', 0, left)
   if #due == 0 then return end
-  -- Takes no memory, so that a full Redis lets the rest through (see settle.lua).
-  redis.call('ZREM', from, '')
   local ready = {}
   for _, id in ipairs(due) do
     local task = tasks .. id
     local f = redis.pcall('HMGET', task, 'msg', 'group')
     if not f[1] then
+      confirm(task, from)
       redis.call('ZREM', from, id)
       if not f.err then redis.call('DEL', task) end
       redis.pcall('HINCRBY', KEYS[base + 6], 'vanished', 1)
     elseif f[2] then
+      -- A group that is still to come must not be begun a second time.
+      confirm(groups .. f[2], from)
       redis.call('ZADD', groups .. f[2], now, id)
       redis.call('ZREM', from, id)
       redis.call('HSET', task, 'state', 'aggregating')
@@ -56,14 +61,20 @@ local function look(from)
   if first and (not next_due or tonumber(first) < next_due) then next_due = tonumber(first) end
 end
 
+begin(KEYS[1])
 for queue = 1, #KEYS / PER_QUEUE do
   local base = (queue - 1) * PER_QUEUE
   local tasks, groups = ARGV[3 + queue * 2], ARGV[4 + queue * 2]
   for from = base + 1, base + 2 do
     -- A queue of which a key holds something else than it should is left alone: it must not spoil the
     -- others, and nobody is to come back at once for what is due in it.
-    local is_well = left == 0 or pcall(forward, base, tasks, groups, KEYS[from])
-    if is_well then pcall(look, KEYS[from]) end
+    local is_well, problem = true, nil
+    if left > 0 then is_well, problem = pcall(forward, base, tasks, groups, KEYS[from]) end
+    if is_well then pcall(look, KEYS[from]) else is_moving = is_moving or moving(problem) end
   end
+end
+if is_moving then
+  if moved == 0 then return redis.error_reply('TRYAGAIN tasks are on their way to another node') end
+  next_due = now
 end
 return {moved, next_due and tostring(math.max(0, next_due - now)) or ''}

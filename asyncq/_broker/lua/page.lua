@@ -1,5 +1,7 @@
 -- page: read a part of the pending list, and say which of its tasks do not look pending.
 --
+-- INCLUDE confirm
+--
 -- KEYS  pending     Q pending        list
 -- ARGV  again       '1' when this call was sent before; only read here
 -- ARGV  first       index of the first to read, from the left
@@ -11,6 +13,9 @@ local odd = {}
 for _, id in ipairs(ids) do
   local task = ARGV[4] .. id
   local state = redis.pcall('HGET', task, 'state')
-  if (state and state ~= 'pending') or redis.call('HEXISTS', task, 'msg') == 0 then odd[#odd + 1] = id end
+  if (state and state ~= 'pending') or redis.call('HEXISTS', task, 'msg') == 0 then
+    confirm(task, KEYS[1])
+    odd[#odd + 1] = id
+  end
 end
 return {redis.call('LLEN', KEYS[1]), ids, odd}

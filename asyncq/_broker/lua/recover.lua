@@ -1,6 +1,9 @@
 -- recover: take back tasks whose lease ran out.
 --
 -- INCLUDE clock
+-- INCLUDE confirm
+-- INCLUDE moving
+-- INCLUDE begin
 -- INCLUDE wake
 --
 -- KEYS  ...         for each queue: Q lease, Q pending, Q archived, Q waiting, Q flow
@@ -13,7 +16,8 @@
 -- ARGV  ...         for each queue: prefix of its task hashes
 -- REPLY [now, on_time | late, seconds until the next lease runs out or '',
 --       then per task: queue number, id, word, leases lost]; the word is pending | archived | vanished.
---       A queue that could not be looked after: its number, '', unusable, 0
+--       A queue that could not be looked after: its number, '', unusable, 0.
+--       The error TRYAGAIN if there is nothing to tell while the slot moves to another node of a cluster.
 --
 -- A call that arrives late has waited in a server that was frozen, restarted or cut off. The
 -- servers whose leases ran out in that time could not extend them: they get the time to.
@@ -23,7 +27,7 @@
 local PER_QUEUE = 5
 local now = clock()
 local left = tonumber(ARGV[2])
-local next_end
+local next_end, is_moving
 local TOLERANCE = 1
 local expected = tonumber(ARGV[6])
 local late = expected > 0 and now - expected > TOLERANCE
@@ -42,6 +46,7 @@ local function recover(queue, base, id)
   local task = ARGV[6 + queue] .. id
   local f = redis.pcall('HMGET', task, 'msg', 'lost')
   if not f[1] then
+    confirm(task, KEYS[base + 1])
     redis.call('ZREM', KEYS[base + 1], id)
     if not f.err then redis.call('DEL', task) end
     redis.pcall('HINCRBY', KEYS[base + 5], 'vanished', 1)
@@ -68,8 +73,6 @@ end
 
 local function look(queue, base)
   local ended = {}
-  -- Takes no memory, so that a full Redis lets the rest through (see settle.lua).
-  redis.call('ZREM', KEYS[base + 1], '')
   if left > 0 then ended = redis.call('ZRANGEBYSCORE', KEYS[base + 1], '-inf', now, 'LIMIT', 0, left) end
   for _, id in ipairs(ended) do recover(queue, base, id) end
   left = left - #ended
@@ -77,9 +80,19 @@ local function look(queue, base)
   if first and (not next_end or tonumber(first) < next_end) then next_end = tonumber(first) end
 end
 
+begin(KEYS[1])
 for queue = 1, #KEYS / PER_QUEUE do
   -- A queue of which a key holds something else than it should must not spoil the others.
-  if not pcall(look, queue, (queue - 1) * PER_QUEUE) then tell(queue, '', 'unusable', 0) end
+  local is_well, problem = pcall(look, queue, (queue - 1) * PER_QUEUE)
+  if not is_well and moving(problem) then
+    is_moving = true
+  elseif not is_well then
+    tell(queue, '', 'unusable', 0)
+  end
+end
+if is_moving then
+  if #reply == 3 then return redis.error_reply('TRYAGAIN tasks are on their way to another node') end
+  next_end = now
 end
 if next_end then reply[3] = tostring(math.max(0, next_end - now)) end
 return reply

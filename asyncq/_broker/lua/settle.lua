@@ -1,6 +1,7 @@
 -- settle: write what became of deliveries.
 --
 -- INCLUDE clock
+-- INCLUDE begin
 -- INCLUDE wake
 --
 -- KEYS  ...         for each queue: Q lease, pending, retry, scheduled, archived, completed, processed,
@@ -38,9 +39,7 @@ local again, queues, in_cluster, plain = ARGV[1] == '1', tonumber(ARGV[2]), ARGV
 local refused, tallies = {}, {}
 local key = queues * PER_QUEUE
 
--- A command that takes memory may not be the first write of a script when memory is full. This
--- one takes none, and what follows it is let through: a full Redis must let work be finished.
-redis.pcall('ZREM', KEYS[1], '')
+begin(KEYS[1])
 
 local function tally(queue)
   local t = tallies[queue]

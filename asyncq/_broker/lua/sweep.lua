@@ -1,6 +1,8 @@
 -- sweep: remove completed tasks whose time is over, and the oldest of too many archived ones.
 --
 -- INCLUDE clock
+-- INCLUDE confirm
+-- INCLUDE begin
 --
 -- KEYS  ...         for each queue: Q completed, Q archived, Q flow
 -- ARGV  again       '1' when this call was sent before
@@ -16,18 +18,28 @@ local PER_QUEUE = 3
 local now = clock()
 local left_to_reap, left_to_drop = tonumber(ARGV[2]), tonumber(ARGV[2])
 
-local function remove(from, flow, tasks, locks, ids, kind)
-  if #ids == 0 then return end
-  redis.call('ZREM', from, unpack(ids))
-  for _, id in ipairs(ids) do
-    local task = tasks .. id
-    local suffix = redis.pcall('HGET', task, 'unique')
-    if type(suffix) == 'string' and redis.pcall('GET', locks .. suffix) == id then
-      redis.call('DEL', locks .. suffix)
-    end
-    redis.call('DEL', task)
+local function delete(from, task, locks, id)
+  local suffix = redis.pcall('HGET', task, 'unique')
+  if type(suffix) == 'string' then
+    local lock = locks .. suffix
+    local owner = redis.pcall('GET', lock)
+    if type(owner) ~= 'string' then confirm(lock, task) end
+    if owner == id then redis.call('DEL', lock) end
   end
-  redis.pcall('HINCRBY', flow, kind, #ids)
+  if redis.call('DEL', task) == 0 then confirm(task, from) end
+end
+
+-- Returns what was removed: what is on its way to another node of a cluster is left for the next sweep.
+local function remove(from, flow, tasks, locks, ids, kind)
+  local removed = {}
+  for _, id in ipairs(ids) do
+    if pcall(delete, from, tasks .. id, locks, id) then removed[#removed + 1] = id end
+  end
+  if #removed > 0 then
+    redis.call('ZREM', from, unpack(removed))
+    redis.pcall('HINCRBY', flow, kind, #removed)
+  end
+  return removed
 end
 
 local function too_old_or_too_many(archived)
@@ -49,16 +61,16 @@ local function sweep(queue)
   if left_to_reap > 0 then
     over = redis.call('ZRANGEBYSCORE', completed, '-inf', now, 'LIMIT', 0, left_to_reap)
   end
-  remove(completed, flow, tasks, locks, over, 'reaped')
+  over = remove(completed, flow, tasks, locks, over, 'reaped')
   left_to_reap = left_to_reap - #over
 
-  local dropped = too_old_or_too_many(archived)
-  remove(archived, flow, tasks, locks, dropped, 'trimmed')
+  local dropped = remove(archived, flow, tasks, locks, too_old_or_too_many(archived), 'trimmed')
   left_to_drop = left_to_drop - #dropped
 
   reply[queue] = {#over, unpack(dropped)}
 end
 
+begin(KEYS[1])
 for queue = 1, #KEYS / PER_QUEUE do
   reply[queue] = {0}
   -- A queue of which a key holds something else than it should must not spoil the others.

@@ -21,7 +21,8 @@ for i, lock in ipairs(KEYS) do
   else
     local task = ARGV[3] .. owner
     local named = redis.pcall('HGET', task, 'unique')
-    if redis.call('EXISTS', task) == 0 then
+    -- The lock is there. Asked for together with it, a task on another node of a cluster is an error.
+    if redis.call('EXISTS', task, lock) == 1 then
       word = 'dead'
     elseif named ~= suffix then
       word = 'stray'
