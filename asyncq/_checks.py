@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final
+
 from asyncq.errors import ConfigError, Problem
 
 
@@ -21,3 +26,12 @@ def require_whole(name: str, value: object, *, least: int) -> None:
     problem = whole_problem(name, value, least=least)
     if problem is not None:
         raise ConfigError.of([problem])
+
+
+_MOST_COMPARED: Final = 2000
+"""Names that are compared with the one that was given: a hint must not take seconds."""
+
+
+def near_misses(name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Up to three of the known names that are most like one that is not among them."""
+    return tuple(difflib.get_close_matches(name, [*islice(known, _MOST_COMPARED)], n=3))

@@ -13,7 +13,9 @@
     │  └─ TaskIdConflictError        a task with this id is there already
     ├─ NotFoundError                 what was asked for is not there
     │  ├─ QueueNotFoundError
-    │  └─ TaskNotFoundError
+    │  ├─ GroupNotFoundError
+    │  ├─ TaskNotFoundError
+    │  └─ ServerNotFoundError
     ├─ WrongStateError               it exists, but not in a state that allows this
     │  ├─ TaskNotActiveError         the lease was lost; somebody else owns the task
     │  ├─ TaskStateError
@@ -44,76 +46,33 @@ was given, which lets the errors survive pickling on their way out of a worker p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+
+from asyncq._error_base import AsyncqError, ConfigError, Problem, shown
+from asyncq._task_errors import (
+    HandlerCrashedError,
+    HandlerNotFoundError,
+    LeaseExpiredError,
+    RetryIn,
+    RevokeTask,
+    SkipRetry,
+    TaskCancelledError,
+    TaskControl,
+    TaskFailure,
+    TaskTimedOutError,
+    WorkerProcessDiedError,
+)
 
 __all__ = [
     "AlreadyRunningError", "AsyncqError", "AuthenticationError", "BrokerError", "BrokerReplyError",
     "BrokerUnavailableError", "ClosedError", "ConfigError", "DuplicateTaskError",
-    "EmbeddedUnavailableError", "EnqueueRefusedError", "HandlerCrashedError", "HandlerNotFoundError",
-    "LeaseExpiredError", "LifecycleError", "NotFoundError", "NotStartedError", "PayloadError", "Problem",
-    "QueueNotEmptyError", "QueueNotFoundError", "RetryIn", "RevokeTask", "ServerTooOldError", "SkipRetry",
-    "TaskCancelledError", "TaskControl", "TaskFailure", "TaskIdConflictError", "TaskNotActiveError",
-    "TaskNotFoundError", "TaskStateError", "TaskTimedOutError", "UnsafeServerError", "WireError",
-    "WorkerProcessDiedError", "WrongStateError",
+    "EmbeddedUnavailableError", "EnqueueRefusedError", "GroupNotFoundError", "HandlerCrashedError",
+    "HandlerNotFoundError", "LeaseExpiredError", "LifecycleError", "NotFoundError", "NotStartedError",
+    "PayloadError", "Problem", "QueueNotEmptyError", "QueueNotFoundError", "RetryIn", "RevokeTask",
+    "ServerNotFoundError", "ServerTooOldError", "SkipRetry", "TaskCancelledError", "TaskControl",
+    "TaskFailure", "TaskIdConflictError", "TaskNotActiveError", "TaskNotFoundError", "TaskStateError",
+    "TaskTimedOutError", "UnsafeServerError", "WireError", "WorkerProcessDiedError", "WrongStateError",
 ]  # fmt: skip
-
-# Enough of a value to recognise it; a payload given by mistake does not flood the log.
-_SHOWN_CHARACTERS = 80
-
-
-class AsyncqError(Exception):
-    """Everything the library raises on its own account."""
-
-    _text: ClassVar[str] = ""
-    """The text of the error, its attributes in braces. Empty: what Python makes of the arguments."""
-
-    def __str__(self) -> str:
-        if not self._text:
-            return super().__str__()
-        advice = getattr(self, "advice", "")
-        return self._text.format_map(vars(self)) + (f" ({advice})" if advice else "")
-
-
-class Problem(NamedTuple):
-    """One thing that is wrong with one value."""
-
-    option: str  #: name of the option or argument
-    value: object  #: what was given
-    expected: str  #: what would have been right: the end of a sentence that begins "expected"
-
-    def __str__(self) -> str:
-        return f"{self.option}={_shown(self.value)}: expected {self.expected}"
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
-
-
-class ConfigError(AsyncqError, ValueError):
-    """An option or argument is wrong. Raised before any I/O: fix the call.
-
-    `option`, `value` and `expected` are those of the first problem; `problems` has all of the call.
-    """
-
-    def __init__(self, option: str, value: object, expected: str, more: Sequence[Problem] = ()) -> None:
-        super().__init__(option, value, expected, tuple(more))
-        self.option, self.value, self.expected = option, value, expected
-        self.problems: tuple[Problem, ...] = (Problem(option, value, expected), *more)
-
-    @classmethod
-    def of(cls, problems: Sequence[Problem]) -> ConfigError:
-        """Make one error of all `problems`, of which there is at least one."""
-        return ConfigError(*problems[0], problems[1:])
-
-    def __str__(self) -> str:
-        if self._text:
-            return super().__str__()
-        if len(self.problems) == 1:
-            return str(self.problems[0])
-        return "\n- ".join([f"{len(self.problems)} values are wrong:", *map(str, self.problems)])
 
 
 class PayloadError(ConfigError):
@@ -187,27 +146,60 @@ class TaskIdConflictError(EnqueueRefusedError):
 
 
 class NotFoundError(AsyncqError, LookupError):
-    """What was asked for is not in Redis, or not there any more."""
+    """What was asked for is not in Redis, or not there any more. `near` has names like the one given."""
+
+    near: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {' or '.join(map(repr, self.near))}?" if self.near else ""
+        return super().__str__() + hint
 
 
 class QueueNotFoundError(NotFoundError):
-    """No task has ever been put in this queue, or it was deleted."""
+    """No task has ever been put in this queue, or it was removed."""
 
     _text = "there is no queue {queue!r}"
 
-    def __init__(self, queue: str) -> None:
-        super().__init__(queue)
-        self.queue = queue
+    def __init__(self, queue: str, near: Sequence[str] = ()) -> None:
+        super().__init__(queue, tuple(near))
+        self.queue, self.near = queue, tuple(near)
+
+
+class GroupNotFoundError(NotFoundError):
+    """No task waits in this group."""
+
+    _text = "queue {queue!r} has no group {group!r}"
+
+    def __init__(self, queue: str, group: str, near: Sequence[str] = ()) -> None:
+        super().__init__(queue, group, tuple(near))
+        self.queue, self.group, self.near = queue, group, tuple(near)
 
 
 class TaskNotFoundError(NotFoundError):
-    """The task is not there: finished without retention, expired, or deleted."""
+    """The task is not there: finished without retention, expired, or deleted.
+
+    `elsewhere` names queues that do have a task with this id.
+    """
 
     _text = "queue {queue!r} has no task {task_id!r}"
 
-    def __init__(self, queue: str, task_id: str) -> None:
-        super().__init__(queue, task_id)
-        self.queue, self.task_id = queue, task_id
+    def __init__(self, queue: str, task_id: str, elsewhere: Sequence[str] = ()) -> None:
+        super().__init__(queue, task_id, tuple(elsewhere))
+        self.queue, self.task_id, self.elsewhere = queue, task_id, tuple(elsewhere)
+
+    def __str__(self) -> str:
+        hint = f"; there is one in {' and '.join(map(repr, self.elsewhere))}" if self.elsewhere else ""
+        return super().__str__() + hint
+
+
+class ServerNotFoundError(NotFoundError):
+    """There is no such server, or it left, or it says nothing any more."""
+
+    _text = "there is no server {server_id!r}"
+
+    def __init__(self, server_id: str, near: Sequence[str] = ()) -> None:
+        super().__init__(server_id, tuple(near))
+        self.server_id, self.near = server_id, tuple(near)
 
 
 class WrongStateError(AsyncqError):
@@ -243,13 +235,20 @@ class TaskStateError(WrongStateError):
 
 
 class QueueNotEmptyError(WrongStateError):
-    """The queue still holds tasks, and was to be deleted without force."""
+    """The queue still holds tasks, and was to be removed without force. `contents` counts them by state."""
 
-    _text = "queue {queue!r} still holds {size} tasks"
+    def __init__(self, queue: str, contents: Mapping[str, int]) -> None:
+        super().__init__(queue, dict(contents))
+        self.queue, self.contents = queue, dict(contents)
 
-    def __init__(self, queue: str, size: int) -> None:
-        super().__init__(queue, size)
-        self.queue, self.size = queue, size
+    @property
+    def size(self) -> int:
+        """How many tasks it holds."""
+        return sum(self.contents.values())
+
+    def __str__(self) -> str:
+        held = ", ".join(f"{count} {state}" for state, count in self.contents.items() if count)
+        return f"queue {self.queue!r} still holds {held}"
 
 
 class BrokerError(AsyncqError):
@@ -287,7 +286,7 @@ class BrokerReplyError(BrokerError):
     """A script or command answered something we do not know. A bug: please report it."""
 
     def __init__(self, script: str, reply: object) -> None:
-        super().__init__(script, f"unexpected reply {_shown(reply)}")
+        super().__init__(script, f"unexpected reply {shown(reply)}")
         self.args = self.script, self.reply = script, reply
 
 
@@ -301,100 +300,6 @@ class WireError(AsyncqError, ValueError):
         self.key, self.reason = key, reason
 
 
-class TaskFailure(AsyncqError):
-    """Why a task did not succeed, where it was not the handler that said so."""
-
-
-class HandlerNotFoundError(TaskFailure):
-    """The mux has no handler for this type of task."""
-
-    _text = "no handler for tasks of type {type!r}"
-
-    def __init__(self, type: str) -> None:  # noqa: A002 - the word of the API
-        super().__init__(type)
-        self.type = type
-
-
-class TaskTimedOutError(TaskFailure):
-    """The handler was still running at its timeout, or the deadline of the task passed."""
-
-    _text = "stopped after {seconds:.3f} s by the {limit} of the task"
-
-    def __init__(self, seconds: float, limit: Literal["timeout", "deadline"] = "timeout") -> None:
-        super().__init__(seconds, limit)
-        self.seconds, self.limit = seconds, limit
-
-
-class LeaseExpiredError(TaskFailure):
-    """The server that ran the task did not keep its lease: it died, hung, or lost Redis."""
-
-    _text = "the lease of the task ran out (delivery {deliveries})"
-
-    def __init__(self, deliveries: int) -> None:
-        super().__init__(deliveries)
-        self.deliveries = deliveries
-
-
-class TaskCancelledError(TaskFailure):
-    """Somebody asked for the running task to be cancelled."""
-
-    _text = "cancelled: {reason}"
-
-    def __init__(self, reason: str = "on request") -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class HandlerCrashedError(TaskFailure):
-    """A handler raised no `Exception` but, say, `SystemExit`. Its `__cause__`, if it could be kept."""
-
-    _text = "the handler crashed: {error}"
-
-    def __init__(self, error: str) -> None:
-        super().__init__(error)
-        self.error = error
-
-
-class WorkerProcessDiedError(TaskFailure):
-    """The process that ran the handler ended without an answer, killed or crashed."""
-
-    def __init__(self, pid: int, exit_code: int | None = None) -> None:
-        super().__init__(pid, exit_code)
-        self.pid, self.exit_code = pid, exit_code
-
-    def __str__(self) -> str:
-        code = self.exit_code
-        how = "died" if code is None else f"ended by signal {-code}" if code < 0 else f"exited with {code}"
-        return f"worker process {self.pid} {how}"
-
-
-class TaskControl(Exception):
-    """Raised by a handler to steer. Deliberately not an `AsyncqError`: nothing went wrong in here."""
-
-
-class SkipRetry(TaskControl):
-    """Archive the task now, whatever retries it has left. Counts as a failure."""
-
-
-class RevokeTask(TaskControl):
-    """Forget the task: no retry, no archive, no retention. Counts as processed."""
-
-
-class RetryIn(TaskControl):
-    """Run the task again after `delay`, instead of what the retry policy says.
-
-    Args:
-        delay: Seconds or a `timedelta`.
-        counts: False if this is no failure, only "not yet": then neither the retry
-            count nor the daily numbers move, and the task can come back for ever.
-    """
-
-    def __init__(self, delay: float | timedelta, *, counts: bool = True) -> None:
-        super().__init__(delay)
-        seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
-        if not 0.0 <= seconds < float("inf"):
-            raise ConfigError("delay", delay, "zero or a positive number of seconds")
-        self.delay, self.counts = seconds, counts
-
-    def __str__(self) -> str:
-        return f"run again in {self.delay:g} s"
+for _name in __all__:
+    # Tracebacks and pickles name the module that users know.
+    globals()[_name].__module__ = __name__

@@ -7,7 +7,7 @@ It prints:
     while it runs: active, 1 delivery
     cancelling: requested
     afterwards: archived, TaskCancelledError: cancelled: on request
-    unknown: there is no queue 'defualt'
+    unknown: there is no queue 'defualt'; did you mean 'default'?
 """
 
 from __future__ import annotations

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from asyncq._broker.basis import Basis, script
+from asyncq._broker.together import together
 from asyncq._wire.messages import Envelope
 from asyncq._wire.states import State
 
 LOOK: Final = script("look")
+
+MOST_HOLDERS: Final = 100
+"""Queues that are searched for a task that is not where it was looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +78,23 @@ class Browse:
             "SMEMBERS", key, slot=router.slot_of(key), patience=self._basis.patience
         )
         return {name.decode("utf-8", "replace") for name in names}
+
+    async def has_tasks(self, queue: str) -> bool:
+        """Whether a task was ever put into this queue since it was last removed."""
+        router, basis = self._basis.router, self._basis
+        found: Any = await router.command(
+            "EXISTS", basis.queue(queue).flow, slot=basis.slot(queue), patience=basis.patience
+        )
+        return bool(found)
+
+    async def holders(self, task_id: str, queues: Sequence[str]) -> list[str]:
+        """Those of the queues that have a task with this id. For a hint: looks at a bounded number."""
+        basis, found = self._basis, list[str]()
+
+        async def look(queue: str) -> None:
+            key = basis.queue(queue).task(task_id)
+            if await basis.router.command("EXISTS", key, slot=basis.slot(queue), patience=basis.patience):
+                found.append(queue)
+
+        await together([look(queue) for queue in queues[:MOST_HOLDERS]])
+        return sorted(found)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NoReturn
 
 from asyncq._broker.broker import Broker
+from asyncq._checks import near_misses
 from asyncq._compose import new_id
 from asyncq.codecs import Codecs
 from asyncq.connection import ConnectionOptions
@@ -46,11 +47,30 @@ class Reach:
             )
         return self._broker
 
-    async def refuse_missing(self, queue: str, task_id: str) -> None:
-        """Say whether it is the queue or the task that is not there."""
-        if queue not in await self.broker().browse.queues():
-            raise QueueNotFoundError(queue)
-        raise TaskNotFoundError(queue, task_id)
+    async def require_queue(self, queue: str) -> None:
+        """Refuse a queue that is not there.
+
+        Raises:
+            QueueNotFoundError: With the names that are like it.
+        """
+        await self._known_queues(queue)
+
+    async def _known_queues(self, queue: str) -> list[str]:
+        known = sorted(await self.broker().browse.queues())
+        # A client puts the name there beside its first task, in a cluster on another node.
+        if queue not in known and not await self.broker().browse.has_tasks(queue):
+            raise QueueNotFoundError(queue, near_misses(queue, known))
+        return known
+
+    async def refuse_missing(self, queue: str, task_id: str) -> NoReturn:
+        """Say whether it is the queue or the task that is not there.
+
+        Raises:
+            QueueNotFoundError: With the names that are like it.
+            TaskNotFoundError: With the queues that do have a task with this id.
+        """
+        others = [name for name in await self._known_queues(queue) if name != queue]
+        raise TaskNotFoundError(queue, task_id, await self.broker().browse.holders(task_id, others))
 
     async def aclose(self) -> None:
         """Close it. May be called twice."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final, Literal, cast
 
 from asyncq._wire.states import State
-from asyncq.errors import TaskNotFoundError
 from asyncq.inspector.reach import Reach
 from asyncq.task_info import TaskHistory, TaskInfo
 
@@ -31,7 +30,6 @@ class Tasks:
         seen = await broker.browse.look(queue, task_id)
         if seen is None:
             await self._reach.refuse_missing(queue, task_id)
-            raise TaskNotFoundError(queue, task_id)
         history = TaskHistory(
             retried=int(seen.number("retried")),
             last_error=seen.text("error"),
@@ -70,5 +68,4 @@ class Tasks:
         word = await self._reach.broker().notes.cancel(queue, task_id)
         if word == "missing":
             await self._reach.refuse_missing(queue, task_id)
-            raise TaskNotFoundError(queue, task_id)
         return cast("CancelAnswer", word)

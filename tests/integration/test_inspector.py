@@ -39,6 +39,19 @@ async def test_what_is_not_there_is_named(any_redis: AnyRedis) -> None:
                 await method("q", "id")
 
 
+async def test_what_was_probably_meant_is_named_too(any_redis: AnyRedis) -> None:
+    """A queue whose name is like it, and a queue that has the task."""
+    async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
+        info = await client.enqueue(Task("x"), queue="mails")
+        await client.enqueue(Task("x"), queue="other")
+        with pytest.raises(QueueNotFoundError) as missing_queue:
+            await inspector.tasks.get("mail", "id")
+        assert missing_queue.value.near == ("mails",)
+        with pytest.raises(TaskNotFoundError) as missing_task:
+            await inspector.tasks.get("other", info.id)
+        assert missing_task.value.elsewhere == ("mails",)
+
+
 async def test_a_running_task_is_cancelled_and_archived(any_redis: AnyRedis) -> None:
     """The handler is stopped where it waits; nobody runs the task again."""
     mux, began, ended = Mux(), asyncio.Event(), asyncio.Event()

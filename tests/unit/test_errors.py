@@ -26,12 +26,14 @@ EXAMPLES: list[BaseException] = [
     errors.DuplicateTaskError("low", "email"),
     errors.TaskIdConflictError("low", "id1"),
     errors.NotFoundError("what"),
-    errors.QueueNotFoundError("low"),
-    errors.TaskNotFoundError("low", "id1"),
+    errors.QueueNotFoundError("low", ["slow"]),
+    errors.GroupNotFoundError("low", "users", ["user"]),
+    errors.TaskNotFoundError("low", "id1", ["high"]),
+    errors.ServerNotFoundError("a1", ["a2", "a3"]),
     errors.WrongStateError("what"),
     errors.TaskNotActiveError("low", "id1"),
     errors.TaskStateError("low", "id1", "active", ["pending", "retry"]),
-    errors.QueueNotEmptyError("low", 3),
+    errors.QueueNotEmptyError("low", {"pending": 2, "retry": 0, "completed": 1}),
     errors.BrokerError("localhost:6379", "why"),
     errors.BrokerUnavailableError("localhost:6379", "refused", "start it"),
     errors.AuthenticationError("localhost:6379", "wrong password"),
@@ -144,6 +146,24 @@ def test_a_broker_error_says_where_why_and_what_to_try() -> None:
     """The three things that whoever is on call needs."""
     error = errors.BrokerUnavailableError("localhost:6379", "connection refused", "is Redis running?")
     assert str(error) == "localhost:6379: connection refused (is Redis running?)"
+
+
+def test_what_is_not_there_is_told_with_what_is() -> None:
+    """Most of what is not found was misspelt, or looked for in the wrong place."""
+    assert str(errors.QueueNotFoundError("low")) == "there is no queue 'low'"
+    assert str(errors.QueueNotFoundError("low", ["slow", "lower"])) == (
+        "there is no queue 'low'; did you mean 'slow' or 'lower'?"
+    )
+    assert str(errors.TaskNotFoundError("low", "id1", ["high"])) == (
+        "queue 'low' has no task 'id1'; there is one in 'high'"
+    )
+
+
+def test_a_queue_that_is_not_empty_says_what_is_in_it() -> None:
+    """Whoever wanted to remove it decides by that."""
+    error = errors.QueueNotEmptyError("low", {"pending": 2, "retry": 0, "completed": 1})
+    assert str(error) == "queue 'low' still holds 2 pending, 1 completed"
+    assert error.size == 3
 
 
 def test_retry_in_takes_seconds_and_timedeltas() -> None:
