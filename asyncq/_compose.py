@@ -13,6 +13,7 @@ from asyncq._clock import from_unix, now
 from asyncq._wire.messages import Envelope, NewTask
 from asyncq._wire.states import State
 from asyncq.codecs import DEFAULT_CODECS, Codecs
+from asyncq.definitions import TaskDefinition
 from asyncq.errors import ConfigError, PayloadError, Problem
 from asyncq.options import (
     DEFAULT_MAX_RETRY,
@@ -86,7 +87,7 @@ def compose(
         PayloadError: The payload cannot be encoded, or is too large.
     """
     if not isinstance(task, Task):
-        raise ConfigError("task", task, "a Task, or what `task` of a typed definition returns")
+        raise ConfigError("task", task, _expected_task(task))
     checked = task.checked_options
     if defaults:
         checked = merge_options(defaults, checked)
@@ -99,6 +100,17 @@ def compose(
         envelope = Envelope(task.type, payload, codec, enqueued_at=enqueued_at)
         return NewTask(DEFAULT_QUEUE, new_id(), envelope)
     return _composed(task, checked, Envelope(task.type, payload, codec, enqueued_at=enqueued_at))
+
+
+def _expected_task(given: object) -> str:
+    """Say what to give instead of what is no task."""
+    if given is Task:
+        return 'a task and not the class: Task("type", payload)'
+    if isinstance(given, str):
+        return f"a task and not its type: Task({given!r}, payload)"
+    if isinstance(given, TaskDefinition):
+        return "a task and not its definition: what its `task(...)` returns, called with the arguments"
+    return "a Task, or what `task` of a typed definition returns"
 
 
 def _encoded(task: Task, codecs: Codecs, max_payload: int) -> tuple[str, bytes]:

@@ -12,15 +12,13 @@ stopping in any order, waiting until poked, and what to do when a tick fails.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
+from asyncq._logs import SERVER_LOG, Log
 from asyncq.errors import AlreadyRunningError, BrokerError
-
-log = logging.getLogger("asyncq.server")
 
 BUGS_IN_A_ROW: Final = 3
 FIRST_DELAY: Final = 0.1
@@ -36,6 +34,9 @@ class Service:
 
     longest_delay = LONGEST_DELAY
     """Seconds between two attempts to reach a Redis that has been away for a while."""
+
+    log: Log = SERVER_LOG
+    """Where it logs. Whoever starts it (`running`) says so when it is not the standard logger."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -93,7 +94,7 @@ class Service:
                 delay = min(delay * 2, self.longest_delay)
             except Exception as error:  # a tick: a bug of ours, see above
                 bugs += 1
-                log.exception("%s failed", self.name, extra={"event": "tick_failed", "actor": self.name})
+                self.log.exception("%s failed", self.name, extra={"event": "tick_failed", "actor": self.name})
                 if bugs >= BUGS_IN_A_ROW:
                     raise
                 wait = LONGEST_DELAY
@@ -117,7 +118,7 @@ class Service:
     def _redis_is_away(self, error: BrokerError) -> None:
         if self._down_since is None:
             self._down_since = asyncio.get_running_loop().time()
-            log.error(
+            self.log.error(
                 "%s cannot reach Redis: %s",
                 self.name,
                 error,
@@ -128,7 +129,7 @@ class Service:
         if self._down_since is not None:
             seconds = asyncio.get_running_loop().time() - self._down_since
             self._down_since = None
-            log.warning(
+            self.log.warning(
                 "%s reaches Redis again after %.1f s",
                 self.name,
                 seconds,
@@ -177,8 +178,10 @@ class Errands:
 
 
 @asynccontextmanager
-async def running(service: Service, on_broken: OnBroken) -> AsyncGenerator[Service]:
+async def running(service: Service, on_broken: OnBroken, log: Log | None = None) -> AsyncGenerator[Service]:
     """Run a service for the length of a block. Nesting blocks is how the order of stopping is written."""
+    if log is not None:
+        service.log = log
     service.start(on_broken)
     try:
         yield service

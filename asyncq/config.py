@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
 from types import MappingProxyType
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from asyncq._checks import whole_problem
 from asyncq._clock import seconds
+from asyncq._logs import LoggerLike, level_of, logging_problems
 from asyncq.codecs import Codecs
-from asyncq.errors import ConfigError, Problem
+from asyncq.context import Context
+from asyncq.errors import AsyncqError, ConfigError, Problem
 from asyncq.options import is_queue_name
 from asyncq.retry import RetryFunction, RetryPolicies, RetryPolicy
 from asyncq.task import Task
 
-__all__ = ["ErrorHandler", "Failure", "ServerConfig", "Waking"]
+__all__ = [
+    "ErrorHandler",
+    "Failure",
+    "HealthCheck",
+    "Lifespan",
+    "LoggerLike",
+    "ServerConfig",
+    "TaskLifespan",
+    "Waking",
+]
 
 Waking = Literal["push", "poll"]
 
@@ -37,7 +49,14 @@ class Failure:
 
 
 ErrorHandler = Callable[[Failure], Awaitable[None] | None]
-Duration = float | timedelta
+HealthCheck = Callable[[AsyncqError | None], Awaitable[None] | None]
+"""Is told every now and then that Redis answers, by `None`, or why it does not."""
+
+Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
+"""Makes what a server lives inside of; what it gives is `ctx.state` of every handler."""
+
+TaskLifespan = Callable[[Task, Context], AbstractAsyncContextManager[Any] | AbstractContextManager[Any]]
+"""Makes what one attempt at a task lives inside of; what it gives is its `ctx.local`."""
 
 
 def _no_policies() -> dict[str, RetryPolicy | RetryFunction]:
@@ -121,20 +140,57 @@ class ServerConfig:
     """Processes for handlers with `executor="process"`."""
 
     waking: Waking = "push"
-    """How an idle server learns of work: `push` by a message; `poll` asks every `poll_interval`,
+    """How an idle server learns of work: `push` by a message; `poll` asks every `task_check_interval`,
     for proxies that do not let subscriptions through."""
 
-    poll_interval: float = 1.0
-    """Seconds between two questions with `waking="poll"`."""
+    task_check_interval: float | None = None
+    """Seconds after which an idle server asks for tasks although no message came. When not given, 5, as
+    messages are hardly ever missed; and 1 with `waking="poll"`, where there are none."""
 
-    safety_interval: float = 5.0
-    """Seconds after which an idle server asks although no message came: messages can be missed."""
+    delayed_check_interval: float = 15.0
+    """Seconds after which to look for tasks that have become due although none is known to be.
+
+    They are forwarded at their time in any case; this is for messages that were missed. With
+    `waking="poll"` it is not longer than `task_check_interval`."""
+
+    janitor_interval: float = 30.0
+    """Seconds between looks for completed tasks whose retention is over and for archived ones that are
+    too old or too many."""
+
+    janitor_batch_size: int = 200
+    """How many of each the janitor removes in one call, for which everybody else waits; at most 1,000.
+    When there are more it goes on at once."""
 
     start_patience: float = 10.0
     """Seconds to wait for a Redis that does not answer yet when the server starts."""
 
     name: str = ""
     """Shown by tools beside host and process id."""
+
+    lifespan: Lifespan | None = None
+    """Makes an asynchronous context manager, entered before the first task is taken and left behind the
+    last outcome. What it gives is `ctx.state`. When entering fails the server does not start."""
+
+    task_lifespan: TaskLifespan | None = None
+    """Makes a context manager, asynchronous or not, around each attempt at a task, middleware included.
+
+    Called with the task and its context; what it gives is `ctx.local`. Its time is the task's time, and its
+    failure the task's failure."""
+
+    health_check: HealthCheck | None = None
+    """Called at the start and then every `health_check_interval` with `None` when Redis answers, otherwise
+    with the error. May be async."""
+
+    health_check_interval: float = 15.0
+    """Seconds between two health checks."""
+
+    logger: LoggerLike | None = None
+    """Where this server logs, `logging.getLogger("asyncq.server")` when not given: another logger, an adapter
+    of one, or any object with `debug`, `info`, `warning` and `error`."""
+
+    log_level: int | str | None = None
+    """Log nothing below this: `"debug"`, `"info"`, `"warning"`, `"error"`, `"critical"` or a number. When not
+    given the logger decides."""
 
     def __post_init__(self) -> None:
         problems: list[Problem] = []
@@ -146,6 +202,8 @@ class ServerConfig:
             problems += [problem] if problem is not None else []
         self._check_queues(problems)
         self._check_relations(problems)
+        self._check_callables(problems)
+        problems += logging_problems(self.logger, self.log_level)
         if problems:
             raise ConfigError.of(problems)
 
@@ -154,17 +212,50 @@ class ServerConfig:
             problems.append(Problem("lease", self.lease, "at least 1 second, and an end"))
         if self.waking not in ("push", "poll"):
             problems.append(Problem("waking", self.waking, "'push' or 'poll'"))
-        for name in ("poll_interval", "safety_interval"):
-            if not problems and getattr(self, name) < MIN_INTERVAL:
-                problems.append(Problem(name, getattr(self, name), f"at least {MIN_INTERVAL} seconds"))
+        for name in _INTERVALS:
+            value = getattr(self, name)
+            if not problems and value is not None and value < MIN_INTERVAL:
+                problems.append(Problem(name, value, f"at least {MIN_INTERVAL} seconds"))
+        if not problems and self.janitor_batch_size > LARGEST_BATCH:
+            expected = f"at most {LARGEST_BATCH:,}: everybody waits while so many are removed"
+            problems.append(Problem("janitor_batch_size", self.janitor_batch_size, expected))
         try:
             RetryPolicies(self.retry, self.retry_policies)
         except ConfigError as error:
             problems += error.problems
 
+    def _check_callables(self, problems: list[Problem]) -> None:
+        for name in _CALLABLES:
+            value = getattr(self, name)
+            if value is not None and not callable(value):
+                problems.append(Problem(name, value, "a function"))
+        for name in ("lifespan", "task_lifespan"):
+            value = getattr(self, name)
+            if inspect.isasyncgenfunction(value) or inspect.isgeneratorfunction(value):
+                kind = "asynccontextmanager" if inspect.isasyncgenfunction(value) else "contextmanager"
+                problems.append(
+                    Problem(name, value, f"a context manager: decorate it with contextlib.{kind}")
+                )
+            elif inspect.iscoroutinefunction(value):
+                problems.append(Problem(name, value, "a plain call that returns a context manager"))
+
+    @property
+    def check_interval(self) -> float:
+        """`task_check_interval`, or what it is when it is not given."""
+        if self.task_check_interval is not None:
+            return self.task_check_interval
+        return POLLING if self.waking == "poll" else LISTENING
+
+    @property
+    def least_level(self) -> int | None:
+        """`log_level` as a number."""
+        return level_of(self.log_level)
+
     def _check_duration(self, name: str, problems: list[Problem]) -> None:
         value = getattr(self, name)
-        if name == "shutdown_timeout" and value == math.inf:
+        if (name == "shutdown_timeout" and value == math.inf) or (
+            name == "task_check_interval" and value is None
+        ):
             return
         try:
             object.__setattr__(self, name, seconds(value, name=name))
@@ -207,14 +298,33 @@ def refuse_unknown(options: Iterable[str]) -> None:
 
 
 MIN_INTERVAL = 0.01
+LISTENING = 5.0
+POLLING = 1.0
+LARGEST_BATCH = 1000
+_INTERVALS = ("task_check_interval", "delayed_check_interval", "janitor_interval", "health_check_interval")
+_CALLABLES = (
+    "is_failure",
+    "on_error",
+    "on_expired",
+    "on_dropped",
+    "lifespan",
+    "task_lifespan",
+    "health_check",
+)
 _DURATIONS = (
     "lease",
     "shutdown_timeout",
     "unknown_delay",
     "archive_max_age",
     "cancel_grace",
-    "poll_interval",
     "start_patience",
-    "safety_interval",
+    *_INTERVALS,
 )
-_COUNTS = {"concurrency": 1, "max_lost": 1, "archive_max_count": 0, "threads": 1, "processes": 1}
+_COUNTS = {
+    "concurrency": 1,
+    "max_lost": 1,
+    "archive_max_count": 0,
+    "threads": 1,
+    "processes": 1,
+    "janitor_batch_size": 1,
+}

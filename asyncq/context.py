@@ -54,6 +54,7 @@ class Host:
     server_id: str
     reports: Reports
     codecs: Codecs = DEFAULT_CODECS
+    state: Any = None  #: what the lifespan of the server gave
 
 
 class Context:
@@ -63,7 +64,7 @@ class Context:
     `ctx`, and anything they call from `current_context()`.
     """
 
-    __slots__ = ("_cancelled", "_deadline", "_delivery", "_envelope", "_host", "cancel_reason")
+    __slots__ = ("_cancelled", "_deadline", "_delivery", "_envelope", "_host", "_local", "cancel_reason")
 
     cancel_reason: CancelReason | None  #: why this attempt is being stopped, if it is
 
@@ -135,6 +136,21 @@ class Context:
     def headers(self) -> Mapping[str, str]:
         """The headers the task was enqueued with."""
         return self._envelope.headers
+
+    @property
+    def state(self) -> Any:
+        """What the `lifespan` of the server gave; `None` when it has none. Shared by all its tasks."""
+        return self._host.state
+
+    @property
+    def local(self) -> Any:
+        """What the `task_lifespan` of the server gave for this attempt; `None` when it has none."""
+        # Not set in the constructor: most servers have none, and it would be paid for each task.
+        return getattr(self, "_local", None)
+
+    @local.setter
+    def local(self, value: Any) -> None:
+        self._local = value
 
     @property
     def deadline(self) -> datetime | None:

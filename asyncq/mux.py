@@ -203,6 +203,16 @@ class Mux:
         """All patterns that are registered here, sorted."""
         return tuple(sorted(self._entries))
 
+    def inside(self, middleware: Middleware) -> Mux:
+        """This mux with one more middleware around everything, for the server; itself it stays as it is."""
+        outer = Mux()
+        outer.use(middleware)
+        # The one pattern that cannot be registered, being the beginning of every type.
+        outer._entries[""] = self
+        outer._patterns = ("",)
+        self._parents.append(outer)
+        return outer
+
     def contains(self, other: Mux) -> bool:
         """Tell whether another mux is registered here, or in one that is."""
         nested = [entry for entry in self._entries.values() if isinstance(entry, Mux)]

@@ -17,7 +17,7 @@ from asyncq._cron import Schedule, parse, time_zone
 from asyncq._service import Errands, Service
 from asyncq._signals import handled
 from asyncq.client import Client
-from asyncq.connection import ConnectionOptions
+from asyncq.connection import ConnectionOptions, Pong
 from asyncq.errors import (
     AlreadyRunningError,
     AsyncqError,
@@ -208,6 +208,15 @@ class Scheduler:
             entry.next_at = entry.schedule.next(_now())
         ticker.start(self._break)
         log.info("scheduler runs %d entries", len(self._entries), extra={"event": "scheduler_started"})
+
+    async def ping(self) -> Pong:
+        """Look whether Redis is there and fit for tasks. Also before the scheduler is started.
+
+        Raises:
+            ClosedError: It was shut down.
+            BrokerError: It is not; the text says what is wrong and what to try.
+        """
+        return await self._client.ping()
 
     async def _wait_for_redis(self) -> None:
         loop = asyncio.get_running_loop()

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+from asyncq._broker.checkup import check
 from asyncq._engine.supervisor import Supervisor
+from asyncq._logs import SERVER_LOG, Log, log_for
+from asyncq._redis.router import Router
 from asyncq._service import Errands
 from asyncq._signals import handled
 from asyncq.config import ServerConfig, refuse_unknown
-from asyncq.connection import ConnectionOptions
+from asyncq.connection import ConnectionOptions, Pong
 from asyncq.errors import AlreadyRunningError, ClosedError, ConfigError, NotStartedError
 from asyncq.mux import Mux
 from asyncq.shared import Connection, read_connection
 
 __all__ = ["Server"]
-
-log = logging.getLogger("asyncq.server")
 
 
 class Server:
@@ -52,6 +52,7 @@ class Server:
         refuse_unknown(options)
         self._connection, self._owns_connection = read_connection(url, prefix)
         self.config = replace(config, **options) if config is not None else ServerConfig(**options)
+        self._log: Log = log_for(self.config.logger, self.config.least_level, standard=SERVER_LOG)
         self._supervisor: Supervisor | None = None
         self._life: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -62,7 +63,8 @@ class Server:
         """The id under which tools show this server; new with each start.
 
         Raises:
-            NotStartedError: It does not run.
+            NotStartedError: It was not started yet.
+            ClosedError: It has left.
         """
         return self._running().server_id
 
@@ -70,7 +72,8 @@ class Server:
         """Serve until SIGTERM or SIGINT, and leave in order.
 
         The first signal stops fetching and lets running tasks finish for `shutdown_timeout`
-        seconds; a second one puts them back at once. SIGTSTP stops fetching only.
+        seconds; a second one puts them back at once. SIGTSTP stops fetching only, and SIGCONT takes
+        that back.
 
         Raises:
             AlreadyRunningError: It runs already, or is called inside an event loop.
@@ -85,22 +88,7 @@ class Server:
         asyncio.run(self._run(mux))
 
     async def _run(self, mux: Mux) -> None:
-        def leave() -> None:
-            supervisor = self._supervisor
-            if supervisor is None:
-                return
-            supervisor.leave(now=asked[0])
-            log.info("asked to leave%s", ", again: now" if asked[0] else "", extra={"event": "signal"})
-            asked[0] = True
-
-        def stop() -> None:
-            self._errands.start(self.stop(), name="stop")
-
-        asked = [False]
-        signals = {signal.SIGTERM: leave, signal.SIGINT: leave}
-        if hasattr(signal, "SIGTSTP"):
-            signals[signal.SIGTSTP] = stop
-        with handled(signals):
+        with handled(_Orders(self, self._errands).by_signal):
             await self.serve(mux)
             await self._errands.finish()
 
@@ -125,6 +113,7 @@ class Server:
             AlreadyRunningError: It runs already.
             ClosedError: It was shut down; make a new one.
             BrokerError: Redis cannot be used.
+            BaseException: What its `lifespan` raised when it was entered.
         """
         if self._is_closed:
             raise ClosedError("the server")
@@ -133,7 +122,7 @@ class Server:
         if not isinstance(mux, Mux):
             raise ConfigError("mux", mux, "a Mux; mux.handle(type)(function) puts a function into one")
         supervisor = self._supervisor = Supervisor(
-            self._connection.router(), self._connection.wire, self.config, mux
+            self._connection.router(), self._connection.wire, self.config, mux, log=self._log
         )
         life = self._life = self._errands.start(self._live(supervisor), name="server")
         started = self._errands.start(supervisor.started.wait(), name="start")
@@ -144,7 +133,7 @@ class Server:
             supervisor.leave(now=True)
             if not life.cancelling():
                 life.cancel()
-            await _finish(life, supervisor)
+            await self._finish(life, supervisor)
             self._is_closed = True
             raise
         finally:
@@ -166,12 +155,12 @@ class Server:
         """Wait until the server has left.
 
         Raises:
-            NotStartedError: It does not run.
+            NotStartedError: It was not started yet, or could not be.
             BaseException: What broke it, if something did.
         """
-        if self._life is None:
+        life, supervisor = self._life, self._supervisor
+        if life is None or supervisor is None:
             raise NotStartedError("the server")
-        life, supervisor = self._life, self._running()
         try:
             await asyncio.shield(life)
         except asyncio.CancelledError:
@@ -179,19 +168,47 @@ class Server:
                 raise
             # Draining goes on although our waiter is cancelled: what runs must be settled or put back.
             supervisor.leave()
-            await _finish(life, supervisor)
+            await self._finish(life, supervisor)
             raise
         finally:
             if life.done():
                 self._is_closed = True
 
     async def stop(self) -> None:
-        """Take no more tasks. What runs goes on, and so does everything else.
+        """Take no more tasks, until `resume`. What runs goes on, and so does everything else.
 
         Raises:
-            NotStartedError: It does not run.
+            NotStartedError: It was not started yet.
+            ClosedError: It has left.
         """
         await self._running().stop_fetching()
+
+    async def resume(self) -> None:
+        """Take tasks again after `stop`. Does nothing when it was not stopped.
+
+        Raises:
+            NotStartedError: It was not started yet.
+            ClosedError: It is leaving, or has left.
+        """
+        self._running().resume_fetching()
+
+    async def ping(self) -> Pong:
+        """Look whether Redis is there and fit for tasks. Also before the server is started.
+
+        Raises:
+            ClosedError: It has left.
+            BrokerError: It is not; the text says what is wrong and what to try.
+        """
+        if self._is_closed or (self._life is not None and self._life.done()):
+            raise ClosedError("the server")
+        if self._life is not None or not self._owns_connection:
+            return await check(self._connection.router(), patience=0.0)
+        # A connection of its own: the server's belongs to the loop that it will run in.
+        router = Router(self._connection.options, name="asyncq:ping")
+        try:
+            return await check(router, patience=0.0)
+        finally:
+            await router.aclose()
 
     async def shutdown(self, *, now: bool = False) -> None:
         """Finish and leave. Does nothing when it does not run.
@@ -205,17 +222,59 @@ class Server:
         await self.wait()
 
     def _running(self) -> Supervisor:
+        if self._is_closed or (self._life is not None and self._life.done()):
+            raise ClosedError("the server")
         if self._supervisor is None or self._life is None:
             raise NotStartedError("the server")
         return self._supervisor
 
+    async def _finish(self, life: asyncio.Task[None], supervisor: Supervisor) -> None:
+        """Wait for the end of a life; a further cancellation makes it shorter, not incomplete."""
+        while not life.done():
+            try:
+                await asyncio.wait([life])
+            except asyncio.CancelledError:
+                supervisor.leave(now=True)
+        if not life.cancelled() and (error := life.exception()) is not None:
+            self._log.error(
+                "the server ended with an error: %s", error, exc_info=error, extra={"event": "ended_badly"}
+            )
 
-async def _finish(life: asyncio.Task[None], supervisor: Supervisor) -> None:
-    """Wait for the end of a life; a further cancellation makes it shorter, not incomplete."""
-    while not life.done():
-        try:
-            await asyncio.wait([life])
-        except asyncio.CancelledError:
-            supervisor.leave(now=True)
-    if not life.cancelled() and (error := life.exception()) is not None:
-        log.error("the server ended with an error: %s", error, exc_info=error, extra={"event": "ended_badly"})
+
+class _Orders:
+    """What signals ask of a server that owns its process."""
+
+    def __init__(self, server: Server, errands: Errands) -> None:
+        self._server = server
+        self._errands = errands
+        self._is_leaving = False
+        self._is_stopped = False
+        self.by_signal: dict[signal.Signals, Callable[[], None]] = {
+            signal.SIGTERM: self._leave,
+            signal.SIGINT: self._leave,
+            signal.SIGTSTP: self._stop,
+            signal.SIGCONT: self._resume,
+        }
+
+    def _leave(self) -> None:
+        supervisor = self._server._supervisor
+        if supervisor is not None:
+            supervisor.leave(now=self._is_leaving)
+            self._say("asked to leave, again: now" if self._is_leaving else "asked to leave")
+            self._is_leaving = True
+
+    def _stop(self) -> None:
+        if not (self._is_leaving or self._is_stopped):
+            self._is_stopped = True
+            self._say("asked to take no more tasks")
+            self._errands.start(self._server.stop(), name="stop")
+
+    def _resume(self) -> None:
+        # It also comes to a process that was frozen, and then it is none of our business.
+        if self._is_stopped and not self._is_leaving:
+            self._is_stopped = False
+            self._say("asked to take tasks again")
+            self._errands.start(self._server.resume(), name="resume")
+
+    def _say(self, what: str) -> None:
+        self._server._log.info(what, extra={"event": "signal"})

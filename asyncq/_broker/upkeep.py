@@ -9,9 +9,6 @@ from asyncq._broker.basis import Basis, script
 
 SWEEP: Final = script("sweep")
 
-CHUNK: Final = 200
-"""Tasks of each kind that one call removes at the most."""
-
 
 class Swept(NamedTuple):
     """What one sweep removed."""
@@ -27,13 +24,13 @@ class Upkeep:
     def __init__(self, basis: Basis) -> None:
         self._basis = basis
 
-    async def sweep(self, queues: Sequence[str], *, max_age: float, max_count: int) -> Swept:
-        """Remove a bounded number of completed and archived tasks, with one call for each slot."""
+    async def sweep(self, queues: Sequence[str], *, max_age: float, max_count: int, batch: int) -> Swept:
+        """Remove at most `batch` completed and as many archived tasks, in one call for each slot."""
         basis = self._basis
         all_reaped, all_dropped, more = 0, dict[str, list[str]](), False
         for slot, names in basis.by_slot(queues).items():
             keys: list[str] = []
-            args: list[Any] = [CHUNK, max_age, max_count]
+            args: list[Any] = [batch, max_age, max_count]
             for name in names:
                 queue = basis.queue(name)
                 keys += (queue.completed, queue.archived, queue.flow)
@@ -45,7 +42,7 @@ class Upkeep:
                 for name, one in zip(names, reply, strict=True)
                 if len(one) > 1
             }
-            more |= reaped >= CHUNK or sum(map(len, dropped.values())) >= CHUNK
+            more |= reaped >= batch or sum(map(len, dropped.values())) >= batch
             all_reaped += reaped
             all_dropped |= dropped
         return Swept(all_reaped, all_dropped, more)

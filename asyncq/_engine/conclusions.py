@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,15 +10,15 @@ from asyncq._broker import settle
 from asyncq._broker.deliver import Delivery
 from asyncq._broker.settle import Settlement
 from asyncq._engine import outcome
+from asyncq._engine.callbacks import tell
 from asyncq._engine.run import Run
 from asyncq._engine.settler import Settler
+from asyncq._logs import SERVER_LOG, Log
 from asyncq._wire.messages import Envelope
 from asyncq.config import Failure, ServerConfig
 from asyncq.errors import PayloadError
 from asyncq.retry import RetryPolicies
 from asyncq.task import Task
-
-log = logging.getLogger("asyncq.server")
 
 
 @dataclass(slots=True)
@@ -40,9 +38,10 @@ class Counts:
 class Conclusions:
     """Makes the outcome of what happened: counts it, logs it, tells callbacks, hands it to the settler."""
 
-    def __init__(self, config: ServerConfig, settler: Settler) -> None:
+    def __init__(self, config: ServerConfig, settler: Settler, log: Log = SERVER_LOG) -> None:
         self._config: Final = config
         self._settler: Final = settler
+        self._log: Final = log
         self._policies: Final = RetryPolicies(config.retry, config.retry_policies)
         self.counts: Final = Counts()
 
@@ -61,7 +60,7 @@ class Conclusions:
                 raw = run.context.encode_result(result)
             except PayloadError as error:
                 # The work is done; running it again for the sake of its result would do it twice.
-                log.error(  # noqa: TRY400 - the text says it all; the traceback is of our codec
+                self._log.error(
                     "the result of task %s (%s) cannot be stored: %s",
                     delivery.id,
                     envelope.type,
@@ -95,7 +94,7 @@ class Conclusions:
             answer = self._policies.delay(envelope.retry_policy, delivery.retried, error, run.task)
             delay = answer.seconds
             if answer.problem is not None:
-                log.error(
+                self._log.error(
                     "retry policy of task %s (%s): %s",
                     delivery.id,
                     envelope.type,
@@ -116,7 +115,7 @@ class Conclusions:
                 delay if will_retry else 0.0,
             )
             try:
-                await self._tell(self._config.on_error, failure)
+                await tell(self._log, self._config.on_error, failure)
             finally:
                 # Also when we are cancelled while it runs.
                 self._settle(run, settlement)
@@ -129,8 +128,8 @@ class Conclusions:
             return outcome.judge(
                 error, retried=retried, max_retry=max_retry, is_failure=self._config.is_failure
             )
-        except (Exception, SystemExit, KeyboardInterrupt):  # a user's is_failure
-            log.exception("is_failure failed; the error counts", extra={"event": "callback_failed"})
+        except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001 - a user's is_failure
+            self._log.exception("is_failure failed; the error counts", extra={"event": "callback_failed"})
             return outcome.judge(error, retried=retried, max_retry=max_retry, is_failure=None)
 
     def _settlement(
@@ -141,14 +140,14 @@ class Conclusions:
         if verdict.action == "revoke":
             return settle.dropped(*where, kind="revoked", unique_key=envelope.unique_key)
         text = outcome.describe(error)
-        log.log(
+        self._log.log(
             logging.WARNING if verdict.action == "retry" else logging.ERROR,
             "task %s (%s) failed in attempt %d: %s",
             delivery.id,
             envelope.type,
             delivery.retried + 1,
             text,
-            exc_info=error if log.isEnabledFor(logging.DEBUG) else None,
+            exc_info=error if self._log.isEnabledFor(logging.DEBUG) else None,
             extra={
                 "event": "task_failed",
                 "action": verdict.action,
@@ -185,7 +184,7 @@ class Conclusions:
     def unreadable(self, delivery: Delivery) -> None:
         """Its message cannot be decoded: archived, with the reason."""
         self.counts.unreadable += 1
-        log.error(
+        self._log.error(
             "task %s in %s cannot be read and is archived: %s",
             delivery.id,
             delivery.queue,
@@ -201,7 +200,7 @@ class Conclusions:
         """There is no handler for it here: another server may have one, after a delay."""
         self.counts.unknown += 1
         delay = self._config.unknown_delay
-        log.warning(
+        self._log.warning(
             "no handler for type %r here: task %s goes back and is offered again in %g s",
             envelope.type,
             delivery.id,
@@ -218,7 +217,7 @@ class Conclusions:
     async def expired(self, delivery: Delivery, envelope: Envelope) -> None:
         """Nobody started it in time: it is dropped, and the hook is told."""
         self.counts.expired += 1
-        log.info(
+        self._log.info(
             "task %s (%s) expired before it was started",
             delivery.id,
             envelope.type,
@@ -236,13 +235,4 @@ class Conclusions:
         )
         if self._config.on_expired is not None:
             task = Task.received(delivery.queue, delivery.id, envelope, self._config.codecs)
-            await self._tell(self._config.on_expired, task)
-
-    async def _tell(self, callback: Callable[[Any], Awaitable[None] | None], what: object) -> None:
-        try:
-            answer = callback(what)
-            if inspect.isawaitable(answer):
-                await answer
-        except (Exception, SystemExit, KeyboardInterrupt):
-            # A user's callback: its failure must not change what becomes of the task, nor end the program.
-            log.exception("a callback failed", extra={"event": "callback_failed"})
+            await tell(self._log, self._config.on_expired, task)

@@ -20,7 +20,6 @@ has not started, and look once, behind the first steps, for those that somebody 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Final
@@ -31,14 +30,13 @@ from asyncq._engine.conclusions import Conclusions
 from asyncq._engine.held import HeldDeliveries
 from asyncq._engine.offload import Offload
 from asyncq._engine.run import NEVER, Run
+from asyncq._logs import SERVER_LOG, Log
 from asyncq._wire.messages import Envelope
 from asyncq.config import ServerConfig
 from asyncq.context import CURRENT, CancelReason, Context, Host
 from asyncq.errors import HandlerCrashedError
 from asyncq.mux import Mux, Route
 from asyncq.task import Task
-
-log = logging.getLogger("asyncq.server")
 
 
 def _task_maker(loop: asyncio.AbstractEventLoop) -> Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]:
@@ -61,6 +59,7 @@ class Executor:
         *,
         host: Host,
         on_free: Callable[[], None],
+        log: Log = SERVER_LOG,
     ) -> None:
         self._config: Final = config
         self._mux: Final = mux
@@ -69,6 +68,7 @@ class Executor:
         self._offload: Final = offload
         self._host: Final = host
         self._on_free: Final = on_free
+        self._log: Final = log
         self._loop: Final = asyncio.get_running_loop()
         self._create_task: Final = _task_maker(self._loop)
         self._life: Final = asyncio.current_task()
@@ -256,7 +256,7 @@ class Executor:
             return
         self._conclusions.counts.leaked += 1
         reason = run.context.cancel_reason or "cancelled"
-        log.error(
+        self._log.error(
             "task %s (%s) was told to stop (%s) and did not within %g s; its slot is taken until it does",
             run.delivery.id,
             run.envelope.type,

@@ -15,7 +15,6 @@ task can slip between the look and the registration).
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -23,10 +22,8 @@ from typing import Final
 from asyncq._broker.basis import Basis
 from asyncq._broker.deliver import MAX_TASKS, Deliver, Delivery
 from asyncq._engine.queue_order import QueueOrder
-from asyncq.config import Waking
+from asyncq._logs import SERVER_LOG, Log
 from asyncq.errors import AsyncqError, ClosedError
-
-log = logging.getLogger("asyncq.server")
 
 AFTER_FAILURE: Final = 1.0
 """Seconds before asking again after Redis answered something that we do not understand."""
@@ -76,22 +73,22 @@ class Fetcher:
         queues: Mapping[str, int],
         *,
         strict: bool,
-        waking: Waking,
-        poll_interval: float,
-        safety_interval: float,
+        interval: float,
         concurrency: int,
         free: Callable[[], int],
         take: Callable[[list[Delivery]], None],
+        log: Log = SERVER_LOG,
     ) -> None:
         self._basis: Final = basis
         self._deliver: Final = deliver
         self._queues: Final = dict(queues)
         self._strict: Final = strict
-        self._interval: Final = safety_interval if waking == "push" else poll_interval
+        self._interval: Final = interval
         self._share: Final = min(MAX_TASKS, LARGEST_SHARE, max(SMALLEST_SHARE, -(-concurrency // LANES)))
         self._enough: Final = min(self._share, concurrency)
         self._free: Final = free
         self._take: Final = take
+        self._log: Final = log
         self._loop: Final = asyncio.get_running_loop()
         self._sources: list[_Source] = []
         self._by_waiting_key: dict[bytes, _Source] = {}
@@ -105,16 +102,31 @@ class Fetcher:
         self.last_answer_at = self._loop.time()
 
     def start(self) -> None:
-        """Begin to ask. The connection must be there: in a cluster it tells which queues go together."""
+        """Begin to ask, or go on after a stop.
+
+        The connection must be there: in a cluster it tells which queues go together.
+        """
+        if self._is_open:
+            return
+        if not self._sources:
+            self._find_sources()
+        for source in self._sources:
+            source.is_hungry = True
+        self._is_open = True
+        self._set_timer()
+        # Whoever still waits for the stop need not; who stops us again must, for what is on its way now.
+        self._quiet.set()
+        if self._asked_for or self._errands:
+            self._quiet.clear()
+        self.slot_free()
+
+    def _find_sources(self) -> None:
         for names in self._basis.by_slot(self._queues).values():
             source = _Source({name: self._queues[name] for name in names}, strict=self._strict)
             self._sources.append(source)
             for name in names:
                 self._by_waiting_key[self._basis.queue(name).waiting.encode()] = source
         self._sources.sort(key=lambda source: -source.weight)
-        self._is_open = True
-        self._set_timer()
-        self.slot_free()
 
     async def stop(self) -> None:
         """Ask no more, wait for the answer that is on its way, and send messages elsewhere."""
@@ -124,13 +136,15 @@ class Fetcher:
         try:
             async with asyncio.timeout(STOP_PATIENCE):
                 await self._quiet.wait()
+                if self._is_open:
+                    return  # it was started again meanwhile
                 for source in self._sources:
                     self._step_aside(source)
                 await self._quiet.wait()
         except TimeoutError:
             # Redis is away. What an answer still brings is given back by the executor, or comes back
             # when its lease is over.
-            log.warning("Redis is away: leaving without a good-bye", extra={"event": "fetch_abandoned"})
+            self._log.warning("Redis is away: leaving without a good-bye", extra={"event": "fetch_abandoned"})
 
     def _step_aside(self, source: _Source) -> None:
         self._errands += 1
@@ -229,7 +243,7 @@ class Fetcher:
         def on_failure(error: AsyncqError) -> None:
             answered()
             if not isinstance(error, ClosedError):
-                log.error("cannot take tasks: %s", error, extra={"event": "fetch_failed"})
+                self._log.error("cannot take tasks: %s", error, extra={"event": "fetch_failed"})
                 self._loop.call_later(AFTER_FAILURE, self.slot_free)
 
         self._deliver.request(

@@ -8,10 +8,6 @@ from typing import Final
 from asyncq._broker.delayed import Delayed
 from asyncq._service import Service
 
-LONGEST_SLEEP: Final = 15.0
-"""Seconds after which it looks although nothing is due, in case a message was missed."""
-
-
 AHEAD: Final = 0.001
 """Seconds before its time to get up. The timers of event loops are up to a millisecond late; what is
 left of it is spent asking Redis again, which takes a fraction of that."""
@@ -24,9 +20,7 @@ class Forwarder(Service):
     scheduled that is due before everything else, and when its messages may have been missed.
     """
 
-    def __init__(
-        self, delayed: Delayed, queues: Sequence[str], *, longest_sleep: float = LONGEST_SLEEP
-    ) -> None:
+    def __init__(self, delayed: Delayed, queues: Sequence[str], *, longest_sleep: float) -> None:
         super().__init__("forwarder")
         self._delayed: Final = delayed
         self._queues: Final = list(queues)

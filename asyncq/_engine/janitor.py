@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from asyncq._broker.upkeep import Upkeep
+from asyncq._engine.callbacks import tell
 from asyncq._service import Service
-
-log = logging.getLogger("asyncq.server")
-
-INTERVAL: Final = 30.0
-"""Seconds between sweeps when there is nothing left to remove."""
 
 
 class Janitor(Service):
@@ -22,15 +17,16 @@ class Janitor(Service):
     says: in the log, in the counter `trimmed`, and to `on_dropped`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its options, one by one
         self,
         upkeep: Upkeep,
         queues: Sequence[str],
         *,
         max_age: float,
         max_count: int,
-        on_dropped: Callable[[str, list[str]], Awaitable[None]],
-        interval: float = INTERVAL,
+        on_dropped: Callable[[str, list[str]], Any] | None,
+        interval: float,
+        batch: int,
     ) -> None:
         super().__init__("janitor")
         self._upkeep: Final = upkeep
@@ -39,15 +35,18 @@ class Janitor(Service):
         self._max_count: Final = max_count
         self._on_dropped: Final = on_dropped
         self._interval: Final = interval
+        self._batch: Final = batch
 
     async def tick(self) -> float:
-        swept = await self._upkeep.sweep(self._queues, max_age=self._max_age, max_count=self._max_count)
+        swept = await self._upkeep.sweep(
+            self._queues, max_age=self._max_age, max_count=self._max_count, batch=self._batch
+        )
         for queue, ids in swept.dropped.items():
-            log.warning(
+            self.log.warning(
                 "%d archived tasks of %s were removed, too old or too many",
                 len(ids),
                 queue,
                 extra={"event": "archive_trimmed", "queue": queue, "count": len(ids)},
             )
-            await self._on_dropped(queue, ids)
+            await tell(self.log, self._on_dropped, queue, ids)
         return 0.0 if swept.more else self._interval

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -10,8 +9,6 @@ from asyncq._broker.leases import Held, Leases
 from asyncq._engine.held import HeldDeliveries
 from asyncq._service import Service
 from asyncq.context import CancelReason
-
-log = logging.getLogger("asyncq.server")
 
 
 class LeaseKeeper(Service):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,8 +17,6 @@ from asyncq.context import Context
 from asyncq.errors import WorkerProcessDiedError
 from asyncq.mux import Route
 from asyncq.task import Task
-
-log = logging.getLogger("asyncq.server")
 
 Call = Callable[[Task, Context], Awaitable[Any]]
 

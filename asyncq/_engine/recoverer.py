@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Final
 
 from asyncq._broker.leases import CHUNK, Leases
 from asyncq._service import Service
-
-log = logging.getLogger("asyncq.server")
 
 SETTLING_IN: Final = 0.05
 """Seconds after the end of a lease at which to look: rounding must not make it a moment too soon."""
@@ -36,7 +33,7 @@ class Recoverer(Service):
         found = await self._leases.recover(self._queues, max_lost=self._max_lost)
         for task in found.tasks:
             self.recovered += 1
-            log.warning(
+            self.log.warning(
                 "task %s in %s was lost with its server (%d times by now): %s",
                 task.id,
                 task.queue,
@@ -46,7 +43,7 @@ class Recoverer(Service):
             )
         self._tell_of(set(found.unusable))
         if found.is_late:
-            log.warning(
+            self.log.warning(
                 "Redis was away: leases that ran out meanwhile get %.1f s to be extended",
                 self._lease / 2,
                 extra={"event": "recovery_delayed"},
@@ -60,7 +57,7 @@ class Recoverer(Service):
     def _tell_of(self, unusable: set[str]) -> None:
         """Complain of each damaged queue once, and not with every tick."""
         for queue in sorted(unusable - self._unusable):
-            log.error(
+            self.log.error(
                 "queue %s is left alone: a key of it holds something else than it should"
                 " (asyncq doctor says which)",
                 queue,

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from typing import Final
 
 from asyncq._broker.notes import Notes
+from asyncq._logs import SERVER_LOG, Log
 from asyncq._service import Errands
 from asyncq.context import Context
 from asyncq.errors import AsyncqError
 from asyncq.task_info import Progress
-
-log = logging.getLogger("asyncq.server")
 
 INTERVAL: Final = 0.25
 """Seconds between two writes of the progress of one task. A loop may report each of a million steps."""
@@ -22,8 +20,9 @@ INTERVAL: Final = 0.25
 class Reporter:
     """Takes reports from handlers, in whatever thread they run, and writes the latest of each."""
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: Notes, log: Log = SERVER_LOG) -> None:
         self._notes: Final = notes
+        self._log: Final = log
         self._loop: Final = asyncio.get_running_loop()
         self._thread: Final = threading.get_ident()
         self._latest: dict[str, tuple[Context, Progress]] = {}
@@ -58,7 +57,7 @@ class Reporter:
             await self._notes.write(context.queue, context.id, context.token, field="progress", value=value)
         except AsyncqError as error:
             # Progress is worth nothing once the task is over, and nothing to wait for Redis for.
-            log.debug(
+            self._log.debug(
                 "progress of %s not written: %s", context.id, error, extra={"event": "progress_dropped"}
             )
 

@@ -13,26 +13,27 @@ outcome is refused, and that is logged and counted and changes nothing.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from asyncq._broker.settle import MAX_TASKS, Settle, Settlement
 from asyncq._engine.held import HeldDeliveries
+from asyncq._logs import SERVER_LOG, Log
 from asyncq.errors import AsyncqError
-
-log = logging.getLogger("asyncq.server")
 
 
 class Settler:
     """Gathers outcomes and writes them."""
 
-    def __init__(self, settle: Settle, held: HeldDeliveries, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, settle: Settle, held: HeldDeliveries, *, now: Callable[[], float], log: Log = SERVER_LOG
+    ) -> None:
         self._settle: Final = settle
         self._slot: Final = settle.slot
         self._held: Final = held
         self._now: Final = now
+        self._log: Final = log
         self._loop = asyncio.get_running_loop()
         self._gathered: dict[int, deque[Settlement]] = {}
         self._under_way: dict[int, list[Settlement]] = {}
@@ -101,7 +102,7 @@ class Settler:
 
     def _refused(self, settlement: Settlement) -> None:
         self.refused += 1
-        log.warning(
+        self._log.warning(
             "outcome %r of task %s in %s came too late: the lease was lost and the task is somebody else's",
             settlement.outcome,
             settlement.id,
@@ -110,7 +111,7 @@ class Settler:
         )
 
     def _unusable(self, settlement: Settlement) -> None:
-        log.error(
+        self._log.error(
             "outcome %r of task %s cannot be written, it will run again: a key of queue %s holds something"
             " else than it should (asyncq doctor says which)",
             settlement.outcome,
@@ -126,7 +127,7 @@ class Settler:
         """
         del self._under_way[slot]
         self._held.remove(*[settlement.token for settlement in batch])
-        log.error(
+        self._log.error(
             "%d outcomes could not be written, their tasks will run again: %s",
             len(batch),
             error,

@@ -2,11 +2,12 @@
 
 The order is the nesting of the blocks below, outermost first; what starts last stops first:
 
+    lifespan              the user's own set-up, which whatever drains may still use
     vitals                leases and heartbeat, in their own thread: what drains still needs them
     settler               outcomes of what drains must still be written
     reporter, listener    progress, and cancellations of what drains
     executor              drains on leaving
-    forwarder, recoverer, janitor
+    forwarder, recoverer, janitor, health check
     fetcher               the first to stop: no new work
 
 The same order holds when an actor breaks and when whoever runs us is cancelled. Handlers do not
@@ -16,11 +17,7 @@ run in here but each in a task of its own, so none of them can take an actor dow
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
-import os
-import socket
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -31,19 +28,24 @@ from asyncq._broker.leases import Held
 from asyncq._clock import now
 from asyncq._compose import new_id
 from asyncq._engine.conclusions import Conclusions
+from asyncq._engine.description import describe, describe_work
 from asyncq._engine.executor import Executor
 from asyncq._engine.fetcher import Fetcher
 from asyncq._engine.forwarder import Forwarder
+from asyncq._engine.health_check import HealthCheck
 from asyncq._engine.heartbeat import Heartbeat
 from asyncq._engine.held import HeldDeliveries
 from asyncq._engine.janitor import Janitor
 from asyncq._engine.lease_keeper import LeaseKeeper
+from asyncq._engine.lifespan import Surroundings, around
 from asyncq._engine.listener import Listener
 from asyncq._engine.offload import MOST_THREADS, Offload
 from asyncq._engine.recoverer import Recoverer
 from asyncq._engine.reporter import Reporter
+from asyncq._engine.run import Run
 from asyncq._engine.settler import Settler
 from asyncq._engine.vitals import Vitals
+from asyncq._logs import Log
 from asyncq._redis.router import Router
 from asyncq._redis.subscription import Subscription
 from asyncq._service import Service, running
@@ -51,9 +53,8 @@ from asyncq._wire.wire import Wire
 from asyncq.config import ServerConfig
 from asyncq.connection import Pong
 from asyncq.context import CancelReason, Host
+from asyncq.errors import ClosedError
 from asyncq.mux import Mux
-
-log = logging.getLogger("asyncq.server")
 
 ACTOR_PATIENCE: Final = 5.0
 """Seconds for which a loop's call is sent again before the tick fails and backs off."""
@@ -61,23 +62,30 @@ ACTOR_PATIENCE: Final = 5.0
 LAST_WORDS: Final = 5.0
 """Seconds at the end for outcomes that could not be written yet."""
 
+FAREWELL: Final = 0.5
+"""Seconds for saying good-bye to a Redis that did not answer just now."""
+
 SERVER_ID_LENGTH: Final = 12
 
 
 class Supervisor:
     """One life of one server: from `run` to its end."""
 
-    def __init__(self, router: Router, wire: Wire, config: ServerConfig, mux: Mux) -> None:
+    def __init__(self, router: Router, wire: Wire, config: ServerConfig, mux: Mux, *, log: Log) -> None:
         self._router: Final = router
         self._wire: Final = wire
         self._config: Final = config
         self._mux: Final = mux
+        self._log: Final = log
         self.server_id: Final = new_id()[:SERVER_ID_LENGTH]
         self.started: Final = asyncio.Event()
         self._leaving = asyncio.Event()
         self._is_hurried = False
         self._is_stopped = False
-        self._reaching: asyncio.Timeout | None = None
+        self._leave_at = 0.0
+        self._is_cut_off = False
+        self._surroundings: Final = Surroundings(config.lifespan, log)
+        self._beginning: asyncio.Timeout | None = None
         self._broken: BaseException | None = None
         self._status = "starting"
         self._started_at = now()
@@ -92,11 +100,12 @@ class Supervisor:
 
     def leave(self, *, now: bool = False) -> None:
         """Finish and leave; `now` cancels what runs instead of letting it finish."""
-        self._leaving.set()
-        if self._reaching is not None:
-            self._reaching.reschedule(self._loop.time())
+        self._begin_to_leave()
+        if self._beginning is not None:
+            self._beginning.reschedule(self._loop.time())
         if now:
             self._is_hurried = True
+            self._surroundings.hurry()
             if self.executor is not None:
                 self.executor.hurry()
 
@@ -107,6 +116,19 @@ class Supervisor:
         if self.fetcher is not None:
             await self.fetcher.stop()
 
+    def resume_fetching(self) -> None:
+        """Take tasks again after `stop_fetching`.
+
+        Raises:
+            ClosedError: It is leaving.
+        """
+        if self._leaving.is_set():
+            raise ClosedError("the server")
+        self._is_stopped = False
+        if self.started.is_set() and self.fetcher is not None:
+            self._status = "active"
+            self.fetcher.start()
+
     async def run(self) -> None:
         """Live until told to leave.
 
@@ -116,16 +138,16 @@ class Supervisor:
         """
         broker = Broker(self._router, self._wire, owner=self.server_id, patience=ACTOR_PATIENCE)
         async with AsyncExitStack() as stack:
-            pong = await self._reach(broker)
+            pong = await self._begin(stack, broker)
             if pong is None:
                 return
             for warning in pong.warnings:
-                log.warning("%s", warning, extra={"event": "redis_warning"})
+                self._log.warning("%s", warning, extra={"event": "redis_warning"})
             await self._start(stack, broker)
             if not self._is_stopped:
                 self._status = "active"
             self.started.set()
-            log.info(
+            self._log.info(
                 "server %s takes tasks of %s at %s",
                 self.server_id,
                 ", ".join(self._config.queues),
@@ -134,20 +156,30 @@ class Supervisor:
             )
             await self._leaving.wait()
             self._status = "leaving"
-        log.info("server %s has left", self.server_id, extra={"event": "left"})
+        self._log.info("server %s has left", self.server_id, extra={"event": "left"})
         if self._broken is not None:
             raise self._broken
 
-    async def _reach(self, broker: Broker) -> Pong | None:
-        """Wait until Redis is there; `None` when we are told to leave before that."""
+    async def _begin(self, stack: AsyncExitStack, broker: Broker) -> Pong | None:
+        """Wait until Redis is there, and enter the lifespan; `None` when we are told to leave before that."""
+        limit = self._beginning = asyncio.timeout(0 if self._leaving.is_set() else None)
         try:
-            async with asyncio.timeout(0 if self._leaving.is_set() else None) as self._reaching:
-                return await wait_until_reachable(broker.router, patience=self._config.start_patience)
+            async with limit:
+                pong = await wait_until_reachable(broker.router, patience=self._config.start_patience)
+                await stack.enter_async_context(self._surroundings.entered())
+                return pong
         except TimeoutError:
-            log.info("told to leave before Redis was reached", extra={"event": "left"})
+            if not limit.expired():
+                raise  # of the lifespan
+            self._log.info("told to leave before it had begun", extra={"event": "left"})
             return None
         finally:
-            self._reaching = None
+            self._beginning = None
+
+    def _begin_to_leave(self) -> None:
+        if not self._leaving.is_set():
+            self._leave_at = self._loop.time()
+            self._leaving.set()
 
     # -- wiring -----------------------------------------------------------------------------------
 
@@ -155,37 +187,30 @@ class Supervisor:
         config, queues = self._config, list(self._config.queues)
         await stack.enter_async_context(
             Vitals(
-                self._make_vital_services, on_broken=self._break, describe_work=self._describe_work
+                self._make_vital_services,
+                on_broken=self._break,
+                describe_work=lambda: describe_work(self._active()),
+                log=self._log,
             ).running()
         )
         settler = self.settler = await stack.enter_async_context(self._settling(broker))
-        reporter = Reporter(broker.notes)
+        reporter = Reporter(broker.notes, self._log)
         stack.push_async_callback(reporter.aclose)
         offload = Offload(
             threads=config.threads or min(config.concurrency, MOST_THREADS), processes=config.processes
         )
         executor = self.executor = Executor(
             config,
-            self._mux,
-            Conclusions(config, settler),
+            self._mux if config.task_lifespan is None else self._mux.inside(around(config.task_lifespan)),
+            Conclusions(config, settler, self._log),
             self._held,
             offload,
-            host=Host(self.server_id, reporter, config.codecs),
+            host=Host(self.server_id, reporter, config.codecs, self._surroundings.state),
             on_free=self._slot_free,
+            log=self._log,
         )
-        fetcher = self.fetcher = Fetcher(
-            broker.basis,
-            broker.deliver(lease=config.lease, stand=config.safety_interval * 1.5),
-            config.queues,
-            strict=config.strict_priority,
-            waking=config.waking,
-            poll_interval=config.poll_interval,
-            safety_interval=config.safety_interval,
-            concurrency=config.concurrency,
-            free=lambda: executor.free,
-            take=executor.take,
-        )
-        forwarder = self._forwarder(broker, queues)
+        fetcher = self.fetcher = self._fetcher(broker, executor)
+        forwarder = Forwarder(broker.delayed, queues, longest_sleep=self._longest_sleep())
         recoverer = self.recoverer = Recoverer(
             broker.leases, queues, lease=config.lease, max_lost=config.max_lost
         )
@@ -193,23 +218,50 @@ class Supervisor:
             await stack.enter_async_context(self._listening(broker, executor, fetcher, forwarder))
         stack.callback(executor.close)
         stack.push_async_callback(self._drain, executor)
+        for service in (forwarder, recoverer, *self._keeping(broker, queues)):
+            await stack.enter_async_context(running(service, self._break, self._log))
+        if not self._is_stopped:
+            fetcher.start()
+        stack.push_async_callback(fetcher.stop)
+
+    def _fetcher(self, broker: Broker, executor: Executor) -> Fetcher:
+        config = self._config
+        return Fetcher(
+            broker.basis,
+            broker.deliver(lease=config.lease, stand=config.check_interval * 1.5),
+            config.queues,
+            strict=config.strict_priority,
+            interval=config.check_interval,
+            concurrency=config.concurrency,
+            free=lambda: executor.free,
+            take=executor.take,
+            log=self._log,
+        )
+
+    def _keeping(self, broker: Broker, queues: list[str]) -> list[Service]:
+        """What looks after things every now and then."""
+        config = self._config
         janitor = Janitor(
             broker.upkeep,
             queues,
             max_age=config.archive_max_age,
             max_count=config.archive_max_count,
-            on_dropped=self._dropped,
+            on_dropped=config.on_dropped,
+            interval=config.janitor_interval,
+            batch=config.janitor_batch_size,
         )
-        for service in (forwarder, recoverer, janitor):
-            await stack.enter_async_context(running(service, self._break))
-        if not self._is_stopped:
-            fetcher.start()
-        stack.push_async_callback(fetcher.stop)
+        if config.health_check is None:
+            return [janitor]
+        return [
+            janitor,
+            HealthCheck(broker.router, config.health_check, interval=config.health_check_interval),
+        ]
 
-    def _forwarder(self, broker: Broker, queues: Sequence[str]) -> Forwarder:
-        if self._config.waking == "poll":
-            return Forwarder(broker.delayed, queues, longest_sleep=self._config.poll_interval)
-        return Forwarder(broker.delayed, queues)
+    def _longest_sleep(self) -> float:
+        config = self._config
+        if config.waking == "poll":
+            return min(config.check_interval, config.delayed_check_interval)
+        return config.delayed_check_interval
 
     def _make_vital_services(self) -> tuple[list[Service], Callable[[], Any]]:
         """Called in the thread of the vitals: connections belong to the loop they are made in."""
@@ -229,17 +281,17 @@ class Supervisor:
 
         async def aclose() -> None:
             try:
-                async with asyncio.timeout(LAST_WORDS):
+                async with asyncio.timeout(FAREWELL if self._is_cut_off else LAST_WORDS):
                     await broker.presence.leave()
             except Exception as error:  # noqa: BLE001 - leaving must not fail because nobody hears the good-bye
-                log.debug("could not say good-bye: %s", error, extra={"event": "farewell_failed"})
+                self._log.debug("could not say good-bye: %s", error, extra={"event": "farewell_failed"})
             await router.aclose()
 
         return services, aclose
 
     @asynccontextmanager
     async def _settling(self, broker: Broker) -> AsyncGenerator[Settler]:
-        settler = Settler(broker.settle, self._held, now=now)
+        settler = Settler(broker.settle, self._held, now=now, log=self._log)
         try:
             yield settler
         finally:
@@ -247,7 +299,8 @@ class Supervisor:
                 async with asyncio.timeout(LAST_WORDS):
                     await settler.drain()
             except TimeoutError:
-                log.error(  # noqa: TRY400 - the time-out itself says nothing
+                self._is_cut_off = True
+                self._log.error(
                     "Redis is away: %d outcomes not written; their tasks run again when their leases end",
                     settler.outstanding,
                     extra={"event": "outcomes_lost", "count": settler.outstanding},
@@ -280,7 +333,9 @@ class Supervisor:
     # -- glue -------------------------------------------------------------------------------------
 
     async def _drain(self, executor: Executor) -> None:
-        await executor.drain(0.0 if self._is_hurried else self._config.shutdown_timeout)
+        # What it took to stop fetching, seconds when Redis is away, is part of the grace period.
+        grace = self._config.shutdown_timeout - (self._loop.time() - self._leave_at)
+        await executor.drain(0.0 if self._is_hurried else max(0.0, grace))
 
     def _slot_free(self) -> None:
         if self.fetcher is not None:
@@ -296,7 +351,7 @@ class Supervisor:
             # An outcome that waits to be written will be refused; there is nothing to extend.
             self._held.remove(held.token)
             if running_here:
-                log.error(
+                self._log.error(
                     "the lease of task %s in %s was lost while it ran; its handler is stopped",
                     held.id,
                     held.queue,
@@ -307,36 +362,16 @@ class Supervisor:
         """An actor cannot go on: stop everything in order, and say why."""
         if self._broken is None:
             self._broken = error
-        self._leaving.set()
+        self._begin_to_leave()
 
-    async def _dropped(self, queue: str, ids: list[str]) -> None:
-        callback = self._config.on_dropped
-        if callback is None:
-            return
-        try:
-            answer = callback(queue, ids)
-            if inspect.isawaitable(answer):
-                await answer
-        except Exception:  # a user's callback: sweeping goes on
-            log.exception("a callback failed", extra={"event": "callback_failed"})
-
-    def _describe_work(self) -> str:
-        runs = self.executor.active if self.executor is not None else []
-        return ", ".join(f"{run.envelope.type} ({run.delivery.id})" for run in runs[:5]) or "no handler"
+    def _active(self) -> list[Run]:
+        return self.executor.active if self.executor is not None else []
 
     def _describe(self) -> dict[str, Any]:
-        runs = self.executor.active if self.executor is not None else []
-        config = self._config
-        return {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "name": config.name,
-            "concurrency": config.concurrency,
-            "queues": dict(config.queues),
-            "strict": config.strict_priority,
-            "status": self._status,
-            "started_at": self._started_at,
-            "active": len(runs),
-            "lease": config.lease,
-            "types": list(self._mux.patterns),
-        }
+        return describe(
+            self._config,
+            self._mux,
+            status=self._status,
+            started_at=self._started_at,
+            active=len(self._active()),
+        )

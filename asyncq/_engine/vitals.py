@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -11,9 +10,8 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from asyncq._logs import SERVER_LOG, Log
 from asyncq._service import OnBroken, Service, running
-
-log = logging.getLogger("asyncq.server")
 
 LOOK_EVERY: Final = 1.0
 STALLED_AFTER: Final = 1.0
@@ -29,10 +27,12 @@ class Vitals:
         *,
         on_broken: OnBroken,
         describe_work: Callable[[], str],
+        log: Log = SERVER_LOG,
     ) -> None:
         self._make: Final = make
         self._on_broken: Final = on_broken
         self._describe_work: Final = describe_work
+        self._log: Final = log
         self._main: Final = asyncio.get_running_loop()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -72,11 +72,11 @@ class Vitals:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except Exception as error:  # the thread must not die in silence
+        except Exception as error:  # noqa: BLE001 - the thread must not die in silence
             if not self._started.done():
                 self._started.set_exception(error)
             else:
-                log.exception("the lease keeper's thread failed", extra={"event": "vitals_failed"})
+                self._log.exception("the lease keeper's thread failed", extra={"event": "vitals_failed"})
                 self._report_broken(error)
 
     async def _serve(self) -> None:
@@ -95,7 +95,7 @@ class Vitals:
             self._started.set_result(None)
             await self._watch(stopping)
             return
-        async with running(services[0], self._report_broken):
+        async with running(services[0], self._report_broken, self._log):
             await self._serve_all(services[1:], stopping)
 
     def _report_broken(self, error: BaseException) -> None:
@@ -120,7 +120,7 @@ class Vitals:
             blocked_for = time.monotonic() - (self._turned_at or asked_at)
             if not self._is_stalled:
                 self._is_stalled = True
-                log.error(
+                self._log.error(
                     "the event loop has been blocked for %.1f s; in it run: %s",
                     blocked_for,
                     self._describe_work(),
@@ -128,4 +128,4 @@ class Vitals:
                 )
         elif self._is_stalled:
             self._is_stalled = False
-            log.warning("the event loop turns again", extra={"event": "loop_unblocked"})
+            self._log.warning("the event loop turns again", extra={"event": "loop_unblocked"})

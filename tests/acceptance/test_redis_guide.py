@@ -131,7 +131,7 @@ async def test_without_subscriptions_there_is_polling(guarded: RedisProcess, adm
     """What the guide says about managed servers that forbid them."""
     rule = WORKER.replace("+subscribe ", "").replace("SETUSER worker", "SETUSER poller")
     admin.execute_command(*rule.replace("PASSWORD", PASSWORD).split())
-    await _live(_url(guarded, "poller"), admin, waking="poll", poll_interval=0.05)
+    await _live(_url(guarded, "poller"), admin, waking="poll", task_check_interval=0.05)
     assert _refused(admin) == []
 
 

@@ -18,10 +18,11 @@ TASK_STARTERS = {
 # Where an error of any kind may be swallowed, and what happens to it there. Anywhere
 # else a bug would be hidden and live on.
 SWALLOWERS = {
-    "asyncq/_engine/conclusions.py": ["a user's is_failure: the error counts", "a user's callback: logged"],
+    "asyncq/_engine/callbacks.py": ["a user's callback: logged"],
+    "asyncq/_engine/conclusions.py": ["a user's is_failure: the error counts"],
     "asyncq/_engine/executor.py": ["a handler: becomes an outcome"],
     "asyncq/_engine/outcome.py": ["the text of a user's error: said instead"],
-    "asyncq/_engine/supervisor.py": ["the good-bye: nobody may hear it", "a user's callback: logged"],
+    "asyncq/_engine/supervisor.py": ["the good-bye: nobody may hear it"],
     "asyncq/_engine/vitals.py": ["a thread: handed to whoever started it"],
     "asyncq/_redis/link.py": ["the callback of an answer: logged, the answers behind it go on"],
     "asyncq/_service.py": ["a tick: logged, the third in a row ends the server"],

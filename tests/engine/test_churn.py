@@ -51,7 +51,7 @@ class _Fleet:
                 queues=_QUEUES,
                 retry=lambda retried, error, task: 0.0,
                 shutdown_timeout=self.draw.choice([0.0, 0.01, 5.0]),
-                safety_interval=60.0,
+                task_check_interval=60.0,
             )
             serving = asyncio.ensure_future(server.serve(self.mux))
             await asyncio.wait(

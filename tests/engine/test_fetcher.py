@@ -84,9 +84,7 @@ async def _started(neighbours: _Neighbours, **options: Any) -> Fetcher:
     any_ = cast("Any", neighbours)
     given: dict[str, Any] = {
         "strict": False,
-        "waking": "push",
-        "poll_interval": 60.0,
-        "safety_interval": 60.0,
+        "interval": 60.0,
         "concurrency": neighbours.free,
         **options,
     }
@@ -242,7 +240,7 @@ async def test_strict_priority_waits_for_the_answer_of_the_higher_rank() -> None
 async def test_it_asks_now_and_then_although_it_heard_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages can be missed."""
     there = _Neighbours({0: ["a"]}, free=5)
-    fetcher = await _started(there, safety_interval=0.01)
+    fetcher = await _started(there, interval=0.01)
     for _ in range(3):
         there.answer(0)
         await _turn()

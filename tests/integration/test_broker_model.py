@@ -259,7 +259,7 @@ class BrokerMachine(RuleBasedStateMachine):
         reaped, dropped = self.model.sweep(1000.0, 2)
 
         async def act(broker: Broker) -> tuple[int, list[str]]:
-            swept = await broker.upkeep.sweep([_QUEUE], max_age=1000.0, max_count=2)
+            swept = await broker.upkeep.sweep([_QUEUE], max_age=1000.0, max_count=2, batch=200)
             return swept.reaped, [task_id for ids in swept.dropped.values() for task_id in ids]
 
         found = self._do(server, echo, act)

@@ -98,7 +98,7 @@ async def test_a_cancellation_whose_message_was_missed_is_found_with_the_lease(a
     async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
         info = await client.enqueue(Task("long"))
         # Without subscriptions no message arrives.
-        server = Server(any_redis.url, concurrency=1, waking="poll", poll_interval=0.05, lease=1)
+        server = Server(any_redis.url, concurrency=1, waking="poll", task_check_interval=0.05, lease=1)
         async with server.running(mux):
             await asyncio.wait_for(began.wait(), 10)
             assert await inspector.tasks.cancel("default", info.id) == "requested"

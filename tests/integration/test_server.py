@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 import time
 from typing import Any
 
@@ -116,6 +114,29 @@ async def test_stop_takes_no_more_and_lets_the_rest_go_on(redis_url: str, redis_
         await settled(redis_client, done=1, pending=1)
 
 
+async def test_a_server_that_was_stopped_can_go_on(redis_url: str, redis_client: Redis) -> None:
+    """Also while it still waits for the stop, and as often as one likes."""
+    async with at_work(redis_url, _sleeper(asyncio.Event())) as (client, server):
+        for number in range(1, 4):
+            await server.stop()
+            await client.enqueue(Task("fine"))
+            assert take_census(redis_client).counts == {"pending": 1}
+            await server.resume()
+            await server.resume()
+            await settled(redis_client, done=number)
+        stopping = asyncio.ensure_future(server.stop())
+        await asyncio.sleep(0)  # its first step
+        await server.resume()
+        await stopping
+        await client.enqueue(Task("fine"))
+        await settled(redis_client, done=4)
+        leaving = asyncio.ensure_future(server.shutdown())
+        await asyncio.sleep(0)  # its first step
+        with pytest.raises(ClosedError):
+            await server.resume()
+        await leaving
+
+
 async def test_stop_while_it_starts_is_not_forgotten(redis_url: str, redis_client: Redis) -> None:
     """It begins with taking nothing."""
     async with Client(redis_url) as client:
@@ -126,8 +147,10 @@ async def test_stop_while_it_starts_is_not_forgotten(redis_url: str, redis_clien
     await server.stop()
     await starting
     await wait_until(lambda: redis_client.zcard("asyncq:servers") == 1, "it to be there")
-    await server.shutdown()
     assert take_census(redis_client).counts == {"pending": 1}
+    await server.resume()
+    await settled(redis_client, done=1)
+    await server.shutdown()
 
 
 async def test_calls_at_the_wrong_moment_say_so(redis_url: str) -> None:
@@ -135,7 +158,7 @@ async def test_calls_at_the_wrong_moment_say_so(redis_url: str) -> None:
     mux = Mux()
     server = Server(redis_url)
     await server.shutdown()  # nothing to do
-    for call in (server.stop, server.wait):
+    for call in (server.stop, server.resume, server.wait):
         with pytest.raises(NotStartedError):
             await call()
     with pytest.raises(NotStartedError):
@@ -151,9 +174,15 @@ async def test_calls_at_the_wrong_moment_say_so(redis_url: str) -> None:
             await again(mux)
     await server.shutdown()
     await server.shutdown()
+    await server.wait()
     for again in (server.start, server.serve):
         with pytest.raises(ClosedError):
             await again(mux)
+    for call in (server.stop, server.resume):
+        with pytest.raises(ClosedError):
+            await call()
+    with pytest.raises(ClosedError):
+        _ = server.id
 
 
 async def test_many_shutdowns_at_once_are_one(redis_url: str) -> None:
@@ -161,40 +190,6 @@ async def test_many_shutdowns_at_once_are_one(redis_url: str) -> None:
     server = Server(redis_url)
     await server.start(Mux())
     await asyncio.gather(*(server.shutdown(now=number % 2 == 0) for number in range(10)), server.wait())
-
-
-def test_signals_end_a_server_that_owns_its_process(redis_url: str, redis_client: Redis) -> None:
-    """The first lets work finish, the second does not; what was there before is put back."""
-    before = signal.getsignal(signal.SIGTERM)
-    mux = Mux()
-
-    @mux.handle("twice")
-    async def twice(task: Task) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.sleep(0)  # the first is handled in a turn of its own
-        os.kill(os.getpid(), signal.SIGINT)
-        await asyncio.Event().wait()
-
-    @mux.handle("once")
-    async def once(task: Task) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.sleep(0)
-
-    async def enqueue(kind: str) -> None:
-        async with Client(redis_url) as client:
-            await client.enqueue(Task(kind))
-
-    asyncio.run(enqueue("once"))
-    server = Server(redis_url, shutdown_timeout=_REPORT_AFTER)
-    server.run(mux)
-    census = take_census(redis_client)
-    assert (census.counts, census.gone) == ({}, {"done": 1})
-    with pytest.raises(ClosedError):
-        server.run(mux)
-    asyncio.run(enqueue("twice"))
-    Server(redis_url, shutdown_timeout=_REPORT_AFTER).run(mux)
-    assert take_census(redis_client).counts == {"pending": 1}
-    assert signal.getsignal(signal.SIGTERM) == before
 
 
 async def test_doors_may_share_a_connection(redis_url: str, redis_client: Redis) -> None:

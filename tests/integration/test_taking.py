@@ -98,7 +98,7 @@ async def test_what_one_queue_cannot_use_the_others_do(redis_url: str) -> None:
     came: list[str] = []
     await _fill(redis_url, low=200)
     async with at_work(
-        redis_url, _noting(came), concurrency=2, queues={"high": 9, "low": 1}, safety_interval=_SAFE
+        redis_url, _noting(came), concurrency=2, queues={"high": 9, "low": 1}, task_check_interval=_SAFE
     ):
         await wait_until(lambda: len(came) == 200, "everything to run")
 
@@ -127,7 +127,7 @@ async def test_a_paused_queue_and_a_strangers_queue_are_left_alone(
     redis_client.set("asyncq:{paused}:paused", "1")
     await _fill(redis_url, paused=3, stranger=3, mine=3)
     async with at_work(
-        redis_url, _noting(came), queues={"paused": 9, "mine": 1}, waking="poll", poll_interval=0.01
+        redis_url, _noting(came), queues={"paused": 9, "mine": 1}, waking="poll", task_check_interval=0.01
     ):
         await wait_until(lambda: len(came) == 3, "ours to run")
         assert came == ["mine"] * 3
@@ -142,7 +142,7 @@ async def test_an_idle_server_is_woken_by_a_push(any_redis: AnyRedis) -> None:
     gate = _Gate()
     gate.open.set()
     queues = {"one": 1, "two": 1, "three": 1}
-    async with at_work(any_redis.url, gate.mux, queues=queues, safety_interval=_SAFE) as (client, _):
+    async with at_work(any_redis.url, gate.mux, queues=queues, task_check_interval=_SAFE) as (client, _):
         for count in range(1, 10):
             started = time.monotonic()
             await client.enqueue(Task("work"), queue=list(queues)[count % 3])
@@ -154,7 +154,7 @@ async def test_an_idle_server_is_woken_for_what_becomes_due(any_redis: AnyRedis)
     """Also when something earlier is scheduled than what it sleeps for."""
     gate = _Gate()
     gate.open.set()
-    async with at_work(any_redis.url, gate.mux, safety_interval=_SAFE) as (client, _):
+    async with at_work(any_redis.url, gate.mux, task_check_interval=_SAFE) as (client, _):
         await client.enqueue(Task("work", "later"), process_in=3600)
         due = datetime.now(UTC) + timedelta(seconds=0.2)
         await client.enqueue(Task("work", "soon"), process_at=due)
@@ -169,12 +169,12 @@ async def test_what_is_given_back_wakes_another_server(redis_url: str, redis_cli
     leaving, staying = _Gate(), _Gate()
     staying.open.set()
     async with Client(redis_url) as client:
-        first = Server(redis_url, concurrency=5, shutdown_timeout=0.0, safety_interval=_SAFE)
+        first = Server(redis_url, concurrency=5, shutdown_timeout=0.0, task_check_interval=_SAFE)
         async with first.running(leaving.mux):
             for _ in range(5):
                 await client.enqueue(Task("work"))
             await wait_until(lambda: leaving.now == 5, "the first server to be busy")
-            async with at_work(redis_url, staying.mux, safety_interval=_SAFE):
+            async with at_work(redis_url, staying.mux, task_check_interval=_SAFE):
                 await first.shutdown()
                 await settled(redis_client, done=5)
     assert len(staying.came) == 5
@@ -185,8 +185,8 @@ async def test_a_stopped_server_is_woken_no_more(redis_url: str, redis_client: R
     stopped, idle = _Gate(), _Gate()
     idle.open.set()
     async with (
-        at_work(redis_url, stopped.mux, safety_interval=_SAFE) as (client, server),
-        at_work(redis_url, idle.mux, safety_interval=_SAFE),
+        at_work(redis_url, stopped.mux, task_check_interval=_SAFE) as (client, server),
+        at_work(redis_url, idle.mux, task_check_interval=_SAFE),
     ):
         await server.stop()
         for count in range(1, 6):
@@ -202,8 +202,8 @@ async def test_a_busy_server_passes_on_what_it_is_told(redis_url: str, redis_cli
     for gate in gates:
         gate.open.set()
     async with (
-        at_work(redis_url, gates[0].mux, concurrency=1, safety_interval=_SAFE) as (client, _),
-        at_work(redis_url, gates[1].mux, concurrency=1, safety_interval=_SAFE),
+        at_work(redis_url, gates[0].mux, concurrency=1, task_check_interval=_SAFE) as (client, _),
+        at_work(redis_url, gates[1].mux, concurrency=1, task_check_interval=_SAFE),
     ):
         total = 0
         for _ in range(50):
@@ -217,7 +217,7 @@ async def test_polling_needs_no_messages(redis_url: str, redis_client: Redis) ->
     """For proxies that do not let subscriptions through: nobody listens."""
     gate = _Gate()
     gate.open.set()
-    async with at_work(redis_url, gate.mux, waking="poll", poll_interval=0.02) as (client, _):
+    async with at_work(redis_url, gate.mux, waking="poll", task_check_interval=0.02) as (client, _):
         assert redis_client.execute_command("PUBSUB", "CHANNELS") == []
         await client.enqueue(Task("work"))
         await client.enqueue(Task("work"), process_in=0.05)
@@ -242,7 +242,7 @@ async def test_tasks_of_a_dead_server_are_taken_back(redis_url: str, redis_clien
         mapping={"state": "active", "delivery": "dead:1", "deliveries": 1},
     )
     redis_client.zadd("asyncq:{default}:lease", {info.id: time.time() + 0.2})
-    async with at_work(redis_url, mux, safety_interval=_SAFE):
+    async with at_work(redis_url, mux, task_check_interval=_SAFE):
         await settled(redis_client, done=1)
     assert seen == [(1, 0)]
 
@@ -266,7 +266,7 @@ async def test_connections_that_are_cut_are_made_again(
     """And what was said meanwhile is asked for: messages are not kept for who does not listen."""
     gate = _Gate()
     gate.open.set()
-    async with at_work(redis_url, gate.mux, safety_interval=_SAFE) as (client, server):
+    async with at_work(redis_url, gate.mux, task_check_interval=_SAFE) as (client, server):
         channel = f"asyncq:to:{server.id}"
         for count in range(1, 6):
             await wait_until(lambda: _listeners(redis_client, channel) == 1, "the server to listen")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +14,18 @@ from asyncq.config import ServerConfig
 from asyncq.errors import ConfigError
 from asyncq.retry import Exponential, Fixed
 from asyncq.server import Server
+
+
+async def _plain_generator() -> AsyncIterator[None]:
+    yield
+
+
+def _sync_generator(task: object, ctx: object) -> Iterator[None]:
+    yield
+
+
+async def _coroutine() -> None:
+    """Return nothing."""
 
 
 def test_the_defaults_are_fine() -> None:
@@ -63,8 +77,21 @@ def test_what_was_given_is_copied() -> None:
         ({"lease": math.nan}, ["lease"]),
         ({"shutdown_timeout": -1}, ["shutdown_timeout"]),
         ({"waking": "shout"}, ["waking", "'push' or 'poll'"]),
-        ({"poll_interval": 0}, ["poll_interval"]),
-        ({"safety_interval": 0}, ["safety_interval"]),
+        ({"task_check_interval": 0}, ["task_check_interval"]),
+        ({"delayed_check_interval": "soon"}, ["delayed_check_interval"]),
+        ({"janitor_interval": 0}, ["janitor_interval"]),
+        ({"janitor_batch_size": 0}, ["janitor_batch_size", "1 or more"]),
+        ({"janitor_batch_size": 1001}, ["janitor_batch_size", "at most 1,000"]),
+        ({"health_check_interval": 0}, ["health_check_interval"]),
+        ({"health_check": "yes"}, ["health_check", "a function"]),
+        ({"on_error": 1}, ["on_error", "a function"]),
+        ({"log_level": "loud"}, ["log_level", "'debug'"]),
+        ({"log_level": True}, ["log_level"]),
+        ({"logger": print}, ["logger", "debug, info, warning and error"]),
+        ({"logger": logging.Logger}, ["logger"]),
+        ({"lifespan": _plain_generator}, ["lifespan", "contextlib.asynccontextmanager"]),
+        ({"task_lifespan": _sync_generator}, ["task_lifespan", "contextlib.contextmanager"]),
+        ({"lifespan": _coroutine}, ["lifespan", "returns a context manager"]),
         ({"retry": "soon"}, ["retry"]),
         ({"retry": Exponential}, ["retry"]),
         ({"retry_policies": {"": Fixed(1)}}, ["retry_policies"]),
