@@ -52,6 +52,19 @@ class TaskCancelledError(TaskFailure):
         self.reason = reason
 
 
+class TaskArchivedError(TaskFailure):
+    """The task that somebody waited for failed for good: `error` says why it failed last.
+
+    `reason` is why it is not tried again: `exhausted`, `skip_retry`, `cancelled`, `lost`, `unreadable` …
+    """
+
+    _text = "task {task_id!r} of queue {queue!r} is archived ({reason}): {error}"
+
+    def __init__(self, queue: str, task_id: str, reason: str, error: str) -> None:
+        super().__init__(queue, task_id, reason, error)
+        self.queue, self.task_id, self.reason, self.error = queue, task_id, reason, error
+
+
 class HandlerCrashedError(TaskFailure):
     """A handler raised no `Exception` but, say, `SystemExit`. Its `__cause__`, if it could be kept."""
 

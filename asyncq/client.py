@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+import math
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final, Self, Unpack
 
 from asyncq._broker.broker import Broker
 from asyncq._broker.checkup import check
 from asyncq._broker.enqueue import Placed
-from asyncq._checks import require_whole
+from asyncq._broker.results import OnProgress, Seen
+from asyncq._checks import near_misses, require_whole
 from asyncq._clock import seconds
 from asyncq._compose import DEFAULT_MAX_PAYLOAD, compose, info_for, new_id
 from asyncq._wire.messages import NewTask
+from asyncq._wire.native import decode_result
 from asyncq.codecs import Codecs
 from asyncq.connection import ConnectionOptions, Pong
 from asyncq.errors import (
@@ -22,12 +26,17 @@ from asyncq.errors import (
     ClosedError,
     ConfigError,
     DuplicateTaskError,
+    QueueNotFoundError,
+    ResultNotKeptError,
+    ResultTimeoutError,
+    TaskArchivedError,
     TaskIdConflictError,
+    TaskNotFoundError,
 )
-from asyncq.options import CheckedOptions, TaskOptions, check_options
+from asyncq.options import DEFAULT_QUEUE, CheckedOptions, TaskOptions, check_options, is_queue_name, is_text
 from asyncq.shared import Connection, read_connection
 from asyncq.task import Task
-from asyncq.task_info import TaskInfo
+from asyncq.task_info import Progress, TaskInfo
 
 __all__ = ["Client", "Outcome"]
 
@@ -209,6 +218,86 @@ class Client:
                 outcomes.append(Outcome(task, None, error))
         return outcomes
 
+    async def result(
+        self,
+        task: TaskInfo | str,
+        timeout: float | timedelta | None = None,
+        *,
+        queue: str | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Any:
+        """Wait until a task has succeeded, and return its result.
+
+            info = await client.enqueue(Task("report", 42), retention=600)
+            report = await client.result(info, timeout=30)
+
+        Who settles the task says so at once, and a look every two seconds stands behind that. Waiting
+        does not hold the task up, and giving up does not stop it. Results are kept for the `retention`
+        of the task and not at all without; so wait for tasks that have one.
+
+        Args:
+            task: What `enqueue` returned, or the id of a task.
+            timeout: Seconds to wait; 0 only looks; `None` waits for as long as it takes.
+            queue: The queue of a task that is named by its id, "default" if not given.
+            on_progress: Called with what `ctx.progress` reports, as soon as it is seen; the latest of each
+                moment. What it raises ends the wait.
+
+        Returns:
+            What the handler returned, or wrote with `ctx.write_result` if it returned nothing; `None` if
+            it did neither.
+
+        Raises:
+            TaskArchivedError: It failed for good, or was cancelled.
+            ResultNotKeptError: It ended while we waited, or was deleted, and nothing of it was kept.
+            TaskNotFoundError: There is no such task, or no longer.
+            QueueNotFoundError: No task was ever put into such a queue.
+            ResultTimeoutError: It was not over in time; also a `TimeoutError`.
+            WireError: The result cannot be decoded.
+            BrokerError: Redis could not be asked for as long as the patience lasts.
+        """
+        where, task_id = _named(task, queue)
+        limit = math.inf if timeout is None else seconds(timeout, name="timeout")
+        seen = await self._wait(where, task_id, limit, on_progress)
+        if seen is None or not seen.is_over:
+            raise ResultTimeoutError(where, task_id, limit)
+        if seen.state == "missing":
+            raise await self._why_missing(where, task_id, seen, is_known=isinstance(task, TaskInfo))
+        return self._result_of(where, task_id, seen)
+
+    async def _wait(
+        self, queue: str, task_id: str, limit: float, on_progress: Callable[[Progress], None] | None
+    ) -> Seen | None:
+        results = self._connected().results
+        if not limit:
+            return await results.look(queue, task_id)
+        show = None if on_progress is None else _showing(on_progress)
+        scope = asyncio.timeout(None if limit == math.inf else limit)
+        try:
+            async with scope:
+                return await results.wait(queue, task_id, show)
+        except TimeoutError:
+            if scope.expired():
+                return None
+            raise  # it is of `on_progress`
+
+    async def _why_missing(self, queue: str, task_id: str, seen: Seen, *, is_known: bool) -> AsyncqError:
+        if seen.was_there or seen.how or is_known:
+            return ResultNotKeptError(queue, task_id, seen.how)
+        browse = self._connected().browse
+        known = sorted(await browse.queues())
+        if queue not in known and not await browse.has_tasks(queue):
+            return QueueNotFoundError(queue, near_misses(queue, known))
+        others = [name for name in known if name != queue]
+        return TaskNotFoundError(queue, task_id, await browse.holders(task_id, others))
+
+    def _result_of(self, queue: str, task_id: str, seen: Seen) -> Any:
+        if seen.state == "archived":
+            raise TaskArchivedError(queue, task_id, seen.reason, seen.error)
+        if seen.result is None:
+            return None
+        codec, raw = decode_result(seen.result)
+        return self._codecs.decode(codec, raw, where=f"the result of task {task_id!r}")
+
     async def ping(self) -> Pong:
         """Look whether Redis is there and fit for tasks.
 
@@ -223,6 +312,7 @@ class Client:
         if self._broker is not None:
             broker, self._broker = self._broker, None
             await broker.enqueue.drain()
+            await broker.results.aclose()
         if self._owns_connection:
             await self._connection.aclose()
 
@@ -234,3 +324,21 @@ async def _each(tasks: Iterable[Task] | AsyncIterable[Task]) -> AsyncIterator[An
     else:
         for task in tasks:
             yield task
+
+
+def _showing(on_progress: Callable[[Progress], None]) -> OnProgress:
+    return lambda raw: on_progress(Progress.decode(raw))
+
+
+def _named(task: object, queue: object) -> tuple[str, str]:
+    """The queue and the id that somebody means."""
+    if isinstance(task, TaskInfo):
+        if queue not in (None, task.queue):
+            raise ConfigError("queue", queue, f"nothing beside a task that says its queue, {task.queue!r}")
+        return task.queue, task.id
+    name = DEFAULT_QUEUE if queue is None else queue
+    if not is_queue_name(name):
+        raise ConfigError("queue", queue, "a name that is not blank and has no braces")
+    if not is_text(task):
+        raise ConfigError("task", task, "what `enqueue` returned, or the id of a task")
+    return str(name), str(task)

@@ -15,6 +15,7 @@
     │  ├─ QueueNotFoundError
     │  ├─ GroupNotFoundError
     │  ├─ TaskNotFoundError
+    │  │  └─ ResultNotKeptError      the task ended while somebody waited, and left no result
     │  └─ ServerNotFoundError
     ├─ WrongStateError               it exists, but not in a state that allows this
     │  ├─ TaskNotActiveError         the lease was lost; somebody else owns the task
@@ -26,12 +27,14 @@
     │  ├─ ServerTooOldError          this server cannot do what asyncq needs
     │  ├─ UnsafeServerError          this server may lose tasks: it evicts, or is a replica
     │  └─ BrokerReplyError           an answer we do not know: a bug, please report
+    ├─ ResultTimeoutError            the task was not over in the time given
     ├─ WireError                     bytes in Redis that we cannot read
     └─ TaskFailure                   why a task did not succeed; handed to error handlers
        ├─ HandlerNotFoundError
        ├─ TaskTimedOutError
        ├─ LeaseExpiredError
        ├─ TaskCancelledError
+       ├─ TaskArchivedError          it failed for good, says who waited for its result
        ├─ HandlerCrashedError
        └─ WorkerProcessDiedError
 
@@ -56,6 +59,7 @@ from asyncq._task_errors import (
     RetryIn,
     RevokeTask,
     SkipRetry,
+    TaskArchivedError,
     TaskCancelledError,
     TaskControl,
     TaskFailure,
@@ -64,14 +68,48 @@ from asyncq._task_errors import (
 )
 
 __all__ = [
-    "AlreadyRunningError", "AsyncqError", "AuthenticationError", "BrokerError", "BrokerReplyError",
-    "BrokerUnavailableError", "ClosedError", "ConfigError", "DuplicateTaskError",
-    "EmbeddedUnavailableError", "EnqueueRefusedError", "GroupNotFoundError", "HandlerCrashedError",
-    "HandlerNotFoundError", "LeaseExpiredError", "LifecycleError", "NotFoundError", "NotStartedError",
-    "PayloadError", "Problem", "QueueNotEmptyError", "QueueNotFoundError", "RetryIn", "RevokeTask",
-    "ServerNotFoundError", "ServerTooOldError", "SkipRetry", "TaskCancelledError", "TaskControl",
-    "TaskFailure", "TaskIdConflictError", "TaskNotActiveError", "TaskNotFoundError", "TaskStateError",
-    "TaskTimedOutError", "UnsafeServerError", "WireError", "WorkerProcessDiedError", "WrongStateError",
+    "AlreadyRunningError",
+    "AsyncqError",
+    "AuthenticationError",
+    "BrokerError",
+    "BrokerReplyError",
+    "BrokerUnavailableError",
+    "ClosedError",
+    "ConfigError",
+    "DuplicateTaskError",
+    "EmbeddedUnavailableError",
+    "EnqueueRefusedError",
+    "GroupNotFoundError",
+    "HandlerCrashedError",
+    "HandlerNotFoundError",
+    "LeaseExpiredError",
+    "LifecycleError",
+    "NotFoundError",
+    "NotStartedError",
+    "PayloadError",
+    "Problem",
+    "QueueNotEmptyError",
+    "QueueNotFoundError",
+    "ResultNotKeptError",
+    "ResultTimeoutError",
+    "RetryIn",
+    "RevokeTask",
+    "ServerNotFoundError",
+    "ServerTooOldError",
+    "SkipRetry",
+    "TaskArchivedError",
+    "TaskCancelledError",
+    "TaskControl",
+    "TaskFailure",
+    "TaskIdConflictError",
+    "TaskNotActiveError",
+    "TaskNotFoundError",
+    "TaskStateError",
+    "TaskTimedOutError",
+    "UnsafeServerError",
+    "WireError",
+    "WorkerProcessDiedError",
+    "WrongStateError",
 ]  # fmt: skip
 
 
@@ -192,6 +230,22 @@ class TaskNotFoundError(NotFoundError):
         return super().__str__() + hint
 
 
+class ResultNotKeptError(TaskNotFoundError):
+    """The task is gone, and its result with it: nothing is kept of a task without `retention`.
+
+    `how` is what became of it: `done`, `revoked` or `expired`. It is empty where nobody said so: the task
+    was deleted or aggregated, or the message was missed.
+    """
+
+    def __init__(self, queue: str, task_id: str, how: str = "") -> None:
+        super().__init__(queue, task_id)
+        self.args = self.queue, self.task_id, self.how = queue, task_id, how
+
+    def __str__(self) -> str:
+        ended = f"it ended as {self.how}" if self.how else "it is gone"
+        return f"queue {self.queue!r} kept no result of task {self.task_id!r}: {ended} (give it `retention`)"
+
+
 class ServerNotFoundError(NotFoundError):
     """There is no such server, or it left, or it says nothing any more."""
 
@@ -288,6 +342,16 @@ class BrokerReplyError(BrokerError):
     def __init__(self, script: str, reply: object) -> None:
         super().__init__(script, f"unexpected reply {shown(reply)}")
         self.args = self.script, self.reply = script, reply
+
+
+class ResultTimeoutError(AsyncqError, TimeoutError):
+    """The task was not over in the time that was given to wait for it. It goes on; you may wait again."""
+
+    _text = "task {task_id!r} of queue {queue!r} was not over after {seconds:g} s"
+
+    def __init__(self, queue: str, task_id: str, seconds: float) -> None:
+        super().__init__(queue, task_id)
+        self.args = self.queue, self.task_id, self.seconds = queue, task_id, seconds
 
 
 class WireError(AsyncqError, ValueError):

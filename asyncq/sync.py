@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import Future
+from datetime import timedelta
 from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
@@ -84,6 +85,12 @@ class Client:
 
     async def _enqueue_all(self, tasks: list[Task], chunk: int, options: TaskOptions) -> list[Outcome]:
         return [outcome async for outcome in self._client.enqueue_many(tasks, chunk=chunk, **options)]
+
+    def result(
+        self, task: TaskInfo | str, timeout: float | timedelta | None = None, *, queue: str | None = None
+    ) -> Any:
+        """Block until a task has succeeded, and return its result. As `asyncq.Client.result`."""
+        return self._call(self._client.result(task, timeout, queue=queue))
 
     def ping(self) -> Pong:
         """Look whether Redis is there and fit for tasks. As `asyncq.Client.ping`."""

@@ -12,6 +12,7 @@ from asyncq._broker.enqueue import Enqueue
 from asyncq._broker.leases import Leases
 from asyncq._broker.notes import Notes
 from asyncq._broker.presence import Presence
+from asyncq._broker.results import Results
 from asyncq._broker.settle import Settle
 from asyncq._broker.upkeep import Upkeep
 from asyncq._redis.router import Router
@@ -34,6 +35,7 @@ class Broker:
         self.notes: Final = Notes(self.basis)
         self.browse: Final = Browse(self.basis)
         self.presence: Final = Presence(self.basis)
+        self.results: Final = Results(self.basis)
 
     def deliver(self, *, lease: float, stand: float) -> Deliver:
         """The deliver area, which counts the deliveries of one server."""

@@ -159,4 +159,5 @@ class Settle:
             queue.day("failed", now),
             queue.flow,
             queue.waiting,
+            queue.awaited,
         )

@@ -18,6 +18,7 @@ class QueueKeys:
     __slots__ = (
         "aggregation_sets",
         "archived",
+        "awaited",
         "base",
         "completed",
         "failed",
@@ -54,6 +55,7 @@ class QueueKeys:
         self.aggregation_sets = base + "aggregation_sets"
         self.flow = base + "flow"
         self.waiting = base + "waiting"
+        self.awaited = base + "awaited"
         self.task_prefix = base + "t:"
         self.group_prefix = base + "g:"
         self.unique_prefix = base + "unique:"

@@ -73,7 +73,7 @@ def _settle(outcome: str, *detail: object, lock: str | None = None) -> Act:
     def act(space: Space) -> Any:
         q, now = space.q, space.now()
         keys = [q.lease, q.pending, q.retry, q.scheduled, q.archived, q.completed, q.processed, q.failed]
-        keys += [q.day("processed", now), q.day("failed", now), q.flow, q.waiting, q.task("a")]
+        keys += [q.day("processed", now), q.day("failed", now), q.flow, q.waiting, q.awaited, q.task("a")]
         args: list[object] = [1, CHANNEL, NEWS, ""]
         if outcome == "plain":
             return space.run("settle", keys, *args, 1, 1, "a", "s:1")
@@ -121,6 +121,14 @@ def _annotate(space: Space) -> Any:
     return space.run("annotate", [space.q.task("a")], "s:1", "result", "x" * 100)
 
 
+def _await(space: Space) -> Any:
+    return space.run("await", [space.q.awaited, space.q.task("a"), space.q.task("b")], "c", 30)
+
+
+def _dismiss(space: Space) -> Any:
+    return space.run("dismiss", [space.q.task("a"), space.q.task("b")], "c")
+
+
 def _cancel(space: Space) -> Any:
     return space.run("cancel", [space.q.task("a")], CHANNEL)
 
@@ -162,6 +170,13 @@ def _running(space: Space) -> None:
     space.active("b", "s:2")
     space.client.set(space.q.unique("k"), "a")
     space.client.zadd(space.q.waiting, {"t": space.now() + STAND})
+
+
+def _awaited(space: Space) -> None:
+    """Two clients wait for `a`, one for `b`."""
+    space.active("a", "s:1", awaited="c d")
+    space.active("b", "s:2", awaited="c")
+    space.client.set(space.q.awaited, "")
 
 
 def _lost(space: Space) -> None:
@@ -271,6 +286,8 @@ def _state(space: Space) -> dict[str, Any]:
         pytest.param(_running, _settle("drop", "revoked", True, lock="k"), id="settle-drop"),
         pytest.param(_running, _extend, id="extend"),
         pytest.param(_running, _cancel, id="cancel"),
+        pytest.param(_awaited, _dismiss, id="dismiss"),
+        pytest.param(_awaited, _await, id="await-known"),
         pytest.param(_due, _forward, id="forward"),
         pytest.param(_at_rest, _forward, id="forward-nothing"),
         pytest.param(_lost, _recover, id="recover"),
@@ -299,6 +316,15 @@ def test_what_is_there_is_worked_on_as_ever(space: Space, arrange: Arrange, act:
     _fill(space.client)
     assert act(space) == expected
     assert _state(space) == after
+
+
+def test_who_waits_may_look_and_is_not_told(space: Space) -> None:
+    """A mark would take memory. Looking again after a while is what stands behind the messages anyway."""
+    _running(space)
+    before = space.everything()
+    _fill(space.client)
+    assert [state for state, *_ in _await(space)] == ["active", "active"]
+    assert space.everything() == before
 
 
 def _new(*details: bytes | str, lock: bool = False, group: bool = False) -> Act:

@@ -23,6 +23,7 @@ def _queue_keys(q: QueueKeys) -> list[str]:
     return [
         q.lease, q.pending, q.retry, q.scheduled, q.archived, q.completed,
         q.processed, q.failed, q.day("processed", _NOW), q.day("failed", _NOW), q.flow, q.waiting,
+        q.awaited,
     ]  # fmt: skip
 
 

@@ -6,6 +6,12 @@
 -- ARGV  field       result | progress
 -- ARGV  value
 -- REPLY ok | not_owner
-if redis.call('HGET', KEYS[1], 'delivery') ~= ARGV[2] then return 'not_owner' end
+--
+-- Who waits for the task is told of its progress.
+local f = redis.call('HMGET', KEYS[1], 'delivery', 'awaited')
+if f[1] ~= ARGV[2] then return 'not_owner' end
 redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
+if f[2] and ARGV[3] == 'progress' then
+  for channel in string.gmatch(f[2], '%S+') do redis.pcall('PUBLISH', channel, 'progress ' .. KEYS[1]) end
+end
 return 'ok'

@@ -4,6 +4,7 @@
 -- INCLUDE confirm
 -- INCLUDE moving
 -- INCLUDE begin
+-- INCLUDE ended
 -- INCLUDE wake
 --
 -- KEYS  ...         for each queue: Q lease, Q pending, Q archived, Q waiting, Q flow
@@ -44,7 +45,7 @@ end
 -- Where an error ends this, the id is still in `lease` or has been put where it goes.
 local function recover(queue, base, id)
   local task = ARGV[6 + queue] .. id
-  local f = redis.pcall('HMGET', task, 'msg', 'lost')
+  local f = redis.pcall('HMGET', task, 'msg', 'lost', 'awaited')
   if not f[1] then
     confirm(task, KEYS[base + 1])
     redis.call('ZREM', KEYS[base + 1], id)
@@ -59,7 +60,8 @@ local function recover(queue, base, id)
     redis.call('ZREM', KEYS[base + 1], id)
     redis.call('HSET', task, 'state', 'archived', 'failed_at', now, 'reason', 'lost', 'lost', lost,
       'error', 'the server that ran it went away, ' .. lost .. ' times')
-    redis.call('HDEL', task, 'delivery', 'cancel')
+    redis.call('HDEL', task, 'delivery', 'cancel', 'awaited')
+    ended(f[3], 'archived', task)
     tell(queue, id, 'archived', lost)
   else
     redis.call('RPUSH', KEYS[base + 2], id)

@@ -2,10 +2,11 @@
 --
 -- INCLUDE clock
 -- INCLUDE begin
+-- INCLUDE ended
 -- INCLUDE wake
 --
 -- KEYS  ...         for each queue: Q lease, pending, retry, scheduled, archived, completed, processed,
---                   failed, processed:<day>, failed:<day>, flow, waiting
+--                   failed, processed:<day>, failed:<day>, flow, waiting, awaited
 -- KEYS  ...         for each plain success: Q t:<id>
 -- KEYS  ...         for each other delivery: Q t:<id>, then its lock if it is unique
 -- ARGV  again       '1' when this call was sent before
@@ -31,7 +32,7 @@
 --
 -- A delivery is settled only while the task carries its token. Settling takes the token away, so
 -- the same call sent again finds nothing to do; then `not_owner` says nothing and is not reported.
-local PER_QUEUE = 12
+local PER_QUEUE = 13
 local STATISTICS_SECONDS = 90 * 86400
 local now = clock()
 local call = redis.call
@@ -45,12 +46,19 @@ local function tally(queue)
   local t = tallies[queue]
   if not t then
     t = {settled = {}, gone = {}, done = 0, processed = 0, failed = 0, requeued = 0, flow = {}}
+    t.awaited = redis.pcall('EXISTS', KEYS[queue * PER_QUEUE]) == 1
     tallies[queue] = t
   end
   return t
 end
 
+-- Before the task is changed.
+local function tell(task, how)
+  ended(redis.pcall('HGET', task, 'awaited'), how, task)
+end
+
 local function forget(t, task, id, kind, unique)
+  if t.awaited then tell(task, kind) end
   t.gone[#t.gone + 1] = task
   t.flow[kind] = (t.flow[kind] or 0) + 1
   if unique then
@@ -81,9 +89,11 @@ local outcomes = {
   end,
   complete = function(t, base, task, id, detail)
     local result, unique, retention = unpack(cmsgpack.unpack(detail))
+    if t.awaited then tell(task, 'completed') end
     put(task, KEYS[base + 6], now + retention, id, 'state', 'completed', 'completed_at', now)
     t.processed = t.processed + 1
     if result then call('HSET', task, 'result', result) end
+    if t.awaited then call('HDEL', task, 'awaited') end
     if unique then
       key = key + 1
       if redis.pcall('GET', KEYS[key]) == id then call('DEL', KEYS[key]) end
@@ -98,8 +108,10 @@ local outcomes = {
   end,
   archive = function(t, base, task, id, detail)
     local message, reason, counts = unpack(cmsgpack.unpack(detail))
+    if t.awaited then tell(task, 'archived') end
     put(task, KEYS[base + 5], now, id,
       'state', 'archived', 'error', message, 'failed_at', now, 'reason', reason)
+    if t.awaited then call('HDEL', task, 'awaited') end
     if counts then
       t.processed = t.processed + 1
       t.failed = t.failed + 1
@@ -144,6 +156,7 @@ for index = 1, plain do
     t.settled[#t.settled + 1] = ARGV[at + 1]
     t.gone[#t.gone + 1] = task
     t.done = t.done + 1
+    if t.awaited then tell(task, 'done') end
   else
     refuse(index)
   end
