@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -64,8 +64,7 @@ def find_control(error: BaseException) -> TaskControl | None:
 
     In a group the most final one counts: revoke, then skip, then retry.
     """
-    found: list[TaskControl] = []
-    _collect(error, found, seen=set())
+    found = list(_controls(error))
     for kind in (RevokeTask, SkipRetry, RetryIn):
         for control in found:
             if isinstance(control, kind):
@@ -73,17 +72,23 @@ def find_control(error: BaseException) -> TaskControl | None:
     return None
 
 
-def _collect(error: BaseException | None, found: list[TaskControl], *, seen: set[int]) -> None:
-    if error is None or id(error) in seen:
-        return
-    seen.add(id(error))
-    if isinstance(error, TaskControl):
-        found.append(error)
-    elif isinstance(error, BaseExceptionGroup):
-        for inner in _inside(cast("object", error)):
-            _collect(inner, found, seen=seen)
-    else:
-        _collect(error.__cause__, found, seen=seen)
+def _controls(error: BaseException) -> Iterator[TaskControl]:
+    # A list and no recursion: a handler that ran out of stack, and wrapped the error at each level on the
+    # way up, hands us a chain as long as the stack was deep.
+    to_see, seen = [error], {id(error)}
+    while to_see:
+        one = to_see.pop()
+        inner: tuple[BaseException, ...] = ()
+        if isinstance(one, TaskControl):
+            yield one
+        elif isinstance(one, BaseExceptionGroup):
+            inner = _inside(cast("object", one))
+        elif one.__cause__ is not None:
+            inner = (one.__cause__,)
+        for other in reversed(inner):
+            if id(other) not in seen:
+                seen.add(id(other))
+                to_see.append(other)
 
 
 def _inside(group: object) -> tuple[BaseException, ...]:

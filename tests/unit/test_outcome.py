@@ -90,6 +90,17 @@ def test_of_several_signals_the_most_final_counts(error: BaseException) -> None:
     assert type(find_control(error)) is expected
 
 
+def test_a_chain_as_long_as_the_stack_is_judged() -> None:
+    """A function that calls itself too often, and wraps the error at each level, makes one."""
+    error = last = ValueError()
+    for _ in range(5000):
+        last.__cause__ = last = ValueError()
+    last.__cause__ = SkipRetry()
+    assert _judge(error) == Verdict("archive", "skip_retry")
+    last.__cause__ = None
+    assert _judge(error) == Verdict("retry")
+
+
 def test_causes_are_followed_and_contexts_are_not() -> None:
     """`raise X from SkipRetry()` means it; what was merely being handled does not."""
     caused = ValueError()
