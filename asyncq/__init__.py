@@ -15,6 +15,7 @@ from asyncq.definitions import task
 from asyncq.errors import AsyncqError, RetryIn, RevokeTask, SkipRetry
 from asyncq.inspector import Inspector
 from asyncq.mux import Mux
+from asyncq.periodic import PeriodicTask, PeriodicTaskManager
 from asyncq.scheduler import Scheduler
 from asyncq.server import Server
 from asyncq.shared import Connection
@@ -34,6 +35,8 @@ __all__ = [
     "Inspector",
     "Mux",
     "Outcome",
+    "PeriodicTask",
+    "PeriodicTaskManager",
     "Pong",
     "RetryIn",
     "RevokeTask",

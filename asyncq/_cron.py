@@ -47,6 +47,8 @@ _HORIZON = timedelta(days=8 * 366 + 31)
 # asynq's limit. What has to run more often is no periodic task but a loop.
 _SHORTEST_INTERVAL = 1.0
 _LAST = "l"
+# A day of minutes. Whoever was away for longer is not told to the minute what was missed.
+_MOST_LATE = 1440
 
 
 class Schedule(Protocol):
@@ -66,10 +68,18 @@ class Schedule(Protocol):
         """Return the first instant after `after`, in UTC. None if there is none."""
         ...
 
+    def latest(self, nominal: datetime, now: datetime) -> datetime:
+        """Return the last time that is due at `now`, in the row that `nominal`, no later, is of."""
+        ...
+
+    def following(self, nominal: datetime, now: datetime) -> datetime | None:
+        """Return the first time after `nominal` and `now` in the row that `nominal` is of."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class IntervalSchedule:
-    """Due again and again after the same time, counted from the last run."""
+    """Due again and again after the same time, counted from when the last run was due."""
 
     spec: str
     interval: timedelta
@@ -81,6 +91,14 @@ class IntervalSchedule:
             return after.astimezone(UTC) + self.interval
         except OverflowError:
             return None
+
+    def latest(self, nominal: datetime, now: datetime) -> datetime:
+        """Return the last time that is due at `now`, in the row that `nominal` is of."""
+        return nominal + (now - nominal) // self.interval * self.interval
+
+    def following(self, nominal: datetime, now: datetime) -> datetime | None:
+        """Return the next time of the row: being late once does not make all later runs late."""
+        return self.next(self.latest(nominal, now) if now > nominal else nominal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +127,19 @@ class CronSchedule:
             return self._next_fixed(start) if self.is_fixed_time else self._next_elapsed(start)
         except OverflowError:  # the end of the calendar
             return None
+
+    def latest(self, nominal: datetime, now: datetime) -> datetime:
+        """Return the last time that is due at `now`; an earlier one when there are very many."""
+        for _ in range(_MOST_LATE):
+            later = self.next(nominal)
+            if later is None or later > now:
+                return nominal
+            nominal = later
+        return nominal
+
+    def following(self, nominal: datetime, now: datetime) -> datetime | None:
+        """Return the first time after both; a clock that was set back does not make a time come twice."""
+        return self.next(max(nominal, now))
 
     def _next_fixed(self, after: datetime) -> datetime | None:
         """Walk the days, and map each time on the wall to one instant."""

@@ -16,7 +16,8 @@
     │  ├─ GroupNotFoundError
     │  ├─ TaskNotFoundError
     │  │  └─ ResultNotKeptError      the task ended while somebody waited, and left no result
-    │  └─ ServerNotFoundError
+    │  ├─ ServerNotFoundError
+    │  └─ EntryNotFoundError         of schedulers
     ├─ WrongStateError               it exists, but not in a state that allows this
     │  ├─ TaskNotActiveError         the lease was lost; somebody else owns the task
     │  ├─ TaskStateError
@@ -29,6 +30,7 @@
     │  └─ BrokerReplyError           an answer we do not know: a bug, please report
     ├─ ResultTimeoutError            the task was not over in the time given
     ├─ WireError                     bytes in Redis that we cannot read
+    ├─ ProviderError                 where periodic tasks come from failed: the last good set stays
     └─ TaskFailure                   why a task did not succeed; handed to error handlers
        ├─ HandlerNotFoundError
        ├─ TaskTimedOutError
@@ -79,6 +81,7 @@ __all__ = [
     "DuplicateTaskError",
     "EmbeddedUnavailableError",
     "EnqueueRefusedError",
+    "EntryNotFoundError",
     "GroupNotFoundError",
     "HandlerCrashedError",
     "HandlerNotFoundError",
@@ -88,6 +91,7 @@ __all__ = [
     "NotStartedError",
     "PayloadError",
     "Problem",
+    "ProviderError",
     "QueueNotEmptyError",
     "QueueNotFoundError",
     "ResultNotKeptError",
@@ -256,6 +260,16 @@ class ServerNotFoundError(NotFoundError):
         self.server_id, self.near = server_id, tuple(near)
 
 
+class EntryNotFoundError(NotFoundError):
+    """No scheduler has such an entry, and there is no history of one."""
+
+    _text = "there is no entry {entry_id!r}"
+
+    def __init__(self, entry_id: str, near: Sequence[str] = ()) -> None:
+        super().__init__(entry_id, tuple(near))
+        self.entry_id, self.near = entry_id, tuple(near)
+
+
 class WrongStateError(AsyncqError):
     """It exists, but it is not in a state that allows this."""
 
@@ -362,6 +376,19 @@ class WireError(AsyncqError, ValueError):
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(key, reason)
         self.key, self.reason = key, reason
+
+
+class ProviderError(AsyncqError):
+    """A provider of periodic tasks raised, hung, or gave what cannot be taken. The last good set stays.
+
+    What it raised is the `__cause__`.
+    """
+
+    _text = "the provider of periodic tasks failed: {why}"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 for _name in __all__:

@@ -2,7 +2,7 @@
 
 It prints:
 
-    entries: 0 9 * * mon-fri report:morning, @daily cleanup, heartbeat
+    entries: @daily cleanup, heartbeat, morning
     a heartbeat
     a heartbeat
 """
@@ -30,7 +30,7 @@ async def heartbeat(_: Task) -> None:
 async def main(url: str) -> None:
     """A scheduler and a server in one process; `scheduler.run()` is for one of its own."""
     scheduler = Scheduler(url, timezone="Europe/Paris")
-    scheduler.register("0 9 * * mon-fri", Task("report:morning"), queue="low")
+    scheduler.register("0 9 * * mon-fri", Task("report:morning"), queue="low", entry_id="morning")
     scheduler.register("@daily", Task("cleanup"), timezone="UTC")
     scheduler.register(timedelta(seconds=1), Task("heartbeat"), entry_id="heartbeat")
     print("entries:", ", ".join(sorted(entry.id for entry in scheduler.entries)))

@@ -13,6 +13,7 @@ from asyncq._broker.leases import Leases
 from asyncq._broker.notes import Notes
 from asyncq._broker.presence import Presence
 from asyncq._broker.results import Results
+from asyncq._broker.schedules import Schedules
 from asyncq._broker.settle import Settle
 from asyncq._broker.upkeep import Upkeep
 from asyncq._redis.router import Router
@@ -36,6 +37,7 @@ class Broker:
         self.browse: Final = Browse(self.basis)
         self.presence: Final = Presence(self.basis)
         self.results: Final = Results(self.basis)
+        self.schedules: Final = Schedules(self.basis)
 
     def deliver(self, *, lease: float, stand: float) -> Deliver:
         """The deliver area, which counts the deliveries of one server."""

@@ -85,12 +85,13 @@ class QueueKeys:
 class Keys:
     """The keys outside queues, and the way to those of a queue."""
 
-    __slots__ = ("_queues", "prefix", "queues", "servers")
+    __slots__ = ("_queues", "prefix", "queues", "schedulers", "servers")
 
     def __init__(self, prefix: str = NATIVE_PREFIX) -> None:
         self.prefix = prefix
         self.queues = prefix + "queues"
         self.servers = prefix + "servers"
+        self.schedulers = prefix + "schedulers"
         self._queues: dict[str, QueueKeys] = {}
 
     def queue(self, name: str) -> QueueKeys:
@@ -103,6 +104,14 @@ class Keys:
     def server(self, server_id: str) -> str:
         """What a server says of itself; expires when it stops saying it."""
         return f"{self.prefix}servers:{{{server_id}}}"
+
+    def scheduler(self, scheduler_id: str) -> str:
+        """What a scheduler says of itself and its entries; expires when it stops saying it."""
+        return f"{self.prefix}schedulers:{{{scheduler_id}}}"
+
+    def history(self, entry_id: str) -> str:
+        """What became of the last times of one entry."""
+        return f"{self.prefix}scheduler_history:{{{entry_id}}}"
 
     def channel(self, server_id: str) -> str:
         """Where one server listens: wake-ups and cancellations."""

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from asyncq._broker.findings import Finding, Progress, Report
 from asyncq.inspector.door import Inspector
+from asyncq.inspector.schedulers import EnqueueEvent, SchedulerEntry, SchedulerInfo, Schedulers
 from asyncq.inspector.servers import ServerInfo, Servers
 from asyncq.inspector.tasks import Tasks
 
-__all__ = ["Finding", "Inspector", "Progress", "Report", "ServerInfo", "Servers", "Tasks"]
+__all__ = [
+    "EnqueueEvent",
+    "Finding",
+    "Inspector",
+    "Progress",
+    "Report",
+    "SchedulerEntry",
+    "SchedulerInfo",
+    "Schedulers",
+    "ServerInfo",
+    "Servers",
+    "Tasks",
+]

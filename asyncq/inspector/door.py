@@ -12,6 +12,7 @@ from asyncq._broker.findings import OnProgress, Report
 from asyncq.codecs import Codecs
 from asyncq.connection import ConnectionOptions, Pong
 from asyncq.inspector.reach import Reach
+from asyncq.inspector.schedulers import Schedulers
 from asyncq.inspector.servers import Servers
 from asyncq.inspector.tasks import Tasks
 from asyncq.shared import Connection
@@ -43,6 +44,7 @@ class Inspector:
         self._reach = Reach(url, codecs=codecs, patience=patience, prefix=prefix)
         self.tasks: Final = Tasks(self._reach)
         self.servers: Final = Servers(self._reach)
+        self.schedulers: Final = Schedulers(self._reach)
 
     @property
     def where(self) -> str:

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from asyncq import Client, ConnectionOptions, Inspector, Scheduler, ServerConfig, errors, sync
+from asyncq import Client, ConnectionOptions, Inspector, ServerConfig, errors, sync
 from asyncq._wire.keys import Keys
 from asyncq._wire.states import State
 from asyncq.options import TaskOptions
+from asyncq.periodic import ManagerConfig
+from asyncq.scheduler import SchedulerConfig
 from tests.acceptance.pages import DOCS, ROOT, names, section, table
 
 pytestmark = [pytest.mark.acceptance]
@@ -61,11 +63,19 @@ def _parameters(door: Any) -> list[str]:
         ("Server options", [field.name for field in dataclasses.fields(ServerConfig)]),
         ("Client options", _parameters(Client)),
         ("Client options", _parameters(sync.Client)),
-        ("Scheduler options", _parameters(Scheduler)),
+        ("Scheduler options", [field.name for field in dataclasses.fields(SchedulerConfig)]),
+        (
+            "Manager options",
+            [
+                field.name
+                for field in dataclasses.fields(ManagerConfig)
+                if field.name not in {base.name for base in dataclasses.fields(SchedulerConfig)}
+            ],
+        ),
         ("Inspector options", _parameters(Inspector)),
         ("Connection options", [field.name for field in dataclasses.fields(ConnectionOptions)]),
     ],
-    ids=["task", "server", "client", "sync", "scheduler", "inspector", "connection"],
+    ids=["task", "server", "client", "sync", "scheduler", "manager", "inspector", "connection"],
 )
 def test_options_are_listed_in_their_order(heading: str, known: list[str]) -> None:
     """An option that is not on the page does not exist for its reader."""
@@ -156,6 +166,9 @@ def test_keys_are_those_of_the_code() -> None:
         keys.queues,
         keys.servers,
         keys.server("<id>"),
+        keys.schedulers,
+        keys.scheduler("<id>"),
+        keys.history("<entry>"),
     }
     assert set(_first_names(section(KEYSPACE, "Channels"))) == {keys.channel("<server>"), keys.news}
 

@@ -179,7 +179,7 @@ async def test_the_doctor_of_the_guide_may_look_and_repair(guarded: RedisProcess
 # All other scripts are those of `asyncq doctor` and the inspector.
 _OF_WORKERS: Final = {
     *("annotate", "cancel", "deliver", "enqueue", "extend"),
-    *("forward", "recover", "settle", "step_aside", "sweep"),
+    *("forward", "record", "recover", "settle", "step_aside", "sweep"),
 }
 
 

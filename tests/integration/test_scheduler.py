@@ -11,8 +11,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from redis import Redis
 
-from asyncq import Client, Connection, Mux, Scheduler, Server, Task
-from asyncq.errors import AlreadyRunningError, BrokerError, ConfigError
+from asyncq import AsyncqError, Client, Connection, Inspector, Mux, Scheduler, Server, Task, TaskInfo
+from asyncq.errors import (
+    AlreadyRunningError,
+    BrokerError,
+    ClosedError,
+    ConfigError,
+    EntryNotFoundError,
+    NotStartedError,
+)
+from asyncq.options import TaskOptions
+from asyncq.scheduler import Entry
 from tests.support.servers import RedisProcess
 from tests.support.waiting import wait_until, wait_until_sync
 
@@ -62,11 +71,12 @@ async def test_an_unregistered_entry_is_enqueued_no_more(redis_url: str, redis_c
     gone = scheduler.register("@every 1s", Task("gone"))
     scheduler.register("@every 1s", Task("stays"), queue="stays")
     scheduler.unregister(gone)
+    scheduler.register("@every 1h", Task("gone"), entry_id="@every 1s gone")
     async with scheduler.running():
         await wait_until(lambda: redis_client.llen("asyncq:{stays}:pending") == 1, "the entry that stays")
     assert redis_client.llen(PENDING) == 0
-    with pytest.raises(ConfigError, match="stays"):
-        scheduler.unregister("gone")
+    with pytest.raises(EntryNotFoundError, match="did you mean '@every 1s gone'"):
+        scheduler.unregister("every 1s gone")
 
 
 async def test_one_entry_that_cannot_be_enqueued_does_not_stop_the_others(
@@ -136,11 +146,117 @@ async def test_a_scheduler_goes_on_when_redis_comes_back() -> None:
                 await wait_until(lambda: raw.llen(PENDING) >= 1, "a run after the outage")
 
 
-async def test_redis_away_at_the_start_is_an_error_that_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_redis_away_at_the_start_is_an_error_that_says_where() -> None:
     """Not a loop that hopes in silence."""
-    monkeypatch.setattr("asyncq.scheduler.START_PATIENCE", 0.2)
+    scheduler = Scheduler("redis://127.0.0.1:1/0", start_patience=0.2)
     with pytest.raises(BrokerError, match=r"127\.0\.0\.1:1"):
-        await Scheduler("redis://127.0.0.1:1/0").start()
+        await scheduler.start()
+    with pytest.raises(ClosedError):
+        await scheduler.start()
+
+
+async def test_a_scheduler_that_waits_for_redis_can_be_told_to_leave() -> None:
+    """A process manager that gives up on it must not have to kill it."""
+    scheduler = Scheduler("redis://127.0.0.1:1/0", start_patience=60)
+    serving = asyncio.ensure_future(scheduler.serve())
+    await asyncio.sleep(0)
+    await scheduler.shutdown()
+    await serving
+    await scheduler.shutdown()
+
+
+async def test_a_cancelled_start_leaves_nothing() -> None:
+    """The fixtures count tasks and connections."""
+    scheduler = Scheduler("redis://127.0.0.1:1/0", start_patience=60)
+    starting = asyncio.ensure_future(scheduler.start())
+    await asyncio.sleep(0.05)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    with pytest.raises(ClosedError):
+        await scheduler.start()
+
+
+async def test_a_scheduler_is_used_once(redis_url: str) -> None:
+    """As a server. What is asked of it at the wrong moment says so."""
+    scheduler = Scheduler(redis_url)
+    await scheduler.shutdown()  # it does not run: nothing to do
+    with pytest.raises(NotStartedError):
+        await scheduler.wait()
+    with pytest.raises(NotStartedError):
+        await scheduler.stop()
+    assert scheduler.entries == []
+    async with scheduler.running():
+        assert (await scheduler.ping()).server
+    await scheduler.wait()
+    with pytest.raises(ClosedError):
+        await scheduler.start()
+
+
+async def test_a_stopped_scheduler_enqueues_nothing_and_stays(redis_url: str, redis_client: Redis) -> None:
+    """For a deploy in which another one takes over before this one leaves."""
+    async with Inspector(redis_url) as inspector:
+        scheduler = Scheduler(redis_url)
+        scheduler.register("@every 1s", Task("report"))
+        async with scheduler.running():
+            await scheduler.stop()
+            scheduler.entries[0].next_at = datetime.now(UTC) - timedelta(seconds=5)
+            scheduler.register("@every 1h", Task("other"))
+
+            async def is_shown() -> bool:
+                (info,) = await inspector.schedulers.list()
+                return (info.status, info.entries) == ("stopped", 2)
+
+            await wait_until(is_shown, "the inspector to show that it was stopped")
+        assert redis_client.llen(PENDING) == 0
+
+
+async def test_hooks_are_told_before_and_after(redis_url: str, redis_client: Redis) -> None:
+    """As in asynq; and one that raises or hangs costs nothing but a line in the log."""
+    told: list[tuple[str, object]] = []
+
+    async def before(task: Task, options: TaskOptions) -> None:
+        told.append((task.type, dict(options)))
+        options["queue"] = "elsewhere"  # a copy: changes nothing
+        raise RuntimeError("no matter")
+
+    def after(outcome: TaskInfo | AsyncqError) -> None:
+        told.append(("after", type(outcome).__name__))
+
+    async def failed(entry: Entry, error: AsyncqError) -> None:
+        told.append((entry.id, type(error).__name__))
+
+    scheduler = Scheduler(redis_url, pre_enqueue=before, post_enqueue=after, on_error=failed)
+    scheduler.register("@every 1s", Task("report"), unique=60, entry_id="mine")
+    async with scheduler.running():
+        await wait_until(lambda: len(told) >= 5, "the second run to be refused")
+    assert told[:5] == [
+        ("report", {"unique": 60}),
+        ("after", "TaskInfo"),
+        ("report", {"unique": 60}),
+        ("after", "DuplicateTaskError"),
+        ("mine", "DuplicateTaskError"),
+    ]
+    assert redis_client.llen(PENDING) == 1
+
+
+async def test_a_hook_that_hangs_makes_no_other_entry_late(redis_url: str, redis_client: Redis) -> None:
+    """Each time of each entry is on its own."""
+    gate = asyncio.Event()
+
+    async def before(task: Task, options: TaskOptions) -> None:
+        del options
+        if task.type == "slow":
+            await gate.wait()
+
+    scheduler = Scheduler(redis_url, pre_enqueue=before)
+    scheduler.register("@every 1s", Task("slow"), queue="slow")
+    scheduler.register("@every 1s", Task("fine"), queue="fine")
+    async with scheduler.running():
+        await wait_until(lambda: redis_client.llen("asyncq:{fine}:pending") == 2, "two runs of the other")
+        assert redis_client.llen("asyncq:{slow}:pending") == 0
+        gate.set()
+    assert redis_client.llen("asyncq:{slow}:pending") >= 2
 
 
 @pytest.mark.parametrize(
@@ -166,14 +282,23 @@ def test_a_wrong_entry_is_refused_when_it_is_registered(
     assert scheduler.entries == []
 
 
-def test_ids_are_made_of_spec_and_type_and_never_twice(redis_url: str) -> None:
-    """A taken name is refused; a made one gets a number."""
+def test_no_two_entries_have_one_id(redis_url: str) -> None:
+    """Also not two that are equal: asynq takes both, and can remove only one of them again."""
     scheduler = Scheduler(redis_url)
     assert scheduler.register("@hourly", Task("report")) == "@hourly report"
-    assert scheduler.register("@hourly", Task("report")) == "@hourly report (2)"
+    with pytest.raises(ConfigError, match="second of two equal entries"):
+        scheduler.register("@hourly", Task("report"))
     assert scheduler.register("@hourly", Task("report"), entry_id="mine") == "mine"
     with pytest.raises(ConfigError, match="no other entry"):
-        scheduler.register("@hourly", Task("report"), entry_id="mine")
+        scheduler.register("@daily", Task("report"), entry_id="mine")
+
+
+def test_options_are_checked_together() -> None:
+    """All that is wrong at once, and the name that was probably meant."""
+    with pytest.raises(ConfigError, match=r"(?s)2 values.*timezone.*on_error"):
+        Scheduler("redis://localhost", timezone="Europe/Pari", on_error=3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="did you mean 'pre_enqueue'"):
+        Scheduler("redis://localhost", pre_enqeue=print)  # type: ignore[call-arg]
 
 
 _PROGRAM = """

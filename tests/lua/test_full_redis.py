@@ -15,7 +15,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from tests.lua.space import CHANNEL, NEWS, Space, packed
+from tests.lua.space import CHANNEL, KEYS, NEWS, Space, packed
 from tests.support.servers import RedisOptions, RedisProcess, oldest_binary, system_binary
 
 Arrange = Callable[[Space], None]
@@ -162,6 +162,10 @@ def _unlock(space: Space) -> Any:
 def _unlock_vouched(space: Space) -> Any:
     q = space.q
     return space.run("unlock", [q.unique("k")], "1", q.task_prefix, "k", "a")
+
+
+def _record(space: Space) -> Any:
+    return space.run("record", [KEYS.history("e")], "event", 1, 9, 60)
 
 
 def _running(space: Space) -> None:
@@ -346,6 +350,7 @@ def _new(*details: bytes | str, lock: bool = False, group: bool = False) -> Act:
         pytest.param(_at_rest, _new(packed(0, 0, 0, "", "g"), group=True), "aggregating", id="enqueue-group"),
         pytest.param(_running, _annotate, "ok", id="annotate"),
         pytest.param(_miscounted, _balance, "counted", id="balance"),
+        pytest.param(_at_rest, _record, "ok", id="record"),
         pytest.param(_lonely, _mend, ["orphan", ""], id="mend-group"),
         pytest.param(_unlisted_group, _regroup, ["unlisted", "fine"], id="regroup-unlisted"),
         pytest.param(_stray_lock, _unlock_vouched, ["stray", "a"], id="unlock-stray"),

@@ -43,6 +43,8 @@ EXAMPLES: list[BaseException] = [
     errors.ServerTooOldError("localhost:6379", "5.0"),
     errors.UnsafeServerError("localhost:6379", "it evicts"),
     errors.BrokerReplyError("deliver", [b"what"]),
+    errors.EntryNotFoundError("report", ["reports"]),
+    errors.ProviderError("OSError: no"),
     errors.WireError("asyncq:{low}:t:1", "no msgpack"),
     errors.TaskFailure("why"),
     errors.HandlerNotFoundError("email"),

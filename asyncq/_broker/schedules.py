@@ -1,0 +1,95 @@
+"""What schedulers say of themselves, and what became of the times of their entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgpack
+
+from asyncq._broker.basis import Basis, script
+
+RECORD: Final = script("record")
+
+TTL: Final = 20
+"""Seconds after which a scheduler that says nothing is taken for gone. Twice its heartbeat, as in asynq."""
+
+MOST_EVENTS: Final = 1000
+"""Events kept for each entry, as in asynq. A megabyte holds the histories of ten entries."""
+
+LEAST_KEPT: Final = 30 * 86400
+"""Seconds that a history is kept after the last event of its entry; longer where the next one comes later."""
+
+
+class Schedules:
+    """The area of schedulers."""
+
+    def __init__(self, basis: Basis) -> None:
+        self._basis = basis
+
+    async def announce(self, scheduler_id: str, record: Mapping[str, Any], *, now: float) -> None:
+        """Say what a scheduler is and has. Two commands: the index lives in a slot of its own."""
+        keys = self._basis.wire.keys
+        value = msgpack.packb(dict(record), use_bin_type=True)
+        await self._command("SET", keys.scheduler(scheduler_id), value, "EX", TTL)
+        await self._command("ZADD", keys.schedulers, now + TTL, scheduler_id)
+
+    async def leave(self, scheduler_id: str) -> None:
+        """Say that a scheduler is gone."""
+        keys = self._basis.wire.keys
+        await self._command("DEL", keys.scheduler(scheduler_id))
+        await self._command("ZREM", keys.schedulers, scheduler_id)
+
+    async def schedulers(self, *, now: float) -> list[dict[str, Any]]:
+        """Every scheduler that is there, and forget those that are not. What cannot be read is left out."""
+        keys = self._basis.wire.keys
+        # A minute, where the record itself has gone long before: clocks may differ.
+        await self._command("ZREMRANGEBYSCORE", keys.schedulers, "-inf", now - TTL - 60)
+        found: list[dict[str, Any]] = []
+        for raw_id in await self._command("ZRANGE", keys.schedulers, 0, -1):
+            scheduler_id = raw_id.decode("utf-8", "replace")
+            raw = await self._command("GET", keys.scheduler(scheduler_id))
+            record = None if raw is None else unpacked(raw)
+            if isinstance(record, dict):
+                found.append({**record, "id": scheduler_id})
+        return found
+
+    async def record(self, entry_id: str, event: Mapping[str, Any], *, at: float, next_at: float) -> None:
+        """Note what became of one time of an entry.
+
+        Args:
+            entry_id: Whose.
+            event: What became of it.
+            at: When it was due, in Unix seconds.
+            next_at: When the entry is due again, in Unix seconds; 0 for never.
+        """
+        key = self._basis.wire.keys.history(entry_id)
+        await self._basis.run(
+            RECORD,
+            [key],
+            [
+                msgpack.packb(dict(event), use_bin_type=True),
+                at,
+                MOST_EVENTS,
+                max(LEAST_KEPT, int(2 * (next_at - at))),
+            ],
+            slot=self._basis.router.slot_of(key),
+        )
+
+    async def events(self, entry_id: str, *, limit: int) -> list[dict[str, Any]]:
+        """The last events of an entry, the newest first. What cannot be read is left out."""
+        raw = await self._command("ZRANGE", self._basis.wire.keys.history(entry_id), 0, limit - 1, "REV")
+        events = [unpacked(one) for one in raw]
+        return [event for event in events if isinstance(event, dict)]
+
+    async def _command(self, name: str, key: str, *args: Any) -> Any:
+        router = self._basis.router
+        return await router.command(name, key, *args, slot=router.slot_of(key), patience=self._basis.patience)
+
+
+def unpacked(raw: bytes) -> Any:
+    """What was packed; `None` when it cannot be read."""
+    try:
+        return msgpack.unpackb(raw, strict_map_key=False)
+    except ValueError:
+        return None

@@ -1,0 +1,154 @@
+"""The options of schedulers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, fields
+from datetime import UTC, tzinfo
+from typing import Any, TypedDict, cast
+
+from asyncq._clock import seconds
+from asyncq._cron import time_zone
+from asyncq.codecs import Codecs
+from asyncq.entries import Entry
+from asyncq.errors import AsyncqError, ConfigError, Problem
+from asyncq.options import TaskOptions
+from asyncq.task import Task
+from asyncq.task_info import TaskInfo
+
+PreEnqueue = Callable[[Task, TaskOptions], Awaitable[object] | object]
+PostEnqueue = Callable[[TaskInfo | AsyncqError], Awaitable[object] | object]
+OnEntryError = Callable[[Entry, AsyncqError], Awaitable[object] | object]
+OnSyncError = Callable[[AsyncqError], Awaitable[object] | object]
+
+
+class SchedulerOptions(TypedDict, total=False):
+    """The fields of `SchedulerConfig` as keyword arguments."""
+
+    timezone: str | tzinfo
+    codecs: Codecs
+    pre_enqueue: PreEnqueue | None
+    post_enqueue: PostEnqueue | None
+    on_error: OnEntryError | None
+    start_patience: float
+    name: str
+
+
+class ManagerOptions(SchedulerOptions, total=False):
+    """The fields of `ManagerConfig` as keyword arguments."""
+
+    sync_interval: float
+    provider_timeout: float
+    on_sync_error: OnSyncError | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchedulerConfig:
+    """The options of a scheduler. Wrong ones are reported all at once."""
+
+    timezone: str | tzinfo = UTC
+    """Zone in which cron fields are read, unless an entry says otherwise."""
+
+    codecs: Codecs = field(default_factory=Codecs)
+    """How payloads are encoded."""
+
+    pre_enqueue: PreEnqueue | None = None
+    """Called with the task and the options of its entry each time before it is enqueued. Like the
+    other callbacks it may be async, is stopped after ten seconds then, and changes nothing when it
+    raises: that is logged as `callback_failed`."""
+
+    post_enqueue: PostEnqueue | None = None
+    """Called each time afterwards, with the `TaskInfo`, or with the error that prevented it."""
+
+    on_error: OnEntryError | None = None
+    """Called with the entry and the error each time a task could not be enqueued."""
+
+    start_patience: float = 10.0
+    """Seconds to wait for a Redis that does not answer yet when the scheduler starts."""
+
+    name: str = ""
+    """Shown by tools beside host and process id."""
+
+    def __post_init__(self) -> None:
+        problems: list[Problem] = []
+        try:
+            object.__setattr__(self, "timezone", time_zone(self.timezone))
+        except ConfigError as error:
+            problems += error.problems
+        for name in self._durations():
+            try:
+                object.__setattr__(self, name, seconds(getattr(self, name), name=name))
+            except ConfigError as error:
+                problems += error.problems
+        for name in self._callbacks():
+            value = getattr(self, name)
+            if value is not None and not callable(value):
+                problems.append(Problem(name, value, "a function"))
+        if not isinstance(cast("object", self.codecs), Codecs):
+            problems.append(Problem("codecs", self.codecs, "Codecs"))
+        problems += self._further_problems()
+        if problems:
+            raise ConfigError.of(problems)
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone."""
+        return cast("tzinfo", self.timezone)
+
+    def _durations(self) -> tuple[str, ...]:
+        return ("start_patience",)
+
+    def _callbacks(self) -> tuple[str, ...]:
+        return ("pre_enqueue", "post_enqueue", "on_error")
+
+    def _further_problems(self) -> list[Problem]:
+        return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManagerConfig(SchedulerConfig):
+    """The options of a manager of periodic tasks, which are those of a scheduler and three more."""
+
+    sync_interval: float = 180.0
+    """Seconds between two questions to the provider. At least 1; `math.inf` asks on demand only."""
+
+    provider_timeout: float = 30.0
+    """Seconds that the provider may take."""
+
+    on_sync_error: OnSyncError | None = None
+    """Called with a `ProviderError` each time the entries of the provider could not be taken over."""
+
+    def _durations(self) -> tuple[str, ...]:
+        return (*super()._durations(), "sync_interval", "provider_timeout")
+
+    def _callbacks(self) -> tuple[str, ...]:
+        return (*super()._callbacks(), "on_sync_error")
+
+    def _further_problems(self) -> list[Problem]:
+        value: object = self.sync_interval
+        if isinstance(value, int | float) and 0 <= value < 1.0:
+            return [Problem("sync_interval", self.sync_interval, "at least 1 second")]
+        return []
+
+
+def refuse_unknown(kind: type[SchedulerConfig], options: Iterable[str], what: str) -> None:
+    """Refuse names that are no options, with the one that was probably meant.
+
+    Raises:
+        ConfigError: At least one name is not known; all of them are reported.
+    """
+    known = [f.name for f in fields(kind)]
+    problems: list[Problem] = []
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(known))}"
+            problems.append(Problem("option", name, f"an option of {what}{hint}"))
+    if problems:
+        raise ConfigError.of(problems)
+
+
+def options_of(given: object) -> dict[str, Any]:
+    """Return typed keyword arguments as a plain dictionary."""
+    return dict(cast("dict[str, Any]", given))

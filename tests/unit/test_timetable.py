@@ -1,0 +1,174 @@
+"""The timetable, on a clock that goes as fast as one likes."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from asyncq._cron import parse
+from asyncq._timetable import Changes, Timetable
+from asyncq.codecs import Codecs
+from asyncq.entries import Entry, PeriodicTask, define
+from asyncq.errors import EntryNotFoundError
+from asyncq.task import Task
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+
+
+def entry(spec: str, entry_id: str, payload: object = None) -> Entry:
+    """Return an entry of this id."""
+    return define(PeriodicTask(spec, Task("x", payload), id=entry_id), codecs=Codecs())
+
+
+def timetable(*entries: Entry) -> Timetable:
+    """Return a timetable that begins at noon."""
+    made = Timetable()
+    for one in entries:
+        made.add(one, NOON)
+    return made
+
+
+def walk(table: Timetable, until: datetime) -> list[str]:
+    """Let time pass, from one time that is due to the next."""
+    now, seen = NOON, []
+    while (wait := table.wait(now)) < math.inf and now + timedelta(seconds=wait) <= until:
+        now += timedelta(seconds=wait)
+        seen += [f"{tick.nominal:%H:%M:%S} {tick.entry.id}" for tick in table.take_due(now)]
+    return seen
+
+
+def test_each_entry_comes_at_its_times() -> None:
+    """A quarter of an hour in no time."""
+    table = timetable(entry("*/5 * * * *", "cron"), entry("@every 7m", "interval"))
+    assert walk(table, NOON + 15 * MINUTE) == [
+        "12:05:00 cron",
+        "12:07:00 interval",
+        "12:10:00 cron",
+        "12:14:00 interval",
+        "12:15:00 cron",
+    ]
+
+
+def test_an_empty_timetable_waits_for_ever() -> None:
+    """Until somebody pokes the loop."""
+    assert Timetable().wait(NOON) == math.inf
+    assert Timetable().take_due(NOON) == []
+
+
+def test_nothing_is_due_before_its_time() -> None:
+    """Timers may fire early by a little; then the loop waits again."""
+    table = timetable(entry("@every 10s", "x"))
+    assert table.take_due(NOON + timedelta(seconds=9.999)) == []
+    assert table.wait(NOON + timedelta(seconds=9.999)) == pytest.approx(0.001)
+
+
+def test_being_late_once_does_not_make_an_interval_late_for_ever() -> None:
+    """It is counted from when the last run was due."""
+    table = timetable(entry("@every 10s", "x"))
+    (tick,) = table.take_due(NOON + timedelta(seconds=10.7))
+    assert (tick.nominal, tick.next_at) == (NOON + 10 * SECOND, NOON + 20 * SECOND)
+
+
+@pytest.mark.parametrize("spec", ["@every 1m", "* * * * *"])
+def test_of_what_was_missed_only_the_last_counts(spec: str) -> None:
+    """A machine that slept for an hour does not run everything sixty times."""
+    table = timetable(entry(spec, "x"))
+    now = NOON + HOUR + 30 * SECOND
+    (tick,) = table.take_due(now)
+    assert (tick.nominal, tick.next_at) == (NOON + HOUR, NOON + HOUR + MINUTE)
+    assert table.take_due(now) == []
+
+
+def test_a_machine_that_slept_for_years_is_not_counted_minute_by_minute() -> None:
+    """It would take minutes to count them."""
+    table = timetable(entry("* * * * *", "x"))
+    now = NOON + timedelta(days=3650)
+    (tick,) = table.take_due(now)
+    assert NOON < tick.nominal <= now
+    assert tick.next_at == now + MINUTE
+
+
+def test_a_clock_that_is_set_back_does_not_run_an_entry_twice() -> None:
+    """The time that was had is over, whatever clocks say."""
+    table = timetable(entry("0 * * * *", "x"))
+    assert len(table.take_due(NOON + HOUR)) == 1
+    assert table.take_due(NOON + 30 * MINUTE) == []
+    (tick,) = table.take_due(NOON + 2 * HOUR)
+    assert tick.nominal == NOON + 2 * HOUR
+
+
+def test_beginning_anew_makes_up_for_nothing() -> None:
+    """What was due between registering and starting is not run in a burst."""
+    table = timetable(entry("* * * * *", "x"))
+    table.begin(NOON + HOUR)
+    assert table.take_due(NOON + HOUR) == []
+
+
+def test_the_end_of_the_calendar_is_the_end_of_an_entry() -> None:
+    """And of no other."""
+    table = timetable(entry("@every 1s", "x"), entry("@every 2s", "y"))
+    end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert len(table.take_due(end)) == 2
+    assert table.wait(end) == math.inf
+    assert [one.next_at for one in table.in_order()] == [None, None]
+
+
+def test_entries_are_shown_by_their_next_time() -> None:
+    """What comes next is what people look for."""
+    table = timetable(entry("@yearly", "late"), entry("@every 5s", "soon"), entry("@hourly", "then"))
+    assert [one.id for one in table.in_order()] == ["soon", "then", "late"]
+
+
+def test_an_entry_that_is_not_there_is_named_with_what_was_meant() -> None:
+    """Ids are typed by people."""
+    table = timetable(entry("@yearly", "report:sales"))
+    with pytest.raises(EntryNotFoundError, match="did you mean 'report:sales'"):
+        table.remove("report:sale")
+    assert "report:sales" in table
+
+
+def test_a_set_is_replaced_by_another_and_what_stays_keeps_its_times() -> None:
+    """An interval of a day would never come if each sync began it anew."""
+    table = timetable(entry("@every 1h", "by hand"))
+    first = {one.id: one for one in (entry("@every 1h", "a"), entry("@every 1h", "b"), entry("@daily", "c"))}
+    assert table.replace([], first, NOON) == Changes(added=("a", "b", "c"))
+    table.get("a").last_at = NOON
+
+    second = {
+        one.id: one
+        for one in (entry("@every 1h", "a"), entry("@every 1h", "b", "other payload"), entry("@daily", "d"))
+    }
+    changes = table.replace(first, second, NOON + 30 * MINUTE)
+    assert changes == Changes(added=("d",), removed=("c",), changed=("b",), kept=("a",))
+    assert (table.get("a").next_at, table.get("a").last_at) == (NOON + HOUR, NOON)
+    assert table.get("b").next_at == NOON + 90 * MINUTE
+    assert sorted(one.id for one in table.in_order()) == ["a", "b", "by hand", "d"]
+
+    assert table.replace(second, {}, NOON) == Changes(removed=("a", "b", "d"))
+    assert [one.id for one in table.in_order()] == ["by hand"]
+    assert not table.replace([], {}, NOON)
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "nominals"),
+    [
+        # Clocks go forward at 2:00 and back at 3:00.
+        ("Europe/Berlin", datetime(2026, 3, 29, 0, tzinfo=UTC), ["01:00", "02:00", "03:00"]),
+        ("Europe/Berlin", datetime(2026, 10, 25, 0, tzinfo=UTC), ["01:00", "02:00", "03:00"]),
+    ],
+)
+def test_an_hourly_entry_comes_every_hour_when_clocks_change(
+    zone: str, start: datetime, nominals: list[str]
+) -> None:
+    """In elapsed time: neither a gap nor a repetition."""
+    schedule = parse("0 * * * *", zone)
+    at, seen = start, []
+    for _ in nominals:
+        following = schedule.following(at, at)
+        assert following is not None
+        seen.append(f"{following:%H:%M}")
+        at = following
+    assert seen == nominals
