@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar, cast
 
 import hiredis
@@ -159,6 +160,23 @@ class Link(asyncio.Protocol):
         self._mark_lost()
 
 
+@contextmanager
+def keeping_cancellations() -> Generator[None]:
+    """Raise a cancellation that got lost in the block, once it is left.
+
+    The client library sends with `asyncio.wait_for`, which up to Python 3.11 forgets a cancellation that
+    comes together with the end of what it waits for. Whoever was cancelled would then go on, and whoever
+    waits for its end, such as a server that leaves, would wait for ever.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    try:
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
+
+
 LinkT = TypeVar("LinkT", bound=Link)
 
 
@@ -171,8 +189,9 @@ async def dial(link: LinkT, options: ConnectionOptions, *, name: str) -> LinkT:
     """
     connection = _library_connection(link.address, options, name)
     try:
-        async with asyncio.timeout(options.connect_timeout):
-            await cast("Any", connection).connect()
+        with keeping_cancellations():
+            async with asyncio.timeout(options.connect_timeout):
+                await cast("Any", connection).connect()
     except asyncio.CancelledError:
         await connection.disconnect(nowait=True)
         raise

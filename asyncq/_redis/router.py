@@ -184,6 +184,8 @@ class Router:
             link.abort("this server is no longer the primary")
 
     async def _link(self, address: Address) -> Link:
+        if self._closed:
+            raise ClosedError("the connection")
         link = self._links.get(address)
         if link is not None and link.is_open:
             return link

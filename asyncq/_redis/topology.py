@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
-from asyncq._redis.link import tls_settings
+from asyncq._redis.link import keeping_cancellations, tls_settings
 from asyncq.connection import Address, ConnectionOptions
 from asyncq.connection import Topology as Kind
 from asyncq.embedded import EmbeddedServer, open_embedded
@@ -158,7 +158,8 @@ class SentinelPrimary(_OneAddress):
     async def locate(self, slot: int) -> Address:  # noqa: ARG002 - one place for all keys
         if self._address is None:
             try:
-                host, port = await self._sentinel.discover_master(self._options.master)
+                with keeping_cancellations():
+                    host, port = await self._sentinel.discover_master(self._options.master)
             except (RedisError, OSError) as error:
                 raise BrokerUnavailableError(
                     self._options.describe(),
