@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import Any, TypeVar, cast, overload
 
 from asyncq._handlers import Arguments, Call, Entry, defined_entry, is_async, plain_entry
+from asyncq._rehearsal import in_thread, rehearsal
+from asyncq.codecs import DEFAULT_CODECS, Codecs
+from asyncq.context import CURRENT, Context
 from asyncq.definitions import Executor, TaskDefinition
-from asyncq.errors import ConfigError
+from asyncq.errors import ConfigError, HandlerNotFoundError
 from asyncq.options import is_text
 from asyncq.task import Task
-
-if TYPE_CHECKING:
-    from asyncq.context import Context
 
 __all__ = ["Call", "Handler", "Middleware", "Mux", "Route"]
 
@@ -188,11 +188,44 @@ class Mux:
         return handler
 
     def resolve(self, type: str) -> Route | None:  # noqa: A002 - the word of the API
-        """Return how to run tasks of this type; None if there is no handler."""
+        """Return how to run tasks of this type: handler, pattern, middleware. None if there is no handler."""
         try:
             return self._cache[type]
         except KeyError:
             return self._find(type)
+
+    async def process(
+        self, task: Task, *, retried: int = 0, state: Any = None, codecs: Codecs = DEFAULT_CODECS
+    ) -> Any:
+        """Run a task through middleware and handler here and now, without server and Redis.
+
+        For tests, and for trying a handler by hand. The handler gets what a server would hand it: the
+        payload went through the codec, and there is a context. What it reports is forgotten, limits of
+        time are not watched, and a handler for processes runs in a thread.
+
+        Args:
+            task: What to run.
+            retried: How many retries are used up already.
+            state: What `ctx.state` is to be.
+            codecs: How payloads are encoded; as for a client.
+
+        Returns:
+            What the handler returned.
+
+        Raises:
+            HandlerNotFoundError: No pattern matches, and there is no not-found handler.
+            Exception: What the handler raised, `SkipRetry` and its kind included.
+        """
+        received, ctx = rehearsal(task, retried=retried, state=state, codecs=codecs)
+        route = self.resolve(received.type)
+        if route is None:
+            raise HandlerNotFoundError(received.type)
+        call = route.invoke or route.bind(in_thread(route.function, route.arguments))
+        token = CURRENT.set(ctx)
+        try:
+            return await call(received, ctx)
+        finally:
+            CURRENT.reset(token)
 
     def knows(self, type: str) -> bool:  # noqa: A002 - the word of the API
         """Tell whether a pattern matches this type. The not-found handler does not count."""

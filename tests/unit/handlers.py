@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from typing import TYPE_CHECKING
 
 from asyncq.definitions import task
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 def resize(task: Task) -> str:
     """Stand for CPU work."""
     return task.type
+
+
+def where_am_i(task: Task) -> tuple[int, int]:
+    """Say in which process and thread this runs."""
+    return os.getpid(), threading.get_ident()
 
 
 @task("image:crop", executor="process", max_retry=2)

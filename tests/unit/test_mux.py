@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import os
+import threading
 from typing import Any, cast
 
 import pytest
 
-from asyncq.context import Context
+from asyncq.context import Context, current_context
 from asyncq.definitions import task
-from asyncq.errors import ConfigError
+from asyncq.errors import ConfigError, HandlerNotFoundError, NotStartedError, PayloadError, SkipRetry
 from asyncq.mux import Call, Mux, Route
 from asyncq.task import Task
 from tests.unit import handlers
@@ -314,3 +316,85 @@ async def test_definitions_are_called_with_the_arguments_of_the_task() -> None:
     assert await route.invoke(pay.task(order=7, currency="USD"), CTX) == (CTX, 7, "USD")
     with pytest.raises(ConfigError, match="decorated"):
         mux.add(said)  # type: ignore[arg-type]
+
+
+# -- outside a server -----------------------------------------------------------------------------
+
+
+async def test_a_task_can_be_run_without_a_server() -> None:
+    """Through the middleware, with a context, and with the payload as it comes out of Redis."""
+    mux, seen = Mux(), list[object]()
+
+    @mux.handle("email:")
+    async def email(given: Task, ctx: Context) -> object:
+        seen.append((given.payload, given.headers, given.queue, bool(given.id)))
+        seen.append((ctx.attempt, ctx.is_last_attempt, ctx.state, ctx.deadline, current_context() is ctx))
+        ctx.progress(1)
+        assert await ctx.write_result([1]) > 0
+        return "sent"
+
+    async def noting(given: Task, ctx: Context, call_next: Call) -> object:
+        return ["noted", await call_next(given, ctx)]
+
+    mux.use(noting)
+    options: Any = {"queue": "q", "headers": {"a": "b"}, "max_retry": 2}
+    result = await mux.process(Task("email:x", (1, 2), **options), retried=2, state="the pool")
+    assert result == ["noted", "sent"]
+    assert seen == [([1, 2], {"a": "b"}, "q", True), (3, True, "the pool", None, True)]
+    with pytest.raises(NotStartedError):
+        current_context()
+
+
+async def test_threads_and_processes_are_threads_without_a_server() -> None:
+    """And the error of a handler is the caller's."""
+    mux = Mux()
+    mux.handle("thread", handlers.where_am_i, executor="thread")
+    mux.handle("process", handlers.where_am_i, executor="process")
+
+    @mux.handle("fail")
+    def fail(given: Task) -> None:
+        raise SkipRetry("no use")
+
+    here = (os.getpid(), threading.get_ident())
+    for of in ("thread", "process"):
+        pid, thread = await mux.process(Task(of))
+        assert pid == here[0]
+        assert thread != here[1]
+    with pytest.raises(SkipRetry, match="no use"):
+        await mux.process(Task("fail"))
+
+
+async def test_what_could_not_be_run_by_a_server_is_refused_without_one() -> None:
+    """That is what it is for."""
+    mux = Mux()
+    with pytest.raises(HandlerNotFoundError, match="email"):
+        await mux.process(Task("email"))
+    with pytest.raises(ConfigError, match="not the class"):
+        await mux.process(Task)  # type: ignore[arg-type]
+    mux.not_found(saying("found by nobody"))
+    assert await mux.process(Task("email")) == "found by nobody"
+    with pytest.raises(PayloadError):
+        await mux.process(Task("email", object()))
+
+
+async def test_one_more_middleware_goes_around_everything() -> None:
+    """For the server: the mux itself stays as it is, and may still grow."""
+
+    async def outer(given: Task, ctx: Context, call_next: Call) -> object:
+        return f"({await call_next(given, ctx)})"
+
+    async def own(given: Task, ctx: Context, call_next: Call) -> object:
+        return f"<{await call_next(given, ctx)}>"
+
+    mux = Mux()
+    mux.use(own)
+    inside = mux.inside(outer)
+    assert inside.resolve("a") is None
+    mux.handle("a", saying("a"))
+    assert await inside.process(Task("a")) == "(<a>)"
+    assert await mux.process(Task("a")) == "<a>"
+    assert inside.knows("a")
+    mux.not_found(saying("?"))
+    assert await inside.process(Task("b")) == "(<?>)"
+    assert not inside.knows("b")
+    assert mux.patterns == ("a",)
