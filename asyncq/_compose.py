@@ -27,7 +27,7 @@ from asyncq.options import (
 from asyncq.task import Task
 from asyncq.task_info import TaskInfo
 
-__all__ = ["DEFAULT_MAX_PAYLOAD", "compose", "info_for", "new_id"]
+__all__ = ["DEFAULT_MAX_PAYLOAD", "compose", "info_for", "new_id", "require_task"]
 
 DEFAULT_MAX_PAYLOAD: Final = 1024 * 1024
 """Bytes. Redis blocks everybody while it copies a large value: such data belongs elsewhere."""
@@ -86,8 +86,7 @@ def compose(
         ConfigError: It is no task, an option is wrong, or options contradict each other.
         PayloadError: The payload cannot be encoded, or is too large.
     """
-    if not isinstance(task, Task):
-        raise ConfigError("task", task, _expected_task(task))
+    require_task(task)
     checked = task.checked_options
     if defaults:
         checked = merge_options(defaults, checked)
@@ -102,14 +101,24 @@ def compose(
     return _composed(task, checked, Envelope(task.type, payload, codec, enqueued_at=enqueued_at))
 
 
+def require_task(given: object) -> None:
+    """Refuse what is no task.
+
+    Raises:
+        ConfigError: With what was probably meant.
+    """
+    if not isinstance(given, Task):
+        raise ConfigError("task", given, _expected_task(given))
+
+
 def _expected_task(given: object) -> str:
     """Say what to give instead of what is no task."""
     if given is Task:
-        return 'a task and not the class: Task("type", payload)'
+        return 'a Task and not the class: Task("type", payload)'
     if isinstance(given, str):
-        return f"a task and not its type: Task({given!r}, payload)"
+        return f"a Task and not its type: Task({given!r}, payload)"
     if isinstance(given, TaskDefinition):
-        return "a task and not its definition: what its `task(...)` returns, called with the arguments"
+        return "a Task and not its definition: what its `task(...)` returns, called with the arguments"
     return "a Task, or what `task` of a typed definition returns"
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, Self, Unpack
 
 from asyncq._broker.broker import Broker
@@ -15,7 +16,9 @@ from asyncq._broker.enqueue import Placed
 from asyncq._broker.results import OnProgress, Seen
 from asyncq._checks import near_misses, require_whole
 from asyncq._clock import seconds
-from asyncq._compose import DEFAULT_MAX_PAYLOAD, compose, info_for, new_id
+from asyncq._compose import DEFAULT_MAX_PAYLOAD, compose, info_for, new_id, require_task
+from asyncq._enqueue_middleware import EnqueueCall, EnqueueMiddleware, checked, wrapped
+from asyncq._service import Errands
 from asyncq._wire.messages import NewTask
 from asyncq._wire.native import decode_result
 from asyncq.codecs import Codecs
@@ -38,11 +41,14 @@ from asyncq.shared import Connection, read_connection
 from asyncq.task import Task
 from asyncq.task_info import Progress, TaskInfo
 
-__all__ = ["Client", "Outcome"]
+__all__ = ["Client", "EnqueueCall", "EnqueueMiddleware", "Outcome"]
 
 DEFAULT_PATIENCE: Final = 10.0
 DEFAULT_CHUNK: Final = 1000
 _CLIENT_ID_LENGTH: Final = 12
+
+_Begun = tuple[Task, NewTask | None, asyncio.Future[Any] | AsyncqError]
+"""An item of `enqueue_many` on its way: with what is written, or nothing when middleware is around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class Outcome:
 
     task: Task
     info: TaskInfo | None  #: where it is, if it was enqueued
-    error: AsyncqError | None  #: why it was not, if it was not
+    error: Exception | None  #: why it was not, if it was not: an `AsyncqError`, or what middleware raised
 
     @property
     def is_enqueued(self) -> bool:
@@ -76,9 +82,10 @@ class Client:
         patience: Seconds for which a call is sent again while Redis cannot be reached. Sending
             again never makes a second task of one.
         prefix: What every key begins with; `asyncq:` when not given.
+        middleware: What to wrap around enqueueing; see `use`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its options, one by one
         self,
         url: str | ConnectionOptions | Connection,
         *,
@@ -87,12 +94,19 @@ class Client:
         max_payload: int = DEFAULT_MAX_PAYLOAD,
         patience: float = DEFAULT_PATIENCE,
         prefix: str | None = None,
+        middleware: Iterable[EnqueueMiddleware] = (),
     ) -> None:
         self._connection, self._owns_connection = read_connection(url, prefix)
         self._codecs = codecs or Codecs()
         self._defaults: CheckedOptions = check_options(dict(defaults)) if defaults else {}
         require_whole("max_payload", max_payload, least=1)
-        self._max_payload = max_payload
+        self._compose = partial(
+            compose, codecs=self._codecs, defaults=self._defaults, max_payload=max_payload
+        )
+        self._middleware: list[EnqueueMiddleware] = []
+        self._around: EnqueueCall | None = None  # without middleware nothing is in between
+        self._errands = Errands()
+        self.use(*middleware)
         self._patience = seconds(patience, name="patience")
         self._broker: Broker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -123,6 +137,23 @@ class Client:
         )
         return broker
 
+    def use(self, *middleware: EnqueueMiddleware) -> None:
+        """Wrap middleware around enqueueing, one task at a time, also those of `enqueue_many`.
+
+        What is added first is outermost. It may change the task and the options, look at what came of
+        it, refuse by raising, or enqueue again.
+
+            async def traced(task: Task, options: TaskOptions, call_next: EnqueueCall) -> TaskInfo:
+                headers = {"trace": current_trace(), **options.get("headers", {})}
+                return await call_next(task, {**options, "headers": headers})
+
+        Raises:
+            ConfigError: It is not an `async def`.
+        """
+        self._middleware += checked(middleware)
+        if self._middleware:
+            self._around = wrapped(self._middleware, self._enqueue)
+
     async def enqueue(self, task: Task, **options: Unpack[TaskOptions]) -> TaskInfo:
         """Put a task into its queue, and return when it is there.
 
@@ -137,11 +168,16 @@ class Client:
             BrokerUnavailableError: Redis was not reached in time. Whether the task is there is not
                 known; with a `task_id` of your own you can enqueue it again and find out.
         """
-        new = compose(
-            task, options, codecs=self._codecs, defaults=self._defaults, max_payload=self._max_payload
-        )
-        placed = await self._connected().enqueue.submit(new)
-        return self._info(new, placed)
+        if self._around is not None:
+            require_task(task)
+            return await self._around(task, options)
+        new = self._compose(task, options)
+        return self._info(new, await self._connected().enqueue.submit(new))
+
+    async def _enqueue(self, task: Task, options: TaskOptions) -> TaskInfo:
+        """What is inside the middleware."""
+        new = self._compose(task, options)
+        return self._info(new, await self._connected().enqueue.submit(new))
 
     def _info(self, new: NewTask, placed: Placed) -> TaskInfo:
         word = placed.word
@@ -182,7 +218,7 @@ class Client:
             options: For all of them; win over their own.
         """
         require_whole("chunk", chunk, least=1)
-        pending: list[tuple[Task, NewTask | None, asyncio.Future[Placed] | AsyncqError]] = []
+        pending: list[_Begun] = []
         async for task in _each(tasks):
             pending.append(self._begin(task, options))
             if len(pending) >= 2 * chunk:
@@ -193,24 +229,33 @@ class Client:
         for outcome in await self._finish(pending):
             yield outcome
 
-    def _begin(
-        self, task: Task, options: TaskOptions
-    ) -> tuple[Task, NewTask | None, asyncio.Future[Placed] | AsyncqError]:
+    def _begin(self, task: Task, options: TaskOptions) -> _Begun:
         try:
-            new = compose(
-                task, options, codecs=self._codecs, defaults=self._defaults, max_payload=self._max_payload
-            )
+            if self._around is not None:
+                require_task(task)
+                self._connected()
+                return task, None, self._errands.start(self._through(task, options), name="enqueue")
+            new = self._compose(task, options)
         except ConfigError as error:
             return task, None, error
         return task, new, self._connected().enqueue.submit(new)
 
-    async def _finish(
-        self, begun: list[tuple[Task, NewTask | None, asyncio.Future[Placed] | AsyncqError]]
-    ) -> list[Outcome]:
+    async def _through(self, task: Task, options: TaskOptions) -> Outcome:
+        """Enqueue one of many through the middleware, of which each gets options of its own to change."""
+        around = self._around or self._enqueue
+        try:
+            return Outcome(task, await around(task, {**options}), None)
+        except Exception as error:  # noqa: BLE001 - of a user's middleware, or ours: it is the outcome of its item
+            return Outcome(task, None, error)
+
+    async def _finish(self, begun: list[_Begun]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for task, new, answer in begun:
-            if new is None or isinstance(answer, AsyncqError):
-                outcomes.append(Outcome(task, None, answer if isinstance(answer, AsyncqError) else None))
+            if isinstance(answer, AsyncqError):
+                outcomes.append(Outcome(task, None, answer))
+                continue
+            if new is None:
+                outcomes.append(await answer)
                 continue
             try:
                 outcomes.append(Outcome(task, self._info(new, await answer), None))
@@ -308,6 +353,7 @@ class Client:
 
     async def aclose(self) -> None:
         """Let what is on its way arrive, then close. May be called twice."""
+        await self._errands.finish()  # with middleware, what was begun is not yet composed
         self._is_closed = True
         if self._broker is not None:
             broker, self._broker = self._broker, None

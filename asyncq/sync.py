@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
 from asyncq._compose import DEFAULT_MAX_PAYLOAD
-from asyncq.client import DEFAULT_CHUNK, DEFAULT_PATIENCE, Outcome
+from asyncq.client import DEFAULT_CHUNK, DEFAULT_PATIENCE, EnqueueMiddleware, Outcome
 from asyncq.client import Client as AsyncClient
 from asyncq.codecs import Codecs
 from asyncq.connection import ConnectionOptions, Pong
@@ -47,9 +47,10 @@ class Client:
         max_payload: Bytes a payload may have.
         patience: Seconds for which a call is sent again while Redis cannot be reached.
         prefix: What every key begins with; `asyncq:` when not given.
+        middleware: What to wrap around enqueueing; runs in the event loop of the client. See `use`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its options, one by one
         self,
         url: str | ConnectionOptions,
         *,
@@ -58,15 +59,26 @@ class Client:
         max_payload: int = DEFAULT_MAX_PAYLOAD,
         patience: float = DEFAULT_PATIENCE,
         prefix: str | None = None,
+        middleware: Iterable[EnqueueMiddleware] = (),
     ) -> None:
         self._client: Final = AsyncClient(
-            url, codecs=codecs, defaults=defaults, max_payload=max_payload, patience=patience, prefix=prefix
+            url,
+            codecs=codecs,
+            defaults=defaults,
+            max_payload=max_payload,
+            patience=patience,
+            prefix=prefix,
+            middleware=middleware,
         )
         self._pid: Final = os.getpid()
         self._lock: Final = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._is_closed = False
+
+    def use(self, *middleware: EnqueueMiddleware) -> None:
+        """Wrap middleware around enqueueing: `async def`, as `asyncq.Client.use`."""
+        self._client.use(*middleware)
 
     def enqueue(self, task: Task, **options: Unpack[TaskOptions]) -> TaskInfo:
         """Put a task into its queue, and return when it is there. As `asyncq.Client.enqueue`."""

@@ -1,7 +1,8 @@
-"""Middleware wraps every handler: to time, to trace, to open what handlers need.
+"""Middleware wraps enqueueing and every handler: here to carry a request id from one to the other.
 
 It prints:
 
+    request 8f14: enqueued paint:wall
     request 8f14: begin paint:wall
     request 8f14: painting the wall blue
     request 8f14: end paint:wall
@@ -14,8 +15,10 @@ from contextvars import ContextVar
 
 from _example import example_url
 
-from asyncq import Client, Context, Mux, Server, Task
+from asyncq import Client, Context, Mux, Server, Task, TaskInfo
+from asyncq.client import EnqueueCall
 from asyncq.mux import Call
+from asyncq.options import TaskOptions
 
 request_id: ContextVar[str] = ContextVar("request_id")
 is_painted = asyncio.Event()
@@ -26,8 +29,16 @@ def say(text: str) -> None:
     print(f"request {request_id.get()}: {text}")
 
 
+async def tagged(task: Task, options: TaskOptions, call_next: EnqueueCall) -> TaskInfo:
+    """On the client: put the id of the request that is being served into the headers."""
+    headers = {"request-id": request_id.get(), **options.get("headers", {})}
+    info = await call_next(task, {**options, "headers": headers})
+    say(f"enqueued {task.type}")
+    return info
+
+
 async def with_request_id(task: Task, ctx: Context, call_next: Call) -> object:
-    """Take what the client put into the headers to wherever the handler goes."""
+    """On the server: take what the client put into the headers to wherever the handler goes."""
     request_id.set(task.headers.get("request-id", "none"))
     return await call_next(task, ctx)
 
@@ -57,9 +68,11 @@ async def main(url: str) -> None:
     mux.use(with_request_id)
     mux.handle("paint:", painters)
 
-    async with Client(url) as client, Server(url).running(mux):
-        await client.enqueue(Task("paint:wall", "blue"), headers={"request-id": "8f14"})
-        await is_painted.wait()
+    async with Client(url, middleware=[tagged]) as client:
+        request_id.set("8f14")
+        await client.enqueue(Task("paint:wall", "blue"))
+        async with Server(url).running(mux):
+            await is_painted.wait()
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ SWALLOWERS = {
     "asyncq/_scheduling/hooks.py": ["a user's callback: logged"],
     "asyncq/_scheduling/source.py": ["a user's provider, in a thread: handed to whoever asked"],
     "asyncq/_service.py": ["a tick: logged, the third in a row ends the server"],
+    "asyncq/client.py": ["a user's middleware: the outcome of its item of many"],
     "asyncq/embedded/guardian.py": ["a process of its own: logged, it ends"] * 2,
     "asyncq/retry.py": ["a user's policy: reported, the task is retried"],
 }
