@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Unpack
 
+from asyncq._scheduling.description import unix
 from asyncq._scheduling.settings import ManagerConfig, ManagerOptions, options_of, refuse_unknown
 from asyncq._scheduling.source import Provider, Source
 from asyncq._scheduling.syncer import Syncer
@@ -14,7 +15,7 @@ from asyncq._timetable import Changes
 from asyncq.connection import ConnectionOptions
 from asyncq.entries import PeriodicTask
 from asyncq.errors import ClosedError, ConfigError, ProviderError
-from asyncq.scheduler import Scheduler, _now, _unix
+from asyncq.scheduler import Scheduler, _now
 from asyncq.shared import Connection
 
 __all__ = ["Changes", "ManagerConfig", "PeriodicTask", "PeriodicTaskManager"]
@@ -68,6 +69,7 @@ class PeriodicTaskManager(Scheduler):
             self._timetable,
             checked,
             clock=_now,
+            log=self._log,
             on_change=self._entries_changed,
         )
 
@@ -112,6 +114,6 @@ class PeriodicTaskManager(Scheduler):
         error = self.last_error
         return {
             **super()._describe(),
-            "synced_at": _unix(self.last_synced_at),
+            "synced_at": unix(self.last_synced_at),
             "sync_error": "" if error is None else str(error),
         }

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import signal
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,11 +11,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final, Self, Unpack
 
-from asyncq._broker.checkup import wait_until_reachable
+from asyncq._broker.checkup import check, wait_until_reachable
 from asyncq._clock import from_unix, now
 from asyncq._compose import new_id
+from asyncq._logs import SCHEDULER_LOG, Log, log_for
+from asyncq._redis.router import Router
+from asyncq._scheduling.description import describe_entry
 from asyncq._scheduling.dispatcher import Dispatcher
 from asyncq._scheduling.herald import Herald
+from asyncq._scheduling.orders import Orders
 from asyncq._scheduling.settings import SchedulerConfig, SchedulerOptions, options_of, refuse_unknown
 from asyncq._scheduling.ticker import Ticker
 from asyncq._service import Errands, Service, running
@@ -33,11 +35,7 @@ from asyncq.task import Task
 
 __all__ = ["Entry", "Scheduler", "SchedulerConfig"]
 
-log = logging.getLogger("asyncq.scheduler")
-
 _ID_LENGTH: Final = 12
-_SHOWN_PAYLOAD: Final = 4096
-"""Bytes of a payload that are shown with an entry. What is larger is not repeated with every heartbeat."""
 
 
 class Scheduler:
@@ -74,6 +72,7 @@ class Scheduler:
     def _set_up(self, url: str | ConnectionOptions | Connection, prefix: str | None) -> None:
         self._connection, self._owns_connection = read_connection(url, prefix)
         self._client = Client(self._connection, codecs=self.config.codecs)
+        self._log: Log = log_for(self.config.logger, self.config.least_level, standard=SCHEDULER_LOG)
         self._timetable = Timetable()
         self._status = "new"
         self._id = ""
@@ -150,14 +149,28 @@ class Scheduler:
         """The id under which tools show this scheduler.
 
         Raises:
-            NotStartedError: It does not run.
+            NotStartedError: It was not started yet.
+            ClosedError: It has left.
         """
-        if not self._id:
-            raise NotStartedError(self._WHAT)
+        self._actors()
         return self._id
 
+    @property
+    def status(self) -> str:
+        """`new`, `starting`, `running`, `stopped`, `leaving` or `left`."""
+        return self._status
+
+    def _actors(self) -> tuple[Ticker, Herald]:
+        if self._status in ("leaving", "left"):
+            raise ClosedError(self._WHAT)
+        if self._ticker is None or self._herald is None:
+            raise NotStartedError(self._WHAT)
+        return self._ticker, self._herald
+
     def run(self) -> None:
-        """Enqueue what is due until SIGTERM or SIGINT. SIGTSTP stops enqueueing only.
+        """Enqueue what is due until SIGTERM or SIGINT.
+
+        SIGTSTP stops enqueueing only, and SIGCONT takes that back.
 
         Raises:
             AlreadyRunningError: It runs already, or is called inside an event loop.
@@ -172,18 +185,7 @@ class Scheduler:
 
     async def _run(self) -> None:
         errands = Errands()
-
-        def leave() -> None:
-            errands.start(self.shutdown(), name="leave")
-
-        def stop() -> None:
-            if self._status == "running":
-                errands.start(self.stop(), name="stop")
-
-        signals = {signal.SIGTERM: leave, signal.SIGINT: leave}
-        if hasattr(signal, "SIGTSTP"):
-            signals[signal.SIGTSTP] = stop
-        with handled(signals):
+        with handled(Orders(self, errands).by_signal):
             await self.serve()
             await errands.finish()
 
@@ -229,7 +231,9 @@ class Scheduler:
             raise
         if self._status == "starting":
             self._status = "running"
-            log.info("scheduler runs %d entries", len(self._timetable), extra={"event": "scheduler_started"})
+            self._log.info(
+                "scheduler runs %d entries", len(self._timetable), extra={"event": "scheduler_started"}
+            )
         else:  # told to leave meanwhile
             await self._end()
 
@@ -255,22 +259,24 @@ class Scheduler:
         """Start the actors. The order of the blocks is the order in which they stop, the last first."""
         schedules = self._client._connected().schedules
         self._id, self._started_at = new_id()[:_ID_LENGTH], now()
-        herald = Herald(schedules, self._id, self._describe)
+        herald = Herald(schedules, self._id, self._describe, interval=self.config.heartbeat_interval)
+        herald.log = self._log
         dispatcher = Dispatcher(
             self._client.enqueue,
             schedules,
             self.config,
             scheduler_id=self._id,
+            log=self._log,
             on_change=herald.poke_soon,
         )
         ticker = Ticker(self._timetable, dispatcher.begin, clock=_now)
         self._timetable.begin(_now())
         self._stack.push_async_callback(herald.leave)
         await herald.tick()
-        await self._stack.enter_async_context(running(herald, self._break))
+        await self._stack.enter_async_context(running(herald, self._break, self._log))
         self._stack.push_async_callback(dispatcher.aclose)
         for service in [ticker, *self._further_services()]:
-            await self._stack.enter_async_context(running(service, self._break))
+            await self._stack.enter_async_context(running(service, self._break, self._log))
         self._ticker, self._herald = ticker, herald
 
     def _further_services(self) -> list[Service]:
@@ -281,16 +287,31 @@ class Scheduler:
             self._ended.set_exception(error)
 
     async def stop(self) -> None:
-        """Enqueue nothing more, and stay where tools can see it.
+        """Enqueue nothing more until `resume`, and stay where tools can see it.
 
         Raises:
-            NotStartedError: It does not run.
+            NotStartedError: It was not started yet.
+            ClosedError: It has left.
         """
-        if self._ticker is None or self._herald is None:
-            raise NotStartedError(self._WHAT)
-        await self._ticker.stop()
-        self._status = "stopped"
-        self._herald.poke()
+        ticker, herald = self._actors()
+        await ticker.stop()
+        if self._status == "running":
+            self._status = "stopped"
+            herald.poke()
+
+    async def resume(self) -> None:
+        """Enqueue again after `stop`. What was due meanwhile is not made up for.
+
+        Raises:
+            NotStartedError: It was not started yet.
+            ClosedError: It has left.
+        """
+        ticker, herald = self._actors()
+        if self._status == "stopped":
+            self._status = "running"
+            self._timetable.begin(_now())
+            ticker.start(self._break)
+            herald.poke()
 
     async def shutdown(self) -> None:
         """Enqueue nothing more, and leave. Does nothing when it does not run."""
@@ -321,7 +342,7 @@ class Scheduler:
             if self._ended is not None and not self._ended.done():
                 self._ended.set_result(None)
             if self._id:
-                log.info("scheduler has left", extra={"event": "scheduler_left"})
+                self._log.info("scheduler has left", extra={"event": "scheduler_left"})
 
     async def wait(self) -> None:
         """Wait until `shutdown` was called.
@@ -335,8 +356,22 @@ class Scheduler:
         await asyncio.shield(self._ended)
 
     async def ping(self) -> Pong:
-        """Look whether Redis is there and fit for tasks. As `Client.ping`."""
-        return await self._client.ping()
+        """Look whether Redis is there and fit for tasks. Also before the scheduler is started.
+
+        Raises:
+            ClosedError: It has left.
+            BrokerError: It is not; the text says what is wrong and what to try.
+        """
+        if self._status == "left":
+            raise ClosedError(self._WHAT)
+        if self._status != "new" or not self._owns_connection:
+            return await self._client.ping()
+        # A connection of its own: the scheduler's belongs to the loop that it will run in.
+        router = Router(self._connection.options, name="asyncq:ping")
+        try:
+            return await check(router, patience=0.0)
+        finally:
+            await router.aclose()
 
     # -- what tools are told ----------------------------------------------------------------------
 
@@ -348,28 +383,8 @@ class Scheduler:
             "status": self._status if self._status == "stopped" else "running",
             "started_at": self._started_at,
             "timezone": str(self.config.zone),
-            "entries": [self._describe_entry(entry) for entry in self.entries],
+            "entries": [describe_entry(entry, self.config.codecs) for entry in self.entries],
         }
-
-    def _describe_entry(self, entry: Entry) -> dict[str, Any]:
-        codec, raw = entry.task.encoded(self.config.codecs)
-        return {
-            "id": entry.id,
-            "spec": entry.spec,
-            "timezone": str(entry.schedule.zone),
-            "type": entry.task.type,
-            "queue": entry.queue,
-            "options": dict(entry.checked),
-            "codec": codec,
-            "payload": raw if len(raw) <= _SHOWN_PAYLOAD else None,
-            "next": _unix(entry.next_at),
-            "previous": _unix(entry.last_at),
-            "error": entry.last_error,
-        }
-
-
-def _unix(moment: datetime | None) -> float:
-    return 0.0 if moment is None else moment.timestamp()
 
 
 def _now() -> datetime:

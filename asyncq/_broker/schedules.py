@@ -11,8 +11,8 @@ from asyncq._broker.basis import Basis, script
 
 RECORD: Final = script("record")
 
-TTL: Final = 20
-"""Seconds after which a scheduler that says nothing is taken for gone. Twice its heartbeat, as in asynq."""
+FORGOTTEN_AFTER: Final = 60.0
+"""Seconds for which the index keeps the id of a scheduler whose record has gone: clocks may differ."""
 
 MOST_EVENTS: Final = 1000
 """Events kept for each entry, as in asynq. A megabyte holds the histories of ten entries."""
@@ -27,12 +27,15 @@ class Schedules:
     def __init__(self, basis: Basis) -> None:
         self._basis = basis
 
-    async def announce(self, scheduler_id: str, record: Mapping[str, Any], *, now: float) -> None:
-        """Say what a scheduler is and has. Two commands: the index lives in a slot of its own."""
+    async def announce(self, scheduler_id: str, record: Mapping[str, Any], *, now: float, ttl: float) -> None:
+        """Say what a scheduler is and has, for so many seconds.
+
+        Two commands: the index lives in a slot of its own.
+        """
         keys = self._basis.wire.keys
         value = msgpack.packb(dict(record), use_bin_type=True)
-        await self._command("SET", keys.scheduler(scheduler_id), value, "EX", TTL)
-        await self._command("ZADD", keys.schedulers, now + TTL, scheduler_id)
+        await self._command("SET", keys.scheduler(scheduler_id), value, "PX", int(ttl * 1000))
+        await self._command("ZADD", keys.schedulers, now + ttl, scheduler_id)
 
     async def leave(self, scheduler_id: str) -> None:
         """Say that a scheduler is gone."""
@@ -43,8 +46,7 @@ class Schedules:
     async def schedulers(self, *, now: float) -> list[dict[str, Any]]:
         """Every scheduler that is there, and forget those that are not. What cannot be read is left out."""
         keys = self._basis.wire.keys
-        # A minute, where the record itself has gone long before: clocks may differ.
-        await self._command("ZREMRANGEBYSCORE", keys.schedulers, "-inf", now - TTL - 60)
+        await self._command("ZREMRANGEBYSCORE", keys.schedulers, "-inf", now - FORGOTTEN_AFTER)
         found: list[dict[str, Any]] = []
         for raw_id in await self._command("ZRANGE", keys.schedulers, 0, -1):
             scheduler_id = raw_id.decode("utf-8", "replace")

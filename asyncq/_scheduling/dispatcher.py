@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol, Unpack, cast
 
 from asyncq._broker.schedules import Schedules
 from asyncq._clock import now
+from asyncq._logs import Log
 from asyncq._scheduling import hooks
 from asyncq._scheduling.settings import SchedulerConfig
 from asyncq._service import Errands
@@ -16,8 +16,6 @@ from asyncq.errors import AsyncqError, BrokerError
 from asyncq.options import TaskOptions
 from asyncq.task import Task
 from asyncq.task_info import TaskInfo
-
-log = logging.getLogger("asyncq.scheduler")
 
 LAST_WORDS: Final = 5.0
 """Seconds for what is on its way when the scheduler leaves."""
@@ -49,12 +47,14 @@ class Dispatcher:
         config: SchedulerConfig,
         *,
         scheduler_id: str,
+        log: Log,
         on_change: Callable[[], None],
     ) -> None:
         self._enqueue: Final = enqueue
         self._schedules: Final = schedules
         self._config: Final = config
         self._scheduler_id: Final = scheduler_id
+        self._log: Final = log
         self._on_change: Final = on_change
         self._errands: Final = Errands()
 
@@ -70,22 +70,26 @@ class Dispatcher:
     async def _dispatch(self, tick: Tick) -> None:
         try:
             await self._carry_out(tick)
-        except Exception:  # a bug of ours: it must not stay in a task that nobody looks at
-            log.exception(
+        except Exception:  # noqa: BLE001 - a bug of ours: it must not stay in a task that nobody looks at
+            self._log.exception(
                 "entry %r failed", tick.entry.id, extra={"event": "dispatch_failed", "entry": tick.entry.id}
             )
 
     async def _carry_out(self, tick: Tick) -> None:
         entry, config = tick.entry, self._config
         await hooks.call(
-            config.pre_enqueue, entry.task, cast("TaskOptions", {**entry.options}), name="pre_enqueue"
+            self._log,
+            config.pre_enqueue,
+            entry.task,
+            cast("TaskOptions", {**entry.options}),
+            name="pre_enqueue",
         )
         entry.last_at = tick.nominal
         try:
             info = await self._enqueue(entry.task, **entry.options)
         except AsyncqError as error:
             entry.last_error = str(error)
-            log.error(  # noqa: TRY400 - an outage, not a bug: the text says it all
+            self._log.error(
                 "entry %r was not enqueued: %s",
                 entry.id,
                 error,
@@ -93,11 +97,11 @@ class Dispatcher:
             )
             self._on_change()
             await self._record(tick, error=entry.last_error)
-            await hooks.call(config.post_enqueue, error, name="post_enqueue")
-            await hooks.call(config.on_error, entry, error, name="on_error")
+            await hooks.call(self._log, config.post_enqueue, error, name="post_enqueue")
+            await hooks.call(self._log, config.on_error, entry, error, name="on_error")
         else:
             entry.last_error = ""
-            log.info(
+            self._log.info(
                 "entry %r enqueued task %s",
                 entry.id,
                 info.id,
@@ -111,7 +115,7 @@ class Dispatcher:
             )
             self._on_change()
             await self._record(tick, task_id=info.id)
-            await hooks.call(config.post_enqueue, info, name="post_enqueue")
+            await hooks.call(self._log, config.post_enqueue, info, name="post_enqueue")
 
     async def _record(self, tick: Tick, *, task_id: str = "", error: str = "") -> None:
         nominal = tick.nominal.timestamp()
@@ -127,7 +131,7 @@ class Dispatcher:
         try:
             await self._schedules.record(tick.entry.id, event, at=nominal, next_at=next_at)
         except BrokerError as problem:
-            log.warning(
+            self._log.warning(
                 "what became of entry %r could not be written: %s",
                 tick.entry.id,
                 problem,

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from asyncq._broker.schedules import TTL, Schedules
+from asyncq._broker.schedules import Schedules
 from asyncq._clock import now
 from asyncq._service import Service
 
-log = logging.getLogger("asyncq.scheduler")
-
-INTERVAL: Final = TTL / 2
 SHORTEST_INTERVAL: Final = 1.0
 """Seconds between two announcements that only say that entries were enqueued: of a thousand entries a
 thousand may be due at once, and each announcement has all of them."""
@@ -28,12 +24,18 @@ class Herald(Service):
     """
 
     def __init__(
-        self, schedules: Schedules, scheduler_id: str, describe: Callable[[], Mapping[str, Any]]
+        self,
+        schedules: Schedules,
+        scheduler_id: str,
+        describe: Callable[[], Mapping[str, Any]],
+        *,
+        interval: float,
     ) -> None:
         super().__init__("scheduler heartbeat")
         self._schedules: Final = schedules
         self._scheduler_id: Final = scheduler_id
         self._describe: Final = describe
+        self._interval: Final = interval
         self._announced_at = 0.0
         self._later: asyncio.TimerHandle | None = None
 
@@ -42,8 +44,10 @@ class Herald(Service):
             self._later.cancel()
             self._later = None
         self._announced_at = asyncio.get_running_loop().time()
-        await self._schedules.announce(self._scheduler_id, self._describe(), now=now())
-        return INTERVAL
+        await self._schedules.announce(
+            self._scheduler_id, self._describe(), now=now(), ttl=2 * self._interval
+        )
+        return self._interval
 
     def poke_soon(self) -> None:
         """Announce within a second; at once, if the last time is longer ago."""
@@ -60,4 +64,4 @@ class Herald(Service):
             async with asyncio.timeout(LAST_WORDS):
                 await self._schedules.leave(self._scheduler_id)
         except Exception as error:  # noqa: BLE001 - see above
-            log.debug("could not say good-bye: %s", error, extra={"event": "farewell_failed"})
+            self.log.debug("could not say good-bye: %s", error, extra={"event": "farewell_failed"})

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-log = logging.getLogger("asyncq.scheduler")
+from asyncq._logs import Log
 
 PATIENCE: Final = 10.0
 """Seconds that an `async def` hook may take. Longer than most work of a hook, shorter than most intervals."""
 
 
-async def call(hook: Callable[..., Any] | None, *args: object, name: str) -> None:
-    """Call a hook, and wait for it when it is async."""
+async def call(log: Log, hook: Callable[..., Any] | None, *args: object, name: str) -> None:
+    """Call a hook, and wait for it when it is async. That it fails is logged and changes nothing."""
     if hook is None:
         return
     try:
@@ -23,5 +22,6 @@ async def call(hook: Callable[..., Any] | None, *args: object, name: str) -> Non
         if inspect.isawaitable(answer):
             async with asyncio.timeout(PATIENCE):
                 await answer
-    except Exception:  # a user's callback: scheduling goes on
+    except (Exception, SystemExit, KeyboardInterrupt):
+        # A user's callback: it ends neither a loop of ours nor the program.
         log.exception("the callback %s failed", name, extra={"event": "callback_failed", "callback": name})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, tzinfo
@@ -10,6 +11,7 @@ from typing import Any, TypedDict, cast
 
 from asyncq._clock import seconds
 from asyncq._cron import time_zone
+from asyncq._logs import LoggerLike, level_of, logging_problems
 from asyncq.codecs import Codecs
 from asyncq.entries import Entry
 from asyncq.errors import AsyncqError, ConfigError, Problem
@@ -31,7 +33,10 @@ class SchedulerOptions(TypedDict, total=False):
     pre_enqueue: PreEnqueue | None
     post_enqueue: PostEnqueue | None
     on_error: OnEntryError | None
+    heartbeat_interval: float
     start_patience: float
+    logger: LoggerLike | None
+    log_level: int | str | None
     name: str
 
 
@@ -64,32 +69,60 @@ class SchedulerConfig:
     on_error: OnEntryError | None = None
     """Called with the entry and the error each time a task could not be enqueued."""
 
+    heartbeat_interval: float = 10.0
+    """Seconds between two announcements of the scheduler, besides those of changes. At least 1. One that
+    says nothing for two of them is no longer shown."""
+
     start_patience: float = 10.0
     """Seconds to wait for a Redis that does not answer yet when the scheduler starts."""
+
+    logger: LoggerLike | None = None
+    """Where this scheduler logs, `logging.getLogger("asyncq.scheduler")` when not given. As for a server."""
+
+    log_level: int | str | None = None
+    """Log nothing below this level."""
 
     name: str = ""
     """Shown by tools beside host and process id."""
 
     def __post_init__(self) -> None:
-        problems: list[Problem] = []
-        try:
-            object.__setattr__(self, "timezone", time_zone(self.timezone))
-        except ConfigError as error:
-            problems += error.problems
-        for name in self._durations():
-            try:
-                object.__setattr__(self, name, seconds(getattr(self, name), name=name))
-            except ConfigError as error:
-                problems += error.problems
+        problems = self._zone_problems() + self._duration_problems()
         for name in self._callbacks():
             value = getattr(self, name)
             if value is not None and not callable(value):
                 problems.append(Problem(name, value, "a function"))
         if not isinstance(cast("object", self.codecs), Codecs):
             problems.append(Problem("codecs", self.codecs, "Codecs"))
-        problems += self._further_problems()
+        problems += logging_problems(self.logger, self.log_level)
         if problems:
             raise ConfigError.of(problems)
+
+    def _zone_problems(self) -> list[Problem]:
+        try:
+            object.__setattr__(self, "timezone", time_zone(self.timezone))
+        except ConfigError as error:
+            return [*error.problems]
+        return []
+
+    def _duration_problems(self) -> list[Problem]:
+        problems: list[Problem] = []
+        for name in self._durations():
+            try:
+                value = seconds(getattr(self, name), name=name)
+            except ConfigError as error:
+                problems += error.problems
+                continue
+            object.__setattr__(self, name, value)
+            if name.endswith("_interval") and value < 1.0:
+                problems.append(Problem(name, value, "at least 1 second"))
+        if self.heartbeat_interval == math.inf:
+            problems.append(Problem("heartbeat_interval", math.inf, "an interval with an end"))
+        return problems
+
+    @property
+    def least_level(self) -> int | None:
+        """`log_level` as a number."""
+        return level_of(self.log_level)
 
     @property
     def zone(self) -> tzinfo:
@@ -97,13 +130,10 @@ class SchedulerConfig:
         return cast("tzinfo", self.timezone)
 
     def _durations(self) -> tuple[str, ...]:
-        return ("start_patience",)
+        return ("start_patience", "heartbeat_interval")
 
     def _callbacks(self) -> tuple[str, ...]:
         return ("pre_enqueue", "post_enqueue", "on_error")
-
-    def _further_problems(self) -> list[Problem]:
-        return []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,12 +154,6 @@ class ManagerConfig(SchedulerConfig):
 
     def _callbacks(self) -> tuple[str, ...]:
         return (*super()._callbacks(), "on_sync_error")
-
-    def _further_problems(self) -> list[Problem]:
-        value: object = self.sync_interval
-        if isinstance(value, int | float) and 0 <= value < 1.0:
-            return [Problem("sync_interval", self.sync_interval, "at least 1 second")]
-        return []
 
 
 def refuse_unknown(kind: type[SchedulerConfig], options: Iterable[str], what: str) -> None:

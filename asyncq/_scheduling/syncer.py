@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from asyncq._logs import Log
 from asyncq._scheduling import hooks
 from asyncq._scheduling.settings import ManagerConfig
 from asyncq._scheduling.source import Source
@@ -17,8 +18,6 @@ from asyncq._service import Service
 from asyncq._timetable import Changes, Timetable
 from asyncq.entries import Entry, PeriodicTask, define
 from asyncq.errors import ConfigError, ProviderError
-
-log = logging.getLogger("asyncq.scheduler")
 
 _SHOWN_PROBLEMS: Final = 10
 _AT_A_TIME: Final = 50
@@ -39,6 +38,7 @@ class Syncer(Service):
         config: ManagerConfig,
         *,
         clock: Callable[[], datetime],
+        log: Log,
         on_change: Callable[[], None],
     ) -> None:
         super().__init__("syncer")
@@ -46,6 +46,7 @@ class Syncer(Service):
         self._timetable: Final = timetable
         self._config: Final = config
         self._clock: Final = clock
+        self.log = log
         self._on_change: Final = on_change
         self._lock: Final = asyncio.Lock()
         self._provided: list[str] = []
@@ -91,7 +92,7 @@ class Syncer(Service):
             if number % _AT_A_TIME == _AT_A_TIME - 1:
                 await asyncio.sleep(0)
             try:
-                given.take(item, self._config)
+                given.take(item, self._config, self.log)
             except ConfigError as error:
                 given.cause = given.cause or error
                 given.problems.append(f"entry {number}: {error}")
@@ -110,10 +111,10 @@ class Syncer(Service):
 
     def _succeeded(self, changes: Changes) -> None:
         if self.last_error is not None:
-            log.warning("the provider works again", extra={"event": "sync_recovered"})
+            self.log.warning("the provider works again", extra={"event": "sync_recovered"})
         self.last_error, self.synced_at = None, self._clock()
         if changes:
-            log.info(
+            self.log.info(
                 "entries changed: %d added, %d removed, %d changed, %d as before",
                 len(changes.added),
                 len(changes.removed),
@@ -130,15 +131,15 @@ class Syncer(Service):
 
     async def _failed(self, error: ProviderError) -> None:
         self.last_error = error
-        log.error(
+        self.log.error(
             "%s; the %d entries it gave before stay",
             error,
             len(self._provided),
-            exc_info=error.__cause__ if log.isEnabledFor(logging.DEBUG) else None,
+            exc_info=error.__cause__ if self.log.isEnabledFor(logging.DEBUG) else None,
             extra={"event": "sync_failed", "kept": len(self._provided)},
         )
         self._on_change()
-        await hooks.call(self._config.on_sync_error, error, name="on_sync_error")
+        await hooks.call(self.log, self._config.on_sync_error, error, name="on_sync_error")
 
     async def aclose(self) -> None:
         """Let go of a provider that hangs."""
@@ -154,7 +155,7 @@ class _Given:
     problems: list[str] = field(default_factory=list[str])
     cause: ConfigError | None = None
 
-    def take(self, item: object, config: ManagerConfig) -> None:
+    def take(self, item: object, config: ManagerConfig, log: Log) -> None:
         """Check one entry, and keep it. Two equal ones without ids of their own are one."""
         if not isinstance(item, PeriodicTask):
             raise ConfigError("entry", item, "a PeriodicTask")

@@ -83,7 +83,7 @@ class Schedulers:
         self._reach: Final = reach
 
     async def list(self) -> list[SchedulerInfo]:
-        """All schedulers that said something in the last twenty seconds, the oldest first."""
+        """All schedulers that said something in the time of two heartbeats, the oldest first."""
         found = [_scheduler_info(record) for record in await self._records()]
         return sorted(found, key=lambda info: info.started_at)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from redis import Redis
@@ -185,12 +187,35 @@ async def test_a_scheduler_is_used_once(redis_url: str) -> None:
         await scheduler.wait()
     with pytest.raises(NotStartedError):
         await scheduler.stop()
+    with pytest.raises(NotStartedError):
+        await scheduler.resume()
+    assert (await scheduler.ping()).server  # over a connection of its own
     assert scheduler.entries == []
     async with scheduler.running():
         assert (await scheduler.ping()).server
     await scheduler.wait()
+    for method in (scheduler.start, scheduler.stop, scheduler.resume, scheduler.ping):
+        with pytest.raises(ClosedError):
+            await method()
     with pytest.raises(ClosedError):
-        await scheduler.start()
+        _ = scheduler.id
+
+
+async def test_a_scheduler_logs_where_it_is_told(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """All of its actors do."""
+
+    def fail(outcome: object) -> None:
+        raise RuntimeError("no matter")
+
+    logger = logging.getLogger("a log of our own")
+    scheduler = Scheduler(redis_url, logger=logger, log_level="info", post_enqueue=fail)
+    scheduler.register("@every 1s", Task("report"))
+    caplog.set_level(logging.DEBUG)
+    async with scheduler.running():
+        await wait_until(lambda: "post_enqueue failed" in caplog.text, "the callback to fail")
+    ours = [record for record in caplog.records if hasattr(record, "event")]
+    assert {record.name for record in ours} == {"a log of our own"}
+    assert ours[0].event == "scheduler_started"  # type: ignore[attr-defined]
 
 
 async def test_a_stopped_scheduler_enqueues_nothing_and_stays(redis_url: str, redis_client: Redis) -> None:
@@ -208,7 +233,10 @@ async def test_a_stopped_scheduler_enqueues_nothing_and_stays(redis_url: str, re
                 return (info.status, info.entries) == ("stopped", 2)
 
             await wait_until(is_shown, "the inspector to show that it was stopped")
-        assert redis_client.llen(PENDING) == 0
+            assert redis_client.llen(PENDING) == 0
+            await scheduler.resume()
+            await wait_until(lambda: redis_client.llen(PENDING) == 1, "a run after it was resumed")
+            assert (await inspector.schedulers.list())[0].status == "running"
 
 
 async def test_hooks_are_told_before_and_after(redis_url: str, redis_client: Redis) -> None:
@@ -328,3 +356,20 @@ async def test_a_client_of_the_same_connection_survives_the_scheduler(redis_url:
         await client.aclose()
         other = Client(connection)
         assert (await other.enqueue(Task("after"))).state == "pending"
+
+
+async def test_signals_stop_and_resume(redis_url: str, redis_client: Redis) -> None:
+    """As they do with a server; SIGTSTP must not freeze the process."""
+    program = await asyncio.create_subprocess_exec(sys.executable, "-c", _PROGRAM, redis_url)
+    async with Inspector(redis_url) as inspector:
+
+        async def is_(status: str) -> bool:
+            return [info.status for info in await inspector.schedulers.list()] == [status]
+
+        for number, status in ((signal.SIGCONT, "running"), (signal.SIGTSTP, "stopped")) * 2:
+            await wait_until(lambda: redis_client.exists("asyncq:schedulers"), "the scheduler to be there")
+            program.send_signal(number)
+            await wait_until(partial(is_, status), f"it to be {status}")
+        program.send_signal(signal.SIGTERM)
+        assert await program.wait() == 0
+        assert await inspector.schedulers.list() == []
