@@ -10,8 +10,10 @@ from asyncq._broker.delayed import Delayed
 from asyncq._broker.deliver import Deliver
 from asyncq._broker.enqueue import Enqueue
 from asyncq._broker.leases import Leases
+from asyncq._broker.nodes import Nodes
 from asyncq._broker.notes import Notes
 from asyncq._broker.presence import Presence
+from asyncq._broker.queues import Queues
 from asyncq._broker.results import Results
 from asyncq._broker.schedules import Schedules
 from asyncq._broker.settle import Settle
@@ -38,6 +40,8 @@ class Broker:
         self.presence: Final = Presence(self.basis)
         self.results: Final = Results(self.basis)
         self.schedules: Final = Schedules(self.basis)
+        self.queues: Final = Queues(self.basis)
+        self.nodes: Final = Nodes(self.basis)
 
     def deliver(self, *, lease: float, stand: float) -> Deliver:
         """The deliver area, which counts the deliveries of one server."""

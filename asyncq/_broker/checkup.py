@@ -26,8 +26,8 @@ async def check(router: Router, *, patience: float) -> Pong:
     warnings: list[str] = []
     server = ""
     for address, answer in (await router.ask_everywhere("INFO")).items():
-        facts = _facts(answer)
-        server = _identity(facts)
+        facts = facts_of(answer)
+        server = identity(facts)
         _check_version(address, facts)
         _check_role(address, facts)
         warnings += _check_persistence(address, facts)
@@ -35,13 +35,15 @@ async def check(router: Router, *, patience: float) -> Pong:
     return Pong(router.where, server, await _latency(router, patience), tuple(warnings))
 
 
-def _facts(answer: Any) -> dict[str, str]:
+def facts_of(answer: Any) -> dict[str, str]:
+    """What `INFO` answered, as names and values."""
     text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer)
     pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
     return {name: value.strip() for name, _, value in pairs}
 
 
-def _identity(facts: dict[str, str]) -> str:
+def identity(facts: dict[str, str]) -> str:
+    """Name and version of a server."""
     if "valkey_version" in facts:
         return f"valkey {facts['valkey_version']}"
     return f"redis {facts.get('redis_version', 'of unknown version')}"
@@ -52,7 +54,7 @@ def _check_version(address: Address, facts: dict[str, str]) -> None:
     if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST:
         raise ServerTooOldError(
             str(address),
-            f"this is {_identity(facts)}",
+            f"this is {identity(facts)}",
             f"asyncq needs Redis {'.'.join(map(str, OLDEST))} or Valkey",
         )
 

@@ -34,8 +34,8 @@ RECEIPT_SECONDS: Final = 600
 ANNOUNCE_EVERY: Final = 60.0
 """Seconds after which a queue's name is put into the set of queues again.
 
-Somebody may remove the queue meanwhile, and a name remembered for ever would leave the tasks that
-come later invisible to tools."""
+It is put there at once when the script says that these are the first tasks of the queue: somebody may
+have removed it since the name was put there last, and its tasks would be invisible to tools."""
 
 _pack: Final = msgpack.Packer(use_bin_type=False).pack
 
@@ -199,6 +199,9 @@ class _Lane:
         )
 
     def _on_value(self, reply: Any) -> None:
+        if reply[2]:
+            # Before anybody hears that the task is there, so that `drain` waits for it.
+            self._announce(self._loop.time())
         entries, self._under_way = self._under_way, []
         text = reply[0].decode()
         words = text.split(",") if "," in text else [text] * len(entries)

@@ -8,9 +8,17 @@ from typing import Any, Final
 import msgpack
 
 from asyncq._broker.basis import Basis
+from asyncq._broker.together import together
 
 TTL: Final = 10
 """Seconds after which tools take a server that says nothing for gone. Recovery does not look at it."""
+
+
+FIELDS: Final = {
+    *("host", "pid", "name", "status", "concurrency", "active"),
+    *("queues", "strict", "lease", "types", "started_at"),
+}
+"""What every server says. A record that lacks one is of some other version, and is left out."""
 
 
 class Presence:
@@ -57,11 +65,26 @@ class Presence:
         await router.command(
             "ZREMRANGEBYSCORE", keys.servers, "-inf", now - TTL, slot=index, patience=patience
         )
-        ids = await router.command("ZRANGE", keys.servers, 0, -1, slot=index, patience=patience)
+        raw_ids: Any = await router.command("ZRANGE", keys.servers, 0, -1, slot=index, patience=patience)
+        ids = [raw.decode("utf-8", "replace") for raw in raw_ids]
         found: list[dict[str, Any]] = []
-        for server_id in ids:
-            key = keys.server(server_id.decode())
-            raw = await router.command("GET", key, slot=router.slot_of(key), patience=patience)
-            if raw is not None:
-                found.append({"id": server_id.decode(), **msgpack.unpackb(raw)})
+
+        async def look(server_id: str) -> None:
+            key = keys.server(server_id)
+            record = _read(await router.command("GET", key, slot=router.slot_of(key), patience=patience))
+            if record is not None:
+                found.append({"id": server_id, **record})
+
+        await together([look(server_id) for server_id in ids])
         return found
+
+
+def _read(raw: Any) -> dict[str, Any] | None:
+    """What a server says of itself; `None` when it is gone, or says what we do not understand."""
+    if raw is None:
+        return None
+    try:
+        record: Any = msgpack.unpackb(raw)
+    except Exception:  # noqa: BLE001 - msgpack raises half a dozen unrelated classes for bad bytes
+        return None
+    return record if isinstance(record, dict) and record.keys() >= FIELDS else None

@@ -61,6 +61,11 @@ class Topology(Protocol):
         ...
 
 
+def cluster_slot(key: str) -> int:
+    """The slot that any cluster keeps this key in."""
+    return int(key_slot(key.encode()))
+
+
 def _untyped(library: Any) -> Any:
     """A part of the client library that has no types of its own."""
     return library
@@ -196,7 +201,7 @@ class Cluster:
         self._learning = asyncio.Lock()
 
     def slot_of(self, key: str) -> int:
-        return int(key_slot(key.encode()))
+        return cluster_slot(key)
 
     def known(self, slot: int) -> Address | None:
         if self._stale:

@@ -1,18 +1,28 @@
-"""The inspector, a room a file: tasks, servers, and what else there is to look at."""
+"""The inspector, a room a file: tasks, queues, servers, schedulers, and what else there is to look at."""
 
 from __future__ import annotations
 
 from asyncq._broker.findings import Finding, Progress, Report
+from asyncq._broker.nodes import Node, RedisInfo
+from asyncq.inspector.cluster import Cluster
 from asyncq.inspector.door import Inspector
+from asyncq.inspector.queues import DailyStats, QueueInfo, QueueMemory, Queues
 from asyncq.inspector.schedulers import EnqueueEvent, SchedulerEntry, SchedulerInfo, Schedulers
-from asyncq.inspector.servers import ServerInfo, Servers
+from asyncq.inspector.servers import ServerInfo, Servers, WorkerInfo
 from asyncq.inspector.tasks import Tasks
 
 __all__ = [
+    "Cluster",
+    "DailyStats",
     "EnqueueEvent",
     "Finding",
     "Inspector",
+    "Node",
     "Progress",
+    "QueueInfo",
+    "QueueMemory",
+    "Queues",
+    "RedisInfo",
     "Report",
     "SchedulerEntry",
     "SchedulerInfo",
@@ -20,4 +30,5 @@ __all__ = [
     "ServerInfo",
     "Servers",
     "Tasks",
+    "WorkerInfo",
 ]

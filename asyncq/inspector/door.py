@@ -11,6 +11,8 @@ from asyncq._broker.checkup import check
 from asyncq._broker.findings import OnProgress, Report
 from asyncq.codecs import Codecs
 from asyncq.connection import ConnectionOptions, Pong
+from asyncq.inspector.cluster import Cluster
+from asyncq.inspector.queues import Queues
 from asyncq.inspector.reach import Reach
 from asyncq.inspector.schedulers import Schedulers
 from asyncq.inspector.servers import Servers
@@ -25,6 +27,8 @@ class Inspector:
 
         async with Inspector("redis://localhost:6379/0") as inspector:
             info = await inspector.tasks.get("default", task_id)
+            for queue in await inspector.queues.list():
+                print(queue.name, queue.size, queue.latency)
 
     Args:
         url: Where Redis is: a URL, `ConnectionOptions`, or a `Connection` that is shared.
@@ -43,8 +47,10 @@ class Inspector:
     ) -> None:
         self._reach = Reach(url, codecs=codecs, patience=patience, prefix=prefix)
         self.tasks: Final = Tasks(self._reach)
+        self.queues: Final = Queues(self._reach)
         self.servers: Final = Servers(self._reach)
         self.schedulers: Final = Schedulers(self._reach)
+        self.cluster: Final = Cluster(self._reach)
 
     @property
     def where(self) -> str:

@@ -1,12 +1,17 @@
-"""The inspector's room for servers."""
+"""The inspector's room for servers, and what they run."""
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from asyncq._broker.queues import Running
+from asyncq._broker.together import together
+from asyncq._checks import near_misses
 from asyncq._clock import from_unix, now
+from asyncq.errors import ServerNotFoundError
 from asyncq.inspector.reach import Reach
 
 
@@ -28,16 +33,82 @@ class ServerInfo:
     started_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A task that is being worked on, and by whom, at this moment."""
+
+    queue: str
+    task_id: str
+    type: str  #: empty when the message of the task cannot be read
+    server_id: str
+    attempt: int  #: 1 for the first one; attempts lost with a server do not count
+    deliveries: int  #: how often it was handed to a server
+    started_at: datetime | None  #: when it was handed to this one
+    deadline: datetime | None  #: when the attempt will be stopped, by its timeout or deadline
+    lease_ends_at: datetime  #: unless the server extends it
+    is_orphaned: bool  #: the lease ran out: its server died, hangs, or lost Redis
+
+
 class Servers:
     """The servers that are there."""
 
     def __init__(self, reach: Reach) -> None:
         self._reach: Final = reach
 
-    async def list(self) -> list[ServerInfo]:
-        """All servers that said something in the last ten seconds, the oldest first."""
+    async def list(self, *, queue: str | None = None) -> builtins.list[ServerInfo]:
+        """All servers that said something in the last ten seconds, the oldest first.
+
+        Args:
+            queue: Only those that serve this queue.
+        """
         found = await self._reach.broker().presence.servers(now=now())
-        return sorted((_server_info(entry) for entry in found), key=lambda info: info.started_at)
+        infos = [_server_info(entry) for entry in found if queue is None or queue in entry["queues"]]
+        return sorted(infos, key=lambda info: info.started_at)
+
+    async def get(self, server_id: str) -> ServerInfo:
+        """One server.
+
+        Raises:
+            ServerNotFoundError: It is not there, or says nothing any more.
+        """
+        infos = {info.id: info for info in await self.list()}
+        if server_id not in infos:
+            raise ServerNotFoundError(server_id, near_misses(server_id, infos))
+        return infos[server_id]
+
+    async def workers(
+        self, *, server_id: str | None = None, queue: str | None = None
+    ) -> builtins.list[WorkerInfo]:
+        """What is being worked on, the longest running first.
+
+        Read from the leases, so it is true at this moment: also for a server that hangs or has died, whose
+        tasks are shown as orphaned until another one takes them back.
+
+        Args:
+            server_id: Only what this server works on.
+            queue: Only tasks of this queue.
+
+        Raises:
+            ServerNotFoundError: There is no such server, and nothing that it had begun.
+            QueueNotFoundError: There is no such queue.
+        """
+        broker = self._reach.broker()
+        if queue is not None:
+            await self._reach.require_queue(queue)
+        names = sorted(await broker.browse.queues()) if queue is None else [queue]
+        surveys = await broker.queues.survey(names)
+        found: builtins.list[WorkerInfo] = []
+
+        async def look(name: str) -> None:
+            async for one in broker.queues.running(name):
+                info = _worker_info(name, one)
+                if server_id is None or info.server_id == server_id:
+                    found.append(info)
+
+        await together([look(name) for name in names if surveys[name].sizes["active"]])
+        if server_id is not None and not found:
+            await self.get(server_id)
+        return sorted(found, key=lambda info: (info.started_at or info.lease_ends_at, info.task_id))
 
 
 def _server_info(entry: dict[str, Any]) -> ServerInfo:
@@ -55,3 +126,29 @@ def _server_info(entry: dict[str, Any]) -> ServerInfo:
         types=tuple(entry["types"]),
         started_at=from_unix(entry["started_at"]),
     )
+
+
+def _worker_info(queue: str, running: Running) -> WorkerInfo:
+    envelope = running.envelope
+    return WorkerInfo(
+        queue=queue,
+        task_id=running.id,
+        type=envelope.type if envelope else "",
+        server_id=running.token.rpartition(":")[0],
+        attempt=running.retried + 1,
+        deliveries=running.deliveries,
+        started_at=from_unix(running.delivered_at) if running.delivered_at else None,
+        deadline=_deadline(running),
+        lease_ends_at=from_unix(running.lease_ends),
+        is_orphaned=running.lease_ends <= running.now,
+    )
+
+
+def _deadline(running: Running) -> datetime | None:
+    """The earlier one of the end of the timeout and the deadline of the task."""
+    if running.envelope is None:
+        return None
+    ends = [running.envelope.deadline] if running.envelope.deadline else []
+    if running.envelope.timeout and running.delivered_at:
+        ends.append(running.delivered_at + running.envelope.timeout)
+    return from_unix(min(ends)) if ends else None

@@ -18,6 +18,7 @@ TASK_STARTERS = {
 # Where an error of any kind may be swallowed, and what happens to it there. Anywhere
 # else a bug would be hidden and live on.
 SWALLOWERS = {
+    "asyncq/_broker/presence.py": ["what a server says and nobody can read: it is left out"],
     "asyncq/_engine/callbacks.py": ["a user's callback: logged"],
     "asyncq/_engine/conclusions.py": ["a user's is_failure: the error counts"],
     "asyncq/_engine/executor.py": ["a handler: becomes an outcome"],

@@ -17,7 +17,7 @@ from typing import Any
 __all__ = ["LEASE", "Model", "Stored", "agree"]
 
 LEASE = 500.0
-_APPROXIMATE = ("failed_at", "completed_at")
+_APPROXIMATE = ("failed_at", "completed_at", "delivered_at", "ready_at")
 
 
 @dataclass
@@ -136,6 +136,7 @@ class Model:
             before = int(fields.get("deliveries", 0))
             given.append((task_id, token, int(fields.get("retried", 0)), before, int(fields.get("lost", 0))))
             fields |= {"state": "active", "delivery": token, "deliveries": str(before + 1)}
+            fields["delivered_at"] = str(time.time())
             self.zsets["lease"][task_id] = time.time() + LEASE
         return given
 
@@ -238,6 +239,7 @@ class Model:
     def forward(self) -> int:
         moved = 0
         for name in ("scheduled", "retry"):
+            scores = dict(self.zsets[name])
             for task_id in self._due(name):
                 moved += 1
                 if not self.exists(task_id):
@@ -246,6 +248,7 @@ class Model:
                     self._aggregate(task_id)
                 else:
                     self.tasks[task_id].fields.pop("state")
+                    self.tasks[task_id].fields["ready_at"] = str(scores[task_id])
                     self.pending.insert(0, task_id)
         return moved
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from redis.crc import key_slot
 
 from asyncq import Client, Inspector, Mux, Server, Task, TaskInfo
-from asyncq.errors import QueueNotFoundError, TaskNotFoundError
+from asyncq._wire.keys import Keys
+from asyncq.errors import ConfigError, QueueNotFoundError, ServerNotFoundError, TaskNotFoundError
 from tests.conftest import AnyRedis
 from tests.support.waiting import wait_until
+
+KEYS = Keys()
 
 
 async def test_a_task_is_seen_with_everything_that_was_said_of_it(any_redis: AnyRedis) -> None:
@@ -129,6 +135,134 @@ async def test_servers_say_what_they_are_and_that_they_left(any_redis: AnyRedis)
             assert (info.id, info.pid, info.name) == (server.id, os.getpid(), "blue")
             assert (info.concurrency, info.queues, info.types) == (7, {"q": 2, "r": 1}, ("a:",))
         assert await inspector.servers.list() == []
+
+
+async def test_one_server_is_found_by_its_id(any_redis: AnyRedis) -> None:
+    """And servers by the queue that they serve."""
+    mux = Mux()
+    mux.handle("a:")(_nothing)
+    async with Inspector(any_redis.url) as inspector:
+        async with Server(any_redis.url, queues={"q": 2, "r": 1}).running(mux) as server:
+
+            async def is_listed() -> bool:
+                return bool(await inspector.servers.list(queue="r"))
+
+            await wait_until(is_listed, "the server to be listed")
+            server_id = server.id
+            assert (await inspector.servers.get(server_id)).queues == {"q": 2, "r": 1}
+            assert await inspector.servers.list(queue="other") == []
+            near = server_id[:-1]
+            with pytest.raises(ServerNotFoundError) as missing:
+                await inspector.servers.get(near)
+            assert missing.value.near == (server_id,)
+            # A record of some other version is not a reason to show none.
+            any_redis.client.zadd("asyncq:servers", {"odd": time.time() + 10, "empty": time.time() + 10})
+            any_redis.client.set("asyncq:servers:{odd}", b"\xc1 no msgpack")
+            any_redis.client.set("asyncq:servers:{empty}", b"\x80")
+            assert [info.id for info in await inspector.servers.list()] == [server_id]
+        with pytest.raises(ServerNotFoundError):
+            await inspector.servers.get(server_id)
+
+
+async def test_what_is_being_worked_on_is_seen_with_who_does(any_redis: AnyRedis) -> None:
+    """At this moment, read from the leases, whatever the server last said of itself."""
+    mux, began, go_on = Mux(), asyncio.Semaphore(0), asyncio.Event()
+
+    @mux.handle("long")
+    async def long(_: Task) -> None:
+        began.release()
+        await go_on.wait()
+
+    async with (
+        Client(any_redis.url) as client,
+        Inspector(any_redis.url) as inspector,
+        Server(any_redis.url, queues={"q": 1, "r": 1}, lease=30).running(mux) as server,
+    ):
+        assert await inspector.servers.workers() == []
+        deadline = datetime.now(UTC) + timedelta(seconds=50)
+        first = await client.enqueue(Task("long"), queue="q", timeout=40)
+        await asyncio.wait_for(began.acquire(), 10)
+        second = await client.enqueue(Task("long", b"x" * 100_000), queue="r", deadline=deadline)
+        await asyncio.wait_for(began.acquire(), 10)
+        found = await inspector.servers.workers()
+        assert [(w.queue, w.task_id, w.type, w.server_id, w.attempt, w.deliveries) for w in found] == [
+            ("q", first.id, "long", server.id, 1, 1),
+            ("r", second.id, "long", server.id, 1, 1),
+        ]
+        assert not any(worker.is_orphaned for worker in found)
+        started, now = found[0].started_at, datetime.now(UTC)
+        assert started is not None
+        assert now - timedelta(seconds=30) < started < now + timedelta(seconds=1)
+        assert found[0].deadline == started + timedelta(seconds=40)
+        assert found[1].deadline is not None
+        assert abs(found[1].deadline - deadline) < timedelta(milliseconds=1)
+        assert now < found[0].lease_ends_at < now + timedelta(seconds=31)
+        assert await inspector.servers.workers(server_id=server.id) == found
+        assert await inspector.servers.workers(queue="r") == found[1:]
+        with pytest.raises(ServerNotFoundError):
+            await inspector.servers.workers(server_id="nobody")
+        with pytest.raises(QueueNotFoundError):
+            await inspector.servers.workers(queue="nowhere")
+        go_on.set()
+
+
+async def test_what_a_dead_server_left_is_shown_as_orphaned(any_redis: AnyRedis) -> None:
+    """Until somebody takes it back; and a message that cannot be read hides nothing."""
+    async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
+        info = await client.enqueue(Task("x"), queue="q")
+        keys = KEYS.queue("q")
+        any_redis.client.delete(keys.pending)
+        any_redis.client.zadd(keys.lease, {info.id: time.time() - 60})
+        any_redis.client.hset(
+            keys.task(info.id),
+            mapping={"state": "active", "delivery": "dead:7", "deliveries": 3, "retried": 1},
+        )
+        (worker,) = await inspector.servers.workers(server_id="dead")
+        assert (worker.task_id, worker.server_id, worker.is_orphaned) == (info.id, "dead", True)
+        assert (worker.attempt, worker.deliveries, worker.started_at) == (2, 3, None)
+        assert (await inspector.queues.get("q")).orphaned == 1
+        any_redis.client.hset(keys.task(info.id), "msg", b"?")
+        (worker,) = await inspector.servers.workers()
+        assert (worker.type, worker.deadline) == ("", None)
+
+
+async def test_a_queue_has_a_slot_and_nodes(any_redis: AnyRedis) -> None:
+    """In a cluster those that hold it, else the server there is; the queue need not be there."""
+    async with Inspector(any_redis.url) as inspector:
+        # What any client of a cluster computes.
+        assert inspector.cluster.slot("default") == key_slot(b"default")
+        nodes = await inspector.cluster.nodes("default")
+        primary = nodes[0]
+        assert (primary.role, len(primary.id)) == ("primary", 40)
+        assert {node.role for node in nodes[1:]} <= {"replica"}
+        if any_redis.kind == "cluster":
+            cluster: Any = any_redis.client
+            owner = cluster.get_node_from_key("asyncq:{default}:pending")
+            assert primary.address == f"{owner.host}:{owner.port}"
+        elif any_redis.kind == "sentinel":
+            assert len(nodes) == 2
+        else:
+            assert len(nodes) == 1
+        for name in ("", "a{b"):
+            with pytest.raises(ConfigError, match="queue"):
+                inspector.cluster.slot(name)
+            with pytest.raises(ConfigError, match="queue"):
+                await inspector.cluster.nodes(name)
+
+
+async def test_redis_says_what_it_is(any_redis: AnyRedis) -> None:
+    """Each server that holds keys."""
+    async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
+        await client.enqueue(Task("x"))
+        found = await inspector.cluster.redis()
+    assert len(found) == (3 if any_redis.kind == "cluster" else 1)
+    for info in found:
+        assert info.server.split()[0] in ("redis", "valkey")
+        assert info.role == "primary"
+        assert 0 < info.memory_used <= info.memory_peak
+        assert (info.memory_max, info.eviction_policy) == (None, "noeviction")
+        assert info.clients > 0
+    assert sum(info.keys for info in found) >= 4
 
 
 async def _nothing(task: Task) -> None:

@@ -43,7 +43,9 @@ def test_a_task_is_handed_over_under_a_lease(space: Space) -> None:
     assert _deliver(space, 1) == [[1, "a", "m-a", ""]]
     receipt = space.client.get(space.q.receipt("s.0"))
     assert msgpack.unpackb(receipt) == [1, 1, "a"]
-    assert space.everything(without=("receipt",)) == {
+    found = space.everything(without=("receipt",))
+    assert float(found["t:a"].pop("delivered_at")) == about(space.now())
+    assert found == {
         "t:a": {"msg": "m-a", "state": "active", "delivery": "s:1", "deliveries": "1"},
         "lease": {"a": about(space.now() + LEASE)},
     }

@@ -36,7 +36,7 @@ def _enqueue(
     for task_id, message, detail, *extra in tasks:
         keys += [space.q.task(task_id), *extra]
         args += [task_id, message, detail]
-    words, now = space.run("enqueue", keys, *args, again=again)
+    words, now, _ = space.run("enqueue", keys, *args, again=again)
     assert float(now) == about(space.now())
     return words
 

@@ -26,7 +26,10 @@ def test_what_is_due_is_pending(space: Space, state: str, due_in: float) -> None
     """From the moment it is due, and however long ago that was."""
     space.delayed("a", state, due_in=due_in, retried=1)
     assert _forward(space) == (1, None)
-    assert space.everything() == {"pending": ["a"], "t:a": {"msg": "m-a", "retried": "1"}}
+    found = space.everything()
+    # Since then it has been waiting, however late the forwarder came.
+    assert float(found["t:a"].pop("ready_at")) == about(space.now() + due_in)
+    assert found == {"pending": ["a"], "t:a": {"msg": "m-a", "retried": "1"}}
 
 
 def test_what_is_not_due_stays_and_says_when(space: Space) -> None:

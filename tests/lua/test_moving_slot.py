@@ -211,7 +211,52 @@ def _delivered(space: Space) -> None:
     space.client.set(space.q.receipt("s.0"), packed(1, 1, "a"))
 
 
+def _survey(space: Space) -> Any:
+    q = space.q
+    keys = [q.pending, q.lease, q.scheduled, q.retry, q.archived, q.completed]
+    keys += [q.groups, q.aggregation_sets, q.flow, q.paused]
+    # Keys that are not there at all are taken for keys on their way.
+    keys += [q.base + name for name in ("waiting", "waiting", "waiting", "waiting")]
+    reply = space.run("survey", keys, 100, 100, q.task_prefix, q.group_prefix)
+    return [reply[1][0][6], *reply[1][4:]]
+
+
+def _last(space: Space) -> None:
+    space.client.rpush(space.q.pending, "a")
+    space.put("a", "pending")
+
+
+def _running(space: Space) -> Any:
+    reply = space.run("running", [space.q.lease], "0", 100, space.q.task_prefix, 100)
+    return reply[2::7]
+
+
+def _weigh(space: Space) -> Any:
+    q = space.q
+    keys = [q.pending, q.lease, q.scheduled, q.retry, q.archived, q.completed, q.groups]
+    reply = space.run("weigh", keys, 20, q.task_prefix, q.group_prefix)
+    return [one[2] for one in reply[1:]]
+
+
+def _remove(space: Space) -> Any:
+    q = space.q
+    keys = [q.pending, q.lease, q.scheduled, q.retry, q.archived, q.completed]
+    keys += [q.groups, q.aggregation_sets, q.flow, q.paused, q.waiting]
+    args = [1, 60, "1", 100, q.task_prefix, q.unique_prefix, q.group_prefix, CHANNEL]
+    return space.run("remove", keys, *args)[:2]
+
+
 CASES = [
+    pytest.param(_last, _survey, "t:a", [2, "a", "", "m-a"], id="survey"),
+    pytest.param(_nothing_more, _survey, "g:g", [2, "p", "", "m-p"], id="survey-group"),
+    pytest.param(_nothing_more, _survey, "set", [2, "p", "", "m-p"], id="survey-aggregation-set"),
+    pytest.param(_delivered, _running, "t:a", ["a", "l"], id="running"),
+    pytest.param(_pending, _weigh, "t:a", [2, 1, 1, 1, 1, 1, 1], id="weigh"),
+    pytest.param(_nothing_more, _weigh, "g:g", [1, 1, 1, 1, 1, 1, 1], id="weigh-group"),
+    pytest.param(_pending, _remove, "t:a", ["done", 9], id="remove"),
+    pytest.param(_unique, _remove, "unique:k", ["done", 9], id="remove-lock"),
+    pytest.param(_nothing_more, _remove, "g:g", ["done", 8], id="remove-group"),
+    pytest.param(_nothing_more, _remove, "set", ["done", 8], id="remove-aggregation-set"),
     pytest.param(_lost, _recover, "t:a", ["0", 1, "a", "pending", 1], id="recover"),
     pytest.param(_due, _forward, "t:a", 1, id="forward"),
     pytest.param(_due_in_a_group, _forward, "t:a", 1, id="forward-task-of-group"),

@@ -78,7 +78,7 @@ local function give(queue, tasks, id)
     past = history(g[1], deliveries, g[2])
   end
   call('HSET', task, 'state', 'active', 'delivery', token .. (number + given),
-    'deliveries', (deliveries or 0) + 1)
+    'deliveries', (deliveries or 0) + 1, 'delivered_at', reply[1])
   given = given + 1
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = queue, id, message, past
   n = n + 4

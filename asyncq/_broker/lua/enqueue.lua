@@ -19,9 +19,10 @@
 -- ARGV  tasks       prefix of task hashes, to look at the owner of a lock
 -- ARGV  ...         for each task: id, message, and '' or msgpack
 --                   [at, delay, lock seconds, lock suffix, group]
--- REPLY [words, now]: one word for all tasks, or a word each, with commas between:
+-- REPLY [words, now, is_new]: one word for all tasks, or a word each, with commas between:
 --       pending | scheduled | aggregating | already (this very task is there) | conflict | duplicate
---       | late (nobody waits for this call any more)
+--       | late (nobody waits for this call any more); `is_new` is '1' if these may be the first tasks since
+--       the queue was made or removed, so that its name has to be published, else ''
 --
 -- The first write is one that Redis refuses when its memory is full, so a full Redis refuses the
 -- whole call and not half of it.
@@ -31,8 +32,8 @@ if receipt then
   local number, words = string.match(receipt, '^(%d+) (.*)$')
   -- Not only when sent again: the first sending may arrive after the second, from the buffer of
   -- a server that was frozen meanwhile.
-  if number == ARGV[2] then return {words, tostring(now)} end
-  if tonumber(number) > tonumber(ARGV[2]) then return {'late', tostring(now)} end
+  if number == ARGV[2] then return {words, tostring(now), '1'} end
+  if tonumber(number) > tonumber(ARGV[2]) then return {'late', tostring(now), ''} end
 end
 
 local words, ready = {}, {}
@@ -112,9 +113,9 @@ if #ready > 0 then
   redis.call('LPUSH', KEYS[1], unpack(ready))
   wake(KEYS[5], ARGV[4], #ready, ARGV[6] == '1', now)
 end
-if created > 0 then redis.pcall('HINCRBY', KEYS[4], 'created', created) end
+local is_new = created > 0 and redis.pcall('HINCRBY', KEYS[4], 'created', created) == created
 if earliest and (not before or earliest < tonumber(before)) then redis.call('PUBLISH', ARGV[5], 'due') end
 
 local answer = differs and table.concat(words, ',') or words[1]
 redis.call('SET', KEYS[6], ARGV[2] .. ' ' .. answer, 'EX', ARGV[3])
-return {answer, tostring(now)}
+return {answer, tostring(now), is_new and '1' or ''}

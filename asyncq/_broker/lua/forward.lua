@@ -24,10 +24,12 @@ local moved, next_due, is_moving = 0, nil, false
 
 -- Where an error ends this, each id is still in `from` or has been put where it goes.
 local function forward(base, tasks, groups, from)
-  local due = redis.call('ZRANGEBYSCORE', from, '-inf', now, 'LIMIT', 0, left)
+  local due = redis.call('ZRANGEBYSCORE', from, '-inf', now, 'WITHSCORES', 'LIMIT', 0, left)
   if #due == 0 then return end
   local ready = {}
-  for _, id in ipairs(due) do
+  local since = {}
+  for i = 1, #due, 2 do
+    local id = due[i]
     local task = tasks .. id
     local f = redis.pcall('HMGET', task, 'msg', 'group')
     if not f[1] then
@@ -44,16 +46,20 @@ local function forward(base, tasks, groups, from)
       redis.pcall('SADD', KEYS[base + 5], f[2])
     else
       ready[#ready + 1] = id
+      since[#ready] = due[i + 1]
     end
   end
   if #ready > 0 then
     redis.call('LPUSH', KEYS[base + 3], unpack(ready))
     redis.call('ZREM', from, unpack(ready))
-    for _, id in ipairs(ready) do redis.call('HDEL', tasks .. id, 'state') end
+    for i, id in ipairs(ready) do
+      redis.call('HDEL', tasks .. id, 'state')
+      redis.call('HSET', tasks .. id, 'ready_at', since[i])
+    end
     wake(KEYS[base + 4], ARGV[3], #ready, ARGV[4] == '1', now)
   end
-  moved = moved + #due
-  left = left - #due
+  moved = moved + #due / 2
+  left = left - #due / 2
 end
 
 local function look(from)

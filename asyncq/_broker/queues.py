@@ -1,0 +1,282 @@
+"""Queues as a whole: how much is in them, who works on them, and stopping and removing them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from asyncq._broker.basis import Basis, script
+from asyncq._broker.judgement import place_keys
+from asyncq._broker.together import together
+from asyncq._clock import now
+from asyncq._wire.keys import QueueKeys
+from asyncq._wire.messages import Envelope
+from asyncq.errors import BrokerReplyError, WireError
+
+SURVEY: Final = script("survey")
+PAUSE: Final = script("pause")
+UNPAUSE: Final = script("unpause")
+REMOVE: Final = script("remove")
+WEIGH: Final = script("weigh")
+RUNNING: Final = script("running")
+
+STATES: Final = ("pending", "active", "scheduled", "retry", "archived", "completed", "aggregating")
+
+MOST_QUEUES: Final = 200
+"""Queues that one call looks at."""
+
+MOST_GROUPS: Final = 2000
+"""Groups whose sizes one call adds up: about 1 ms of Redis' time."""
+
+LARGEST_MESSAGE: Final = 64 * 1024
+"""Bytes up to which messages come with what is said of their tasks; larger ones are fetched one by one."""
+
+REMOVED_AT_ONCE: Final = 500
+"""Tasks that one call removes: a few milliseconds of Redis' time."""
+
+RECEIPT_SECONDS: Final = 600
+"""How long a removal may be sent again."""
+
+RUNNING_AT_ONCE: Final = 500
+"""Active tasks that one call reads."""
+
+HISTORY_DAYS: Final = 90
+"""Days for which the daily counters are kept (settle.lua)."""
+
+REMOVING: Final = "removing"
+"""What stands before the time in `Q paused` while a queue is being removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """One queue at one moment."""
+
+    now: float  #: Redis' clock
+    exists: bool  #: whether a task was put in since it was last removed
+    sizes: dict[str, int]  #: tasks in each state
+    groups: int
+    orphaned: int  #: active tasks whose lease ran out
+    counters: list[int]  #: processed and failed, ever; then the same for today
+    paused: str  #: what stands there: a time, or `removing` and a time; empty when it is not paused
+    waiting_since: float  #: when the task that is next became ready; 0 when there is none, or nobody knows
+
+
+class Running(NamedTuple):
+    """One active task."""
+
+    id: str
+    token: str
+    now: float  #: Redis' clock
+    lease_ends: float
+    delivered_at: float  #: 0 when the server that took it did not note it
+    deliveries: int
+    retried: int
+    envelope: Envelope | None  #: `None` when it cannot be read
+
+
+class Removal(NamedTuple):
+    """What one call of a removal did."""
+
+    word: str  #: done, more or held
+    removed: int
+    contents: dict[str, int]  #: what is left, by state; `damaged` counts keys
+
+
+class Weight(NamedTuple):
+    """An estimate of the memory of the tasks in one state, with what lists them."""
+
+    tasks: int
+    bytes: int
+    sampled: int
+
+
+class Queues:
+    """The area of queues as a whole."""
+
+    def __init__(self, basis: Basis) -> None:
+        self._basis = basis
+        self._removals = 0
+
+    async def _command(self, queue: str, *args: Any) -> Any:
+        basis = self._basis
+        return await basis.router.command(*args, slot=basis.slot(queue), patience=basis.patience)
+
+    async def survey(self, queues: Sequence[str]) -> dict[str, Survey]:
+        """Look at queues, with one call for each slot, or more for very many."""
+        found: dict[str, Survey] = {}
+        await together(
+            [
+                self._survey(slot, names[start : start + MOST_QUEUES], found)
+                for slot, names in self._basis.by_slot(queues).items()
+                for start in range(0, len(names), MOST_QUEUES)
+            ]
+        )
+        return found
+
+    async def _survey(self, slot: int, names: Sequence[str], found: dict[str, Survey]) -> None:
+        keys: list[str] = []
+        args: list[Any] = [MOST_GROUPS, LARGEST_MESSAGE]
+        today = now()
+        for name in names:
+            queue = self._basis.queue(name)
+            keys += (*place_keys(queue), queue.paused, queue.processed, queue.failed)
+            keys += (queue.day("processed", today), queue.day("failed", today))
+            args += (queue.task_prefix, queue.group_prefix)
+        reply: Any = await self._basis.run(SURVEY, keys, args, slot=slot)
+        for name, one in zip(names, reply[1:], strict=True):
+            sizes, counters, paused, exists, task_id, since, message = one
+            if task_id and not since and not message:
+                message = await self._message(name, task_id)
+            found[name] = Survey(
+                float(reply[0]),
+                exists == b"1",
+                dict(zip(STATES, sizes[:7], strict=True)),
+                sizes[7],
+                sizes[8],
+                counters,
+                paused.decode("utf-8", "replace"),
+                float(since) if since else self._enqueued_at(message),
+            )
+
+    async def _message(self, queue: str, task_id: bytes) -> bytes:
+        """A message that was too large to come along; empty when it is gone meanwhile."""
+        key = self._basis.queue(queue).task_prefix.encode() + task_id
+        if await self._command(queue, "TYPE", key) != b"hash":
+            return b""
+        message: bytes | None = await self._command(queue, "HGET", key, "msg")
+        return message or b""
+
+    def _enqueued_at(self, message: bytes) -> float:
+        envelope = self._decode(message)
+        return envelope.enqueued_at if envelope else 0.0
+
+    def _decode(self, message: bytes) -> Envelope | None:
+        try:
+            return self._basis.wire.decode(message)
+        except WireError:
+            return None
+
+    async def history(self, queue: str, days: int) -> list[tuple[float, int, int]]:
+        """An instant of each day, today first, with what was processed and what failed on it."""
+        keys, today = self._basis.queue(queue), now()
+        instants = [today - day * 86400 for day in range(days)]
+        names = [keys.day(counter, instant) for instant in instants for counter in ("processed", "failed")]
+        counts: Any = [int(value or 0) for value in await self._command(queue, "MGET", *names)]
+        return list(zip(instants, counts[::2], counts[1::2], strict=True))
+
+    async def pause(self, queue: str) -> bool:
+        """Let nothing be taken any more. False when it was so already."""
+        keys = self._basis.queue(queue)
+        word = await self._basis.run(PAUSE, [keys.paused, keys.lease], [], slot=self._basis.slot(queue))
+        return word == b"paused"
+
+    async def unpause(self, queue: str) -> bool:
+        """Let tasks be taken again. False when they could be already."""
+        basis, keys = self._basis, self._basis.queue(queue)
+        word = await basis.run(
+            UNPAUSE,
+            [keys.paused, keys.pending, keys.waiting],
+            [basis.channel_prefix, basis.in_cluster],
+            slot=basis.slot(queue),
+        )
+        return word == b"unpaused"
+
+    async def remove(self, queue: str, *, force: bool) -> AsyncIterator[Removal]:
+        """Remove a queue, a part with each step, until it is gone or, without force, turns out to hold tasks.
+
+        May be left off after any step, and begun again by anybody: what is there is sound at any time.
+        """
+        basis, keys = self._basis, self._basis.queue(queue)
+        self._removals += 1
+        receipt, number = keys.receipt(f"{basis.owner}.remove{self._removals}"), 0
+        while True:
+            number += 1
+            reply: Any = await basis.run(
+                REMOVE,
+                [*place_keys(keys), keys.paused, receipt, *_rest_of(keys)],
+                [
+                    *(number, RECEIPT_SECONDS, "1" if force else "", REMOVED_AT_ONCE),
+                    *(keys.task_prefix, keys.unique_prefix, keys.group_prefix, basis.channel_prefix),
+                ],
+                slot=basis.slot(queue),
+            )
+            word = reply[0].decode()
+            if word not in ("done", "more", "held"):
+                raise BrokerReplyError(REMOVE.name, reply)
+            if word == "done":
+                await self._forget_name(queue)
+            yield Removal(word, reply[1], dict(zip((*STATES, "damaged"), reply[2:], strict=True)))
+            if word != "more":
+                return
+
+    async def _forget_name(self, queue: str) -> None:
+        """Take a name out of the set of queues; the set may be on another node than the queue."""
+        basis = self._basis
+        router, queues = basis.router, basis.wire.keys.queues
+        slot = router.slot_of(queues)
+        await router.command("SREM", queues, queue, slot=slot, patience=basis.patience)
+        # Tasks that came meanwhile made a new queue, and we may just have removed the name of that one.
+        # A client that puts in the first task later than this look publishes the name after it.
+        if await self._command(queue, "EXISTS", basis.queue(queue).flow):
+            await router.command("SADD", queues, queue, slot=slot, patience=basis.patience)
+
+    async def weigh(self, queue: str, *, samples: int) -> tuple[dict[str, Weight], int]:
+        """Estimate the memory of a queue: by state, and what belongs to none."""
+        basis, keys = self._basis, self._basis.queue(queue)
+        places, today = place_keys(keys), now()
+        others = [*places[7:], keys.processed, keys.failed, keys.waiting]
+        others += [keys.day("processed", today), keys.day("failed", today)]
+        reply: Any = await basis.run(
+            WEIGH,
+            [*places[:7], *others],
+            [samples, keys.task_prefix, keys.group_prefix],
+            slot=basis.slot(queue),
+        )
+        return {state: _weight(*one) for state, one in zip(STATES, reply[1:], strict=True)}, reply[0]
+
+    async def running(self, queue: str) -> AsyncIterator[Running]:
+        """The active tasks of a queue; each once, and each that was active all the time."""
+        keys, cursor, seen = self._basis.queue(queue), b"0", set[bytes]()
+        while True:
+            reply: Any = await self._basis.run(
+                RUNNING,
+                [keys.lease],
+                [cursor, RUNNING_AT_ONCE, keys.task_prefix, LARGEST_MESSAGE],
+                slot=self._basis.slot(queue),
+            )
+            cursor = reply[1]
+            for at in range(2, len(reply), 7):
+                task_id, ends, token, delivered_at, deliveries, retried, message = reply[at : at + 7]
+                if task_id in seen or not token:
+                    continue
+                seen.add(task_id)
+                yield Running(
+                    task_id.decode("utf-8", "replace"),
+                    token.decode("utf-8", "replace"),
+                    float(reply[0]),
+                    float(ends),
+                    float(delivered_at or 0),
+                    int(deliveries),
+                    int(retried),
+                    self._decode(message or await self._message(queue, task_id)),
+                )
+            if cursor == b"0":
+                return
+
+
+def _rest_of(keys: QueueKeys) -> list[str]:
+    """What else goes with a queue: its counters. Receipts and waiting servers stay (remove.lua)."""
+    today = now()
+    days = [today - day * 86400 for day in range(-1, HISTORY_DAYS + 1)]
+    daily = [keys.day(counter, day) for counter in ("processed", "failed") for day in days]
+    return [keys.processed, keys.failed, keys.awaited, *daily]
+
+
+def _weight(
+    tasks: int, listing: int, sampled: int, weighed: int, looked_at: int = 0, groups: int = 0
+) -> Weight:
+    """Take the tasks, and the groups, that were not looked at to be like those that were."""
+    more = groups / looked_at if looked_at else 1.0
+    each = weighed / sampled if sampled else 0.0
+    return Weight(round(tasks * more), round((listing + tasks * each) * more), sampled)
