@@ -108,6 +108,13 @@ class Executor:
             fresh, self._fresh = self._fresh, []
             self._loop.call_soon(self._look_at_fresh, fresh)
 
+    def give_back(self, deliveries: list[Delivery]) -> None:
+        """Put back what cannot be run here, the first in front."""
+        self._conclusions.counts.delivered += len(deliveries)
+        self._held.add(deliveries)
+        for delivery in reversed(deliveries):
+            self._conclusions.requeue(delivery)
+
     def _begin(self, delivery: Delivery) -> None:
         envelope = delivery.envelope
         if envelope is None:

@@ -29,6 +29,12 @@ AFTER_FAILURE: Final = 1.0
 """Seconds before asking again after Redis answered something that we do not understand."""
 
 
+OVERDUE_AFTER: Final = 1.0
+"""Seconds after which a call that is not answered no longer keeps slots from other sources.
+
+A node of a cluster that is away must not keep the server from the queues of the others. On a healthy
+one an answer takes milliseconds."""
+
 STOP_PATIENCE: Final = 3.0
 """Seconds to wait for an answer that is on its way when fetching stops."""
 
@@ -56,11 +62,25 @@ class _Source:
         self.is_rich = False  #: the last answer was full
         self.wakes = 0  #: messages so far
         self.lanes = list(range(LANES))  #: those in which no call is on its way
+        self.overdue = 0  #: calls that have not been answered for so long that its node must be away
 
     @property
     def is_ready(self) -> bool:
         """Whether to ask it now. One call at a time until an answer was full: more would be for nothing."""
-        return self.is_hungry and (bool(self.lanes) if self.is_rich else len(self.lanes) == LANES)
+        if not self.is_hungry or self.overdue:
+            return False
+        return bool(self.lanes) if self.is_rich else len(self.lanes) == LANES
+
+
+class _Asked:
+    """A call that is on its way, and the slots that are kept for its answer."""
+
+    __slots__ = ("at", "kept", "source")
+
+    def __init__(self, source: _Source, kept: int, at: float) -> None:
+        self.source = source
+        self.kept = kept
+        self.at = at
 
 
 class Fetcher:
@@ -77,6 +97,7 @@ class Fetcher:
         concurrency: int,
         free: Callable[[], int],
         take: Callable[[list[Delivery]], None],
+        give_back: Callable[[list[Delivery]], None],
         log: Log = SERVER_LOG,
     ) -> None:
         self._basis: Final = basis
@@ -88,11 +109,14 @@ class Fetcher:
         self._enough: Final = min(self._share, concurrency)
         self._free: Final = free
         self._take: Final = take
+        self._give_back: Final = give_back
         self._log: Final = log
         self._loop: Final = asyncio.get_running_loop()
         self._sources: list[_Source] = []
         self._by_waiting_key: dict[bytes, _Source] = {}
-        self._asked_for = 0
+        self._asked_for = 0  #: slots that are kept for answers
+        self._on_their_way: set[_Asked] = set()
+        self._overdue_timer: asyncio.TimerHandle | None = None
         self._errands = 0
         self._timer: asyncio.TimerHandle | None = None
         self._is_open = False
@@ -116,7 +140,7 @@ class Fetcher:
         self._set_timer()
         # Whoever still waits for the stop need not; who stops us again must, for what is on its way now.
         self._quiet.set()
-        if self._asked_for or self._errands:
+        if self._on_their_way or self._errands:
             self._quiet.clear()
         self.slot_free()
 
@@ -162,7 +186,7 @@ class Fetcher:
         self._deliver.step_aside(source.order.names, on_done=done)
 
     def _note_quiet(self) -> None:
-        if not self._asked_for and not self._errands:
+        if not self._on_their_way and not self._errands:
             self._quiet.set()
 
     def slot_free(self) -> None:
@@ -212,19 +236,27 @@ class Fetcher:
         if not ready:
             return None
         if self._strict:
-            # A lower rank may be asked only when all above it are known to be empty.
-            first = next(source for source in self._sources if source.is_hungry or len(source.lanes) < LANES)
+            # A lower rank may be asked only when all above it are known to be empty, or away.
+            there = [source for source in self._sources if not source.overdue]
+            first = next(source for source in there if source.is_hungry or len(source.lanes) < LANES)
             return first if first.is_ready else None
         return random.choices(ready, [source.weight for source in ready])[0]
 
     def _request(self, source: _Source, want: int) -> None:
         lane, wakes = source.lanes.pop(), source.wakes
+        asked = _Asked(source, want, self._loop.time())
         self._asked_for += want
+        self._on_their_way.add(asked)
         self._quiet.clear()
+        if self._overdue_timer is None and len(self._sources) > 1:
+            self._overdue_timer = self._loop.call_later(OVERDUE_AFTER, self._look_for_overdue)
 
         def answered() -> None:
             source.lanes.append(lane)
-            self._asked_for -= want
+            self._asked_for -= asked.kept
+            if not asked.kept:
+                source.overdue -= 1
+            self._on_their_way.discard(asked)
             self._note_quiet()
 
         def on_delivered(deliveries: list[Delivery]) -> None:
@@ -237,7 +269,7 @@ class Fetcher:
                 # A message that came since we asked may be about work that came later, although it
                 # overtook this answer: they come on different connections.
                 source.is_hungry = False
-            self._take(deliveries)
+            self._hand_on(asked, deliveries)
             self.slot_free()
 
         def on_failure(error: AsyncqError) -> None:
@@ -249,3 +281,29 @@ class Fetcher:
         self._deliver.request(
             source.order.divide(want), want, lane=lane, on_delivered=on_delivered, on_failure=on_failure
         )
+
+    def _hand_on(self, asked: _Asked, deliveries: list[Delivery]) -> None:
+        if asked.kept:
+            self._take(deliveries)
+            return
+        # Others may have got the slots meanwhile.
+        room = max(0, self._free() - self._asked_for)
+        self._take(deliveries[:room])
+        if len(deliveries) > room:
+            self._give_back(deliveries[room:])
+
+    def _look_for_overdue(self) -> None:
+        """Take the slots away from calls that are not answered. What they still bring is not lost by that."""
+        self._overdue_timer = None
+        before = self._loop.time() - OVERDUE_AFTER
+        earliest: float | None = None
+        for asked in self._on_their_way:
+            if asked.kept and asked.at <= before:
+                self._asked_for -= asked.kept
+                asked.kept = 0
+                asked.source.overdue += 1
+            elif asked.kept and (earliest is None or asked.at < earliest):
+                earliest = asked.at
+        if earliest is not None:
+            self._overdue_timer = self._loop.call_at(earliest + OVERDUE_AFTER, self._look_for_overdue)
+        self._ask()

@@ -94,7 +94,7 @@ class Supervisor:
         self.executor: Executor | None = None
         self.fetcher: Fetcher | None = None
         self.settler: Settler | None = None
-        self.recoverer: Recoverer | None = None
+        self.recoverers: list[Recoverer] = []
 
     # -- from outside ---------------------------------------------------------------------------
 
@@ -210,15 +210,19 @@ class Supervisor:
             log=self._log,
         )
         fetcher = self.fetcher = self._fetcher(broker, executor)
-        forwarder = Forwarder(broker.delayed, queues, longest_sleep=self._longest_sleep())
-        recoverer = self.recoverer = Recoverer(
-            broker.leases, queues, lease=config.lease, max_lost=config.max_lost
-        )
+        # One for each set of queues that can be asked in one call, and so one in all except in a cluster:
+        # there a node that is away must not hold up what is due, or lost, on the others.
+        together = list(broker.basis.by_slot(queues).values())
+        longest = self._longest_sleep()
+        forwarders = [Forwarder(broker.delayed, some, longest_sleep=longest) for some in together]
+        recoverers = self.recoverers = [
+            Recoverer(broker.leases, some, lease=config.lease, max_lost=config.max_lost) for some in together
+        ]
         if config.waking == "push":
-            await stack.enter_async_context(self._listening(broker, executor, fetcher, forwarder))
+            await stack.enter_async_context(self._listening(broker, executor, fetcher, forwarders))
         stack.callback(executor.close)
         stack.push_async_callback(self._drain, executor)
-        for service in (forwarder, recoverer, *self._keeping(broker, queues)):
+        for service in (*forwarders, *recoverers, *self._keeping(broker, queues)):
             await stack.enter_async_context(running(service, self._break, self._log))
         if not self._is_stopped:
             fetcher.start()
@@ -235,6 +239,7 @@ class Supervisor:
             concurrency=config.concurrency,
             free=lambda: executor.free,
             take=executor.take,
+            give_back=executor.give_back,
             log=self._log,
         )
 
@@ -308,14 +313,18 @@ class Supervisor:
 
     @asynccontextmanager
     async def _listening(
-        self, broker: Broker, executor: Executor, fetcher: Fetcher, forwarder: Forwarder
+        self, broker: Broker, executor: Executor, fetcher: Fetcher, forwarders: list[Forwarder]
     ) -> AsyncGenerator[Listener]:
         keys = self._wire.keys
 
         def cancel(token: str) -> None:
             executor.cancel(token, "cancelled")
 
-        listener = Listener(wake=fetcher.wake, due=forwarder.poke, cancel=cancel, news=keys.news)
+        def due() -> None:
+            for forwarder in forwarders:
+                forwarder.poke()
+
+        listener = Listener(wake=fetcher.wake, due=due, cancel=cancel, news=keys.news)
         listener.start(
             Subscription(
                 broker.router,

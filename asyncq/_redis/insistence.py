@@ -78,7 +78,7 @@ class Insistence:
             try:
                 link = await self._link_to(self._to or await self._topology.locate(self._call.slot))
             except BrokerUnavailableError as error:
-                self._topology.forget(self._to)
+                self._doubt(self._to)
                 self._to, self._asking, failure = None, False, error
                 continue
             answer = await exchange(
@@ -95,7 +95,7 @@ class Insistence:
             return None
         if isinstance(problem, LinkLostError):
             self._call.again = True
-            self._topology.forget()
+            self._doubt(None)
             return BrokerUnavailableError(
                 self._where, str(problem), "the call was sent; whether it ran is unknown"
             )
@@ -111,6 +111,12 @@ class Insistence:
         if remedy is Remedy.REDISCOVER:
             self._abandon(self._call.slot)
         return failure
+
+    def _doubt(self, address: Address | None) -> None:
+        """The server we went to was not reached; not knowing any, there is nothing to forget."""
+        address = address or self._topology.known(self._call.slot)
+        if address is not None:
+            self._topology.forget(address)
 
     def _redirect(self, problem: ReplyError) -> BrokerError | None:
         _, slot, target = problem.text.split(" ")[:3]

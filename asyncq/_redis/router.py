@@ -223,6 +223,19 @@ class Router:
         """Where a slot is served now."""
         return await self._topology.locate(slot)
 
+    async def somewhere(self, attempt: int) -> Address:
+        """A server on which all that is published is heard: in a cluster, another one with each attempt."""
+        try:
+            first = await self._topology.locate(0)
+        except BrokerUnavailableError:
+            if not self._topology.everywhere():
+                raise
+        else:
+            if not self.is_cluster:
+                return first
+        nodes = self._topology.everywhere()
+        return nodes[attempt % len(nodes)]
+
     async def ask_everywhere(self, *command: Any) -> dict[Address, Any]:
         """One question to every server that holds keys."""
         await self._topology.locate(0)

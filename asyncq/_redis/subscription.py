@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, Final
 
 from asyncq._redis.failures import LinkLostError, ReplyError, from_reply
@@ -72,20 +73,20 @@ class Subscription:
     async def run(self) -> None:
         """Listen until cancelled; connect again whenever the connection is lost."""
         delay = FIRST_DELAY
-        while True:
+        for attempt in count():
             try:
-                await self._listen()
+                await self._listen(attempt)
                 delay = FIRST_DELAY
             except BrokerError as error:
                 log.debug("cannot listen", extra={"event": "listen_failed", "reason": str(error)})
             await asyncio.sleep(random.uniform(delay / 2, delay))
             delay = min(delay * 2, LONGEST_DELAY)
 
-    async def _listen(self) -> None:
+    async def _listen(self, attempt: int) -> None:
         """One connection, from the dial until it is lost."""
         options = self._router.options
         link = _ListeningLink(
-            await self._router.address_of(),
+            await self._router.somewhere(attempt),
             response_timeout=options.response_timeout,
             on_message=self._on_message,
         )

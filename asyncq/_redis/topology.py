@@ -45,7 +45,7 @@ class Topology(Protocol):
         ...
 
     def forget(self, address: Address | None = None) -> None:
-        """What was known is no longer true: the next `locate` asks again."""
+        """What was known of this server, or of all, may be no longer true: the next `locate` asks again."""
         ...
 
     def moved(self, slot: int, address: Address) -> None:
@@ -198,6 +198,9 @@ class Cluster:
         self._owners: list[Address] = []
         self._exceptions: dict[int, Address] = {}
         self._stale = True
+        # Nodes that were not reached: their slots are asked for again. Those of the others are not, so
+        # that a node that is away holds nobody up but who needs it.
+        self._doubtful: set[Address] = set()
         self._learning = asyncio.Lock()
 
     def slot_of(self, key: str) -> int:
@@ -206,10 +209,11 @@ class Cluster:
     def known(self, slot: int) -> Address | None:
         if self._stale:
             return None
-        if slot in self._exceptions:
-            return self._exceptions[slot]
-        at = bisect_right(self._starts, slot) - 1
-        return self._owners[at] if at >= 0 and slot <= self._ends[at] else None
+        owner = self._exceptions.get(slot)
+        if owner is None:
+            at = bisect_right(self._starts, slot) - 1
+            owner = self._owners[at] if at >= 0 and slot <= self._ends[at] else None
+        return None if owner in self._doubtful else owner
 
     async def locate(self, slot: int) -> Address:
         found = self.known(slot)
@@ -225,9 +229,10 @@ class Cluster:
         return found
 
     async def _learn(self) -> None:
-        """Ask the nodes we know, then the ones we were given, until one answers."""
+        """Ask the nodes we know, then the ones we were given, until one answers; doubtful ones last."""
         reasons: list[str] = []
-        for address in dict.fromkeys([*self._owners, *self._seeds]):
+        known = dict.fromkeys([*self._owners, *self._seeds])
+        for address in sorted(known, key=self._doubtful.__contains__):
             try:
                 slots = await self._ask(address, ("CLUSTER", "SLOTS"))
             except BrokerUnavailableError as error:
@@ -252,10 +257,14 @@ class Cluster:
             for first in self._starts
         ]
         self._exceptions.clear()
+        self._doubtful.clear()
         self._stale = False
 
-    def forget(self, address: Address | None = None) -> None:  # noqa: ARG002 - the map is learnt as a whole
-        self._stale = True
+    def forget(self, address: Address | None = None) -> None:
+        if address is None:
+            self._stale = True
+        else:
+            self._doubtful.add(address)
 
     def moved(self, slot: int, address: Address) -> None:
         self._exceptions[slot] = address

@@ -43,6 +43,7 @@ class _Neighbours:
         self.calls: list[_Asked] = []
         self.aside: list[list[str]] = []
         self.taken = 0
+        self.given_back = 0
         self.most_asked = 0
 
     def by_slot(self, queues: Iterable[str]) -> dict[int, list[str]]:
@@ -69,6 +70,9 @@ class _Neighbours:
         self.free -= len(deliveries)
         self.taken += len(deliveries)
 
+    def give_back(self, deliveries: list[Delivery]) -> None:
+        self.given_back += len(deliveries)
+
     def answer(self, count: int, call: int = 0) -> None:
         """Answer the oldest call, or another."""
         self.calls.pop(call).give(count)
@@ -89,7 +93,13 @@ async def _started(neighbours: _Neighbours, **options: Any) -> Fetcher:
         **options,
     }
     fetcher = Fetcher(
-        any_, any_, given.pop("queues", queues), free=lambda: neighbours.free, take=neighbours.take, **given
+        any_,
+        any_,
+        given.pop("queues", queues),
+        free=lambda: neighbours.free,
+        take=neighbours.take,
+        give_back=neighbours.give_back,
+        **given,
     )
     fetcher.start()
     await _turn()
@@ -235,6 +245,27 @@ async def test_strict_priority_waits_for_the_answer_of_the_higher_rank() -> None
     await _turn()
     assert [call.names for call in there.calls] == [["high"]]
     await _stopped(fetcher, there)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_a_source_that_does_not_answer_keeps_no_slots(
+    monkeypatch: pytest.MonkeyPatch, *, strict: bool
+) -> None:
+    """A node of a cluster that is away is no reason to leave the queues of the others alone."""
+    monkeypatch.setattr(module, "OVERDUE_AFTER", 0.01)
+    neighbours = _Neighbours({1: ["a"], 2: ["b"]}, free=3)
+    fetcher = await _started(neighbours, strict=strict, queues={"a": 2, "b": 1})
+    first = neighbours.calls[0]
+    await wait_until(lambda: len(neighbours.calls) == 2, "the other source to be asked")
+    assert {call.names[0] for call in neighbours.calls} == {"a", "b"}
+    assert first is neighbours.calls[0]
+    neighbours.answer(1, call=1)
+    await _turn()
+    # The late answer fills what is free now, and what is too much goes back.
+    kept = sum(call.want for call in neighbours.calls[1:])
+    neighbours.answer(3)
+    assert (neighbours.taken, neighbours.given_back) == (3 - kept, 1 + kept)
+    await _stopped(fetcher, neighbours)
 
 
 async def test_it_asks_now_and_then_although_it_heard_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
