@@ -70,9 +70,12 @@ class Nodes:
         address, facts = await basis.router.address_of(), facts_of(answer)
         found = [Node(facts.get("run_id", ""), str(address), _ROLES.get(facts.get("role", ""), "primary"))]
         for at in range(int(facts.get("connected_slaves", "0"))):
-            told = dict(pair.partition("=")[::2] for pair in facts.get(f"slave{at}", "").split(","))
-            if "ip" in told:
-                place = Address(host=told["ip"], port=int(told.get("port", "0")))
+            told: dict[str, str] = {}
+            for pair in facts.get(f"slave{at}", "").split(","):
+                name, _, value = pair.partition("=")
+                told[name] = value
+            if "ip" in told and "port" in told:
+                place = Address(host=told["ip"], port=int(told["port"]))
                 found.append(Node("", str(place), "replica"))
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgpack
 
@@ -87,4 +87,7 @@ def _read(raw: Any) -> dict[str, Any] | None:
         record: Any = msgpack.unpackb(raw)
     except Exception:  # noqa: BLE001 - msgpack raises half a dozen unrelated classes for bad bytes
         return None
-    return record if isinstance(record, dict) and record.keys() >= FIELDS else None
+    if not isinstance(record, dict):
+        return None
+    known = cast("dict[str, Any]", record)
+    return known if known.keys() >= FIELDS else None
