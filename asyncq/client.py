@@ -187,6 +187,8 @@ class Client:
             return info_for(new, "scheduled", new.at or placed.now + new.delay, self._codecs)
         if word == "aggregating":
             return info_for(new, "aggregating", 0.0, self._codecs)
+        if word == "already" and new.envelope.group and not (new.at > placed.now or new.delay):
+            return info_for(new, "aggregating", 0.0, self._codecs)
         if word == "already":
             is_delayed = new.at > placed.now or new.delay
             return info_for(new, "scheduled" if is_delayed else "pending", new.at or placed.now, self._codecs)

@@ -25,6 +25,7 @@ from asyncq.task import Task
 __all__ = [
     "ErrorHandler",
     "Failure",
+    "GroupAggregator",
     "HealthCheck",
     "Lifespan",
     "LoggerLike",
@@ -49,6 +50,11 @@ class Failure:
 
 
 ErrorHandler = Callable[[Failure], Awaitable[None] | None]
+GroupAggregator = Callable[[str, list[Task]], Task | Awaitable[Task]]
+"""Given the name of a group and its tasks, the oldest first, it makes one task of them.
+
+`async def` runs on the event loop, `def` in a thread."""
+
 HealthCheck = Callable[[AsyncqError | None], Awaitable[None] | None]
 """Is told every now and then that Redis answers, by `None`, or why it does not."""
 
@@ -124,6 +130,20 @@ class ServerConfig:
 
     archive_max_count: int = 10_000
     """How many archived tasks each queue keeps; the oldest go first."""
+
+    group_aggregator: GroupAggregator | None = None
+    """Makes one task of those that have gathered in a group. Without it tasks wait in their groups."""
+
+    group_grace_period: float = 60.0
+    """A group is aggregated when no task has joined it for so many seconds."""
+
+    group_max_delay: float | None = None
+    """It is aggregated when its oldest task has waited for so many seconds, though others keep coming.
+    None or 0: no limit."""
+
+    group_max_size: int | None = None
+    """It is aggregated when it has so many tasks, and no more of them at once.
+    None or 0: as many as one call can do, 10,000."""
 
     codecs: Codecs = field(default_factory=Codecs)
     """Payload codecs that tasks may have been written with, and the one for results."""
@@ -201,6 +221,7 @@ class ServerConfig:
             problem = None if value is None and name == "threads" else whole_problem(name, value, least=least)
             problems += [problem] if problem is not None else []
         self._check_queues(problems)
+        self._check_groups(problems)
         self._check_relations(problems)
         self._check_callables(problems)
         problems += logging_problems(self.logger, self.log_level)
@@ -262,6 +283,15 @@ class ServerConfig:
         except ConfigError as error:
             problems += error.problems
 
+    def _check_groups(self, problems: list[Problem]) -> None:
+        if self.group_max_delay is not None:
+            self._check_duration("group_max_delay", problems)
+        size = self.group_max_size
+        problem = None if size is None else whole_problem("group_max_size", size, least=0)
+        if problem is None and size is not None and size > MOST_GROUPED:
+            problem = Problem("group_max_size", size, f"at most {MOST_GROUPED:,}")
+        problems += [problem] if problem is not None else []
+
     def _check_queues(self, problems: list[Problem]) -> None:
         queues = cast("object", self.queues)
         if isinstance(queues, Mapping):
@@ -298,11 +328,20 @@ def refuse_unknown(options: Iterable[str]) -> None:
 
 
 MIN_INTERVAL = 0.01
+MOST_GROUPED = 10_000
+"""Tasks that are aggregated at once, at the most: one script forgets them all, in about 20 ms."""
 LISTENING = 5.0
 POLLING = 1.0
 LARGEST_BATCH = 1000
-_INTERVALS = ("task_check_interval", "delayed_check_interval", "janitor_interval", "health_check_interval")
+_INTERVALS = (
+    "task_check_interval",
+    "delayed_check_interval",
+    "janitor_interval",
+    "health_check_interval",
+    "group_grace_period",
+)
 _CALLABLES = (
+    "group_aggregator",
     "is_failure",
     "on_error",
     "on_expired",

@@ -9,6 +9,7 @@ from asyncq._broker.browse import Browse
 from asyncq._broker.delayed import Delayed
 from asyncq._broker.deliver import Deliver
 from asyncq._broker.enqueue import Enqueue
+from asyncq._broker.groups import Groups
 from asyncq._broker.leases import Leases
 from asyncq._broker.nodes import Nodes
 from asyncq._broker.notes import Notes
@@ -34,6 +35,7 @@ class Broker:
         self.settle: Final = Settle(self.basis)
         self.leases: Final = Leases(self.basis)
         self.delayed: Final = Delayed(self.basis)
+        self.groups: Final = Groups(self.basis, self.enqueue)
         self.upkeep: Final = Upkeep(self.basis)
         self.notes: Final = Notes(self.basis)
         self.browse: Final = Browse(self.basis)

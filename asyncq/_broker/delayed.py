@@ -34,7 +34,7 @@ class Delayed:
         async def forward(slot: int, names: Sequence[str]) -> None:
             nonlocal moved
             keys: list[str] = []
-            args: list[Any] = [CHUNK, basis.channel_prefix, basis.in_cluster]
+            args: list[Any] = [CHUNK, basis.channel_prefix, basis.in_cluster, basis.wire.keys.news]
             for name in names:
                 queue = basis.queue(name)
                 keys += (queue.scheduled, queue.retry, queue.pending, queue.waiting, queue.groups, queue.flow)

@@ -130,7 +130,7 @@ class _Lane:
             if task.unique_ttl:
                 extra_keys += (self._keys.unique(suffix),)
             if envelope.group:
-                extra_keys += (self._keys.group(envelope.group),)
+                extra_keys += (self._keys.group(envelope.group), self._keys.gathering)
         placed: asyncio.Future[Placed] = self._loop.create_future()
         self._gathered.append(_Entry(task.id, message, special, extra_keys, placed))
         if not self._under_way:

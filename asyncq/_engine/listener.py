@@ -1,4 +1,4 @@
-"""Hears what is said to this server: there is work, something is due earlier, stop this task."""
+"""Hears what is said to this server: there is work, something is due earlier, a group is full, stop."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from asyncq._redis.subscription import Subscription
 from asyncq._service import Errands
 
 CANCEL: Final = b"cancel "
+GROUPS: Final = b"groups"
 
 
 class Listener:
@@ -19,11 +20,13 @@ class Listener:
         *,
         wake: Callable[[bytes | None], None],
         due: Callable[[], None],
+        gathered: Callable[[], None],
         cancel: Callable[[str], None],
         news: str,
     ) -> None:
         self._wake: Final = wake
         self._due: Final = due
+        self._gathered: Final = gathered
         self._cancel: Final = cancel
         self._news: Final = news.encode()
         self._errands: Final = Errands()
@@ -31,7 +34,7 @@ class Listener:
     def on_message(self, channel: bytes, data: bytes) -> None:
         """One message."""
         if channel == self._news:
-            self._due()
+            (self._gathered if data == GROUPS else self._due)()
         elif data.startswith(CANCEL):
             self._cancel(data[len(CANCEL) :].decode())
         else:
@@ -41,6 +44,7 @@ class Listener:
         """Listening began, or began again: whatever was said before was not heard."""
         self._wake(None)
         self._due()
+        self._gathered()
 
     def start(self, subscription: Subscription) -> None:
         """Begin to listen."""

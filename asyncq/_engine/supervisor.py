@@ -7,7 +7,7 @@ The order is the nesting of the blocks below, outermost first; what starts last 
     settler               outcomes of what drains must still be written
     reporter, listener    progress, and cancellations of what drains
     executor              drains on leaving
-    forwarder, recoverer, janitor, health check
+    forwarder, recoverer, janitor, aggregator, health check
     fetcher               the first to stop: no new work
 
 The same order holds when an actor breaks and when whoever runs us is cancelled. Handlers do not
@@ -27,6 +27,7 @@ from asyncq._broker.checkup import wait_until_reachable
 from asyncq._broker.leases import Held
 from asyncq._clock import now
 from asyncq._compose import new_id
+from asyncq._engine.aggregator import Aggregator, aggregators
 from asyncq._engine.conclusions import Conclusions
 from asyncq._engine.description import describe, describe_work
 from asyncq._engine.executor import Executor
@@ -95,6 +96,7 @@ class Supervisor:
         self.fetcher: Fetcher | None = None
         self.settler: Settler | None = None
         self.recoverers: list[Recoverer] = []
+        self.aggregators: list[Aggregator] = []
 
     # -- from outside ---------------------------------------------------------------------------
 
@@ -218,11 +220,12 @@ class Supervisor:
         recoverers = self.recoverers = [
             Recoverer(broker.leases, some, lease=config.lease, max_lost=config.max_lost) for some in together
         ]
+        self.aggregators = aggregators(broker.groups, config, together)
         if config.waking == "push":
             await stack.enter_async_context(self._listening(broker, executor, fetcher, forwarders))
         stack.callback(executor.close)
         stack.push_async_callback(self._drain, executor)
-        for service in (*forwarders, *recoverers, *self._keeping(broker, queues)):
+        for service in (*forwarders, *recoverers, *self.aggregators, *self._keeping(broker, queues)):
             await stack.enter_async_context(running(service, self._break, self._log))
         if not self._is_stopped:
             fetcher.start()
@@ -324,7 +327,11 @@ class Supervisor:
             for forwarder in forwarders:
                 forwarder.poke()
 
-        listener = Listener(wake=fetcher.wake, due=due, cancel=cancel, news=keys.news)
+        def gathered() -> None:
+            for aggregator in self.aggregators:
+                aggregator.poke()
+
+        listener = Listener(wake=fetcher.wake, due=due, gathered=gathered, cancel=cancel, news=keys.news)
         listener.start(
             Subscription(
                 broker.router,

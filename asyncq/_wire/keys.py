@@ -23,6 +23,7 @@ class QueueKeys:
         "completed",
         "failed",
         "flow",
+        "gathering",
         "group_prefix",
         "groups",
         "lease",
@@ -53,6 +54,7 @@ class QueueKeys:
         self.failed = base + "failed"
         self.groups = base + "groups"
         self.aggregation_sets = base + "aggregation_sets"
+        self.gathering = base + "gathering"
         self.flow = base + "flow"
         self.waiting = base + "waiting"
         self.awaited = base + "awaited"

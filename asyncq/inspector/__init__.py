@@ -6,6 +6,7 @@ from asyncq._broker.findings import Finding, Progress, Report
 from asyncq._broker.nodes import Node, RedisInfo
 from asyncq.inspector.cluster import Cluster
 from asyncq.inspector.door import Inspector
+from asyncq.inspector.groups import GroupInfo, Groups
 from asyncq.inspector.queues import DailyStats, QueueInfo, QueueMemory, Queues
 from asyncq.inspector.schedulers import EnqueueEvent, SchedulerEntry, SchedulerInfo, Schedulers
 from asyncq.inspector.servers import ServerInfo, Servers, WorkerInfo
@@ -16,6 +17,8 @@ __all__ = [
     "DailyStats",
     "EnqueueEvent",
     "Finding",
+    "GroupInfo",
+    "Groups",
     "Inspector",
     "Node",
     "Progress",

@@ -12,6 +12,7 @@ from asyncq._broker.findings import OnProgress, Report
 from asyncq.codecs import Codecs
 from asyncq.connection import ConnectionOptions, Pong
 from asyncq.inspector.cluster import Cluster
+from asyncq.inspector.groups import Groups
 from asyncq.inspector.queues import Queues
 from asyncq.inspector.reach import Reach
 from asyncq.inspector.schedulers import Schedulers
@@ -48,6 +49,7 @@ class Inspector:
         self._reach = Reach(url, codecs=codecs, patience=patience, prefix=prefix)
         self.tasks: Final = Tasks(self._reach)
         self.queues: Final = Queues(self._reach)
+        self.groups: Final = Groups(self._reach)
         self.servers: Final = Servers(self._reach)
         self.schedulers: Final = Schedulers(self._reach)
         self.cluster: Final = Cluster(self._reach)

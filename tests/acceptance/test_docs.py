@@ -157,6 +157,7 @@ def test_keys_are_those_of_the_code() -> None:
         queue.task("<id>"),
         queue.unique("<type>:<md5>"),
         queue.group("<group>"),
+        queue.group("<group>:<set>"),
         queue.receipt("<sender>"),
     }
     made |= {re.sub(r"\d{4}-\d\d-\d\d$", "<day>", queue.day(name, 0)) for name in ("processed", "failed")}

@@ -178,8 +178,19 @@ async def test_the_doctor_of_the_guide_may_look_and_repair(guarded: RedisProcess
 
 # All other scripts are those of `asyncq doctor` and the inspector.
 _OF_WORKERS: Final = {
-    *("annotate", "cancel", "deliver", "enqueue", "extend"),
-    *("forward", "record", "recover", "settle", "step_aside", "sweep"),
+    *("aggregate", "annotate", "cancel", "collect", "deliver", "enqueue", "extend"),
+    *(
+        "forward",
+        "gather",
+        "prolong",
+        "record",
+        "recover",
+        "set_aside",
+        "settle",
+        "step_aside",
+        "sweep",
+        "ungather",
+    ),
 }
 
 

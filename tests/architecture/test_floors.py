@@ -19,6 +19,7 @@ TASK_STARTERS = {
 # else a bug would be hidden and live on.
 SWALLOWERS = {
     "asyncq/_broker/presence.py": ["what a server says and nobody can read: it is left out"],
+    "asyncq/_engine/aggregator.py": ["a user's aggregator: logged, its tasks go back"],
     "asyncq/_engine/callbacks.py": ["a user's callback: logged"],
     "asyncq/_engine/conclusions.py": ["a user's is_failure: the error counts"],
     "asyncq/_engine/executor.py": ["a handler: becomes an outcome"],

@@ -29,8 +29,8 @@ MARKER = "again"
 # The commands of scripts that only look.
 READING = {
     "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HMGET", "HSTRLEN", "LINDEX", "LLEN", "LPOS", "LRANGE",
-    "MEMORY", "SCARD", "SMEMBERS", "SRANDMEMBER", "TIME", "TYPE", "ZCARD", "ZCOUNT", "ZRANGE", "ZSCAN",
-    "ZSCORE",
+    "MEMORY", "SCARD", "SMEMBERS", "SRANDMEMBER", "SSCAN", "TIME", "TYPE", "ZCARD", "ZCOUNT", "ZRANGE",
+    "ZSCAN", "ZSCORE",
 }  # fmt: skip
 
 PIECES = {path.stem.removeprefix("_"): path for path in scripts() if path.stem.startswith("_")}

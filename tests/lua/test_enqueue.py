@@ -45,6 +45,10 @@ def _lock(space: Space, suffix: str = "u") -> str:
     return space.q.unique(suffix)
 
 
+def _group(space: Space, name: str = "g") -> tuple[str, str]:
+    return space.q.group(name), space.q.gathering
+
+
 def test_a_plain_task_is_pending(space: Space) -> None:
     """One field and one list item: without a `state` a task is pending, and small."""
     assert _enqueue(space, ("a", "m", b"")) == "pending"
@@ -183,7 +187,7 @@ def test_a_conflict_takes_no_lock(space: Space) -> None:
 
 def test_a_grouped_task_waits_in_its_group(space: Space) -> None:
     """Until it is aggregated."""
-    assert _enqueue(space, ("a", "m", _detail(group="g"), space.q.group("g"))) == "aggregating"
+    assert _enqueue(space, ("a", "m", _detail(group="g"), *_group(space))) == "aggregating"
     assert space.everything(without=("receipt",)) == {
         "g:g": {"a": about(space.now())},
         "groups": {"g"},
@@ -194,12 +198,40 @@ def test_a_grouped_task_waits_in_its_group(space: Space) -> None:
 
 def test_a_delayed_grouped_task_is_scheduled_first(space: Space) -> None:
     """The forwarder finds the group in the hash."""
-    assert _enqueue(space, ("a", "m", _detail(delay=60.0, group="g"), space.q.group("g"))) == "scheduled"
+    assert _enqueue(space, ("a", "m", _detail(delay=60.0, group="g"), *_group(space))) == "scheduled"
     assert space.everything(without=("receipt",)) == {
         "scheduled": {"a": about(space.now() + 60)},
         "t:a": {"msg": "m", "state": "scheduled", "group": "g"},
         "flow": {"created": "1"},
     }
+
+
+def test_aggregators_hear_of_the_first_task_of_a_group_and_of_a_full_one(space: Space) -> None:
+    """They sleep until a group is ripe; they cannot know of those that are not there yet."""
+    space.client.set(space.q.gathering, "3")
+    with space.listen(NEWS) as ear:
+        for number, heard in enumerate([1, 0, 1, 0, 0, 1], 1):
+            task = (f"t{number}", "m", _detail(group="g"), *_group(space))
+            assert _enqueue(space, task, number=number) == "aggregating"
+            assert ear.heard() == [(NEWS, "groups")] * heard, number
+
+
+def test_many_tasks_of_one_call_are_one_piece_of_news(space: Space) -> None:
+    """Each message goes to every server."""
+    space.client.set(space.q.gathering, "2")
+    with space.listen(NEWS) as ear:
+        _enqueue(space, *((f"t{number}", "m", _detail(group="g"), *_group(space)) for number in range(9)))
+        assert ear.heard() == [(NEWS, "groups")]
+
+
+@pytest.mark.parametrize("gathering", [None, "wrong type"])
+def test_without_an_aggregator_nobody_is_told(space: Space, gathering: str | None) -> None:
+    """Tasks wait in their groups until there is one."""
+    if gathering:
+        space.client.rpush(space.q.gathering, gathering)
+    with space.listen(NEWS) as ear:
+        assert _enqueue(space, ("a", "m", _detail(group="g"), *_group(space))) == "aggregating"
+        assert ear.heard() == []
 
 
 def test_keys_of_a_mixed_call_stay_with_their_tasks(space: Space) -> None:
@@ -209,7 +241,7 @@ def test_keys_of_a_mixed_call_stay_with_their_tasks(space: Space) -> None:
         ("a", "m", _detail(lock=60.0, suffix="u"), _lock(space)),
         ("b", "m", b""),
         ("c", "m", _detail(lock=60.0, suffix="u"), _lock(space)),
-        ("d", "m", _detail(lock=60.0, suffix="v", group="g"), _lock(space, "v"), space.q.group("g")),
+        ("d", "m", _detail(lock=60.0, suffix="v", group="g"), _lock(space, "v"), *_group(space)),
         ("e", "m", _detail(delay=60.0)),
         ("f", "m", b""),
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from asyncq._wire.keys import QueueKeys
-from tests.lua.space import CHANNEL, Space, about
+from tests.lua.space import CHANNEL, NEWS, Space, about
 
 
 def _forward(
     space: Space, *queues: QueueKeys, limit: int = 200, again: bool = False, in_cluster: str = ""
 ) -> tuple[int, float | None]:
     keys: list[str] = []
-    args: list[object] = [limit, CHANNEL, in_cluster]
+    args: list[object] = [limit, CHANNEL, in_cluster, NEWS]
     for q in queues or (space.q,):
         keys += [q.scheduled, q.retry, q.pending, q.waiting, q.groups, q.flow]
         args += [q.task_prefix, q.group_prefix]
@@ -77,7 +77,9 @@ def test_no_more_than_the_limit_at_once(space: Space, limit: int, moved: int) ->
 def test_a_grouped_task_goes_to_its_group(space: Space) -> None:
     """And not to a server."""
     space.delayed("a", "scheduled", due_in=-1.0, group="g")
-    assert _forward(space) == (1, None)
+    with space.listen(NEWS) as ear:
+        assert _forward(space) == (1, None)
+        assert ear.heard() == [(NEWS, "groups")]
     assert space.everything() == {
         "g:g": {"a": about(space.now())},
         "groups": {"g"},

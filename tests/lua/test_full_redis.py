@@ -99,7 +99,7 @@ def _extend(space: Space) -> Any:
 def _forward(space: Space) -> Any:
     q = space.q
     keys = [q.scheduled, q.retry, q.pending, q.waiting, q.groups, q.flow]
-    return space.run("forward", keys, 100, CHANNEL, "", q.task_prefix, q.group_prefix)[0]
+    return space.run("forward", keys, 100, CHANNEL, "", NEWS, q.task_prefix, q.group_prefix)[0]
 
 
 def _recover(space: Space) -> Any:
@@ -333,7 +333,7 @@ def test_who_waits_may_look_and_is_not_told(space: Space) -> None:
 
 def _new(*details: bytes | str, lock: bool = False, group: bool = False) -> Act:
     def act(space: Space) -> Any:
-        extra = [space.q.unique("n")] * lock + [space.q.group("g")] * group
+        extra = [space.q.unique("n")] * lock + [space.q.group("g"), space.q.gathering] * group
         return _enqueue(space, *details, extra=extra)[0]
 
     return act

@@ -15,7 +15,7 @@ import pytest
 from redis.exceptions import ResponseError, TryAgainError
 
 from asyncq._redis.failures import Remedy, ReplyError
-from tests.lua.space import CHANNEL, Space, packed
+from tests.lua.space import CHANNEL, NEWS, Space, packed
 from tests.lua.test_full_redis import LEASE, STAND
 from tests.support.cluster import ClusterProcesses, SlotMove
 from tests.support.servers import oldest_binary, system_binary
@@ -128,7 +128,7 @@ def _due_in_a_group(space: Space) -> None:
 def _forward(space: Space) -> Any:
     q = space.q
     keys = [q.scheduled, q.retry, q.pending, q.waiting, q.groups, q.flow]
-    return space.run("forward", keys, 100, CHANNEL, "1", q.task_prefix, q.group_prefix)[0]
+    return space.run("forward", keys, 100, CHANNEL, "1", NEWS, q.task_prefix, q.group_prefix)[0]
 
 
 def _over(space: Space) -> None:

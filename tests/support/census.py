@@ -17,7 +17,9 @@ from tests.support.keyspace import snapshot
 __all__ = ["Census", "take_census"]
 
 _PLACES = ("pending", "lease", "scheduled", "retry", "archived", "completed")
-_GONE = ("done", "revoked", "expired", "reaped", "trimmed", "vanished", "deleted", "removed")
+_GONE = (
+    "done", "revoked", "expired", "reaped", "trimmed", "vanished", "deleted", "removed", "aggregated",
+)  # fmt: skip
 
 
 class Census:

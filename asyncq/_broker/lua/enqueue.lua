@@ -2,6 +2,7 @@
 --
 -- INCLUDE clock
 -- INCLUDE wake
+-- INCLUDE place
 --
 -- KEYS  pending     Q pending        list
 -- KEYS  scheduled   Q scheduled      zset
@@ -9,7 +10,8 @@
 -- KEYS  flow        Q flow           hash
 -- KEYS  waiting     Q waiting        zset
 -- KEYS  receipt     Q receipt:<client>  string: number and answer of the client's last call
--- KEYS  ...         for each task: Q t:<id>, then its lock if unique, then its group if grouped
+-- KEYS  ...         for each task: Q t:<id>, then its lock if unique, then if grouped
+--                   its group and Q gathering
 -- ARGV  again       '1' when this call was sent before
 -- ARGV  number      of this call among the client's calls to this queue
 -- ARGV  keep        seconds to keep the receipt
@@ -37,47 +39,24 @@ if receipt then
 end
 
 local words, ready = {}, {}
-local created, differs, earliest = 0, false, nil
+local created, differs, earliest, gathered = 0, false, nil, false
 local key = 6
+local at = {scheduled = KEYS[2], groups = KEYS[3], tasks = ARGV[7]}
 
 local function special(task, id, message, detail)
-  local at, delay, lock_seconds, suffix, group = unpack(cmsgpack.unpack(detail))
-  local lock, group_key
-  if lock_seconds > 0 then key = key + 1; lock = KEYS[key] end
-  if group ~= '' then key = key + 1; group_key = KEYS[key] end
-
-  if redis.call('EXISTS', task) == 1 then
-    return redis.call('HGET', task, 'msg') == message and 'already' or 'conflict'
-  end
-  if lock then
-    -- A lock whose owner is gone holds nobody up.
-    local owner = redis.pcall('GET', lock)
-    if type(owner) == 'table' then return 'unusable' end
-    if owner and redis.call('EXISTS', ARGV[7] .. owner) == 1 then return 'duplicate' end
-  end
-
-  if group_key and type(redis.pcall('ZCARD', group_key)) == 'table' then return 'unusable' end
-
-  local due = at
-  if delay > 0 then due = now + delay end
-  local word = 'pending'
-  if due > now then word = 'scheduled' elseif group_key then word = 'aggregating' end
-  redis.call('HSET', task, 'msg', message)
-  created = created + 1
-  -- A task without a `state` is pending: most are, and the field would be a seventh of their memory.
-  if word ~= 'pending' then redis.call('HSET', task, 'state', word) end
-  if lock then
-    redis.call('HSET', task, 'unique', suffix)
-    redis.call('SET', lock, id, 'PX', math.ceil((lock_seconds + math.max(0, due - now)) * 1000))
-  end
-  if group_key then redis.call('HSET', task, 'group', group) end
+  local _, _, lock_seconds, _, group = unpack(cmsgpack.unpack(detail))
+  local mine = {task = task}
+  if lock_seconds > 0 then key = key + 1; mine.lock = KEYS[key] end
+  if group ~= '' then mine.group, mine.gathering = KEYS[key + 1], KEYS[key + 2]; key = key + 2 end
+  local word, due, is_news = place(at, mine, id, message, detail, now)
   if word == 'scheduled' then
-    redis.call('ZADD', KEYS[2], due, id)
+    created = created + 1
     if not earliest or due < earliest then earliest = due end
   elseif word == 'aggregating' then
-    redis.call('ZADD', group_key, now, id)
-    redis.pcall('SADD', KEYS[3], group)
-  else
+    created = created + 1
+    gathered = gathered or is_news
+  elseif word == 'pending' then
+    created = created + 1
     ready[#ready + 1] = id
   end
   return word
@@ -115,6 +94,7 @@ if #ready > 0 then
 end
 local is_new = created > 0 and redis.pcall('HINCRBY', KEYS[4], 'created', created) == created
 if earliest and (not before or earliest < tonumber(before)) then redis.call('PUBLISH', ARGV[5], 'due') end
+if gathered then redis.call('PUBLISH', ARGV[5], 'groups') end
 
 local answer = differs and table.concat(words, ',') or words[1]
 redis.call('SET', KEYS[6], ARGV[2] .. ' ' .. answer, 'EX', ARGV[3])

@@ -11,6 +11,7 @@
 -- ARGV  limit       tasks to move at the most
 -- ARGV  channel     prefix of the servers' channels
 -- ARGV  in_cluster  '1' or ''
+-- ARGV  news        channel of all servers
 -- ARGV  ...         for each queue: prefix of its task hashes, prefix of its groups
 -- REPLY [moved, seconds until the next is due or '' for none], or the error TRYAGAIN while nothing can be
 --       moved because the slot moves to another node of a cluster
@@ -20,7 +21,7 @@
 local PER_QUEUE = 6
 local now = clock()
 local left = tonumber(ARGV[2])
-local moved, next_due, is_moving = 0, nil, false
+local moved, next_due, is_moving, gathered = 0, nil, false, false
 
 -- Where an error ends this, each id is still in `from` or has been put where it goes.
 local function forward(base, tasks, groups, from)
@@ -44,6 +45,7 @@ local function forward(base, tasks, groups, from)
       redis.call('ZREM', from, id)
       redis.call('HSET', task, 'state', 'aggregating')
       redis.pcall('SADD', KEYS[base + 5], f[2])
+      gathered = true
     else
       ready[#ready + 1] = id
       since[#ready] = due[i + 1]
@@ -70,7 +72,7 @@ end
 begin(KEYS[1])
 for queue = 1, #KEYS / PER_QUEUE do
   local base = (queue - 1) * PER_QUEUE
-  local tasks, groups = ARGV[3 + queue * 2], ARGV[4 + queue * 2]
+  local tasks, groups = ARGV[4 + queue * 2], ARGV[5 + queue * 2]
   for from = base + 1, base + 2 do
     -- A queue of which a key holds something else than it should is left alone: it must not spoil the
     -- others, and nobody is to come back at once for what is due in it.
@@ -79,6 +81,7 @@ for queue = 1, #KEYS / PER_QUEUE do
     if is_well then pcall(look, KEYS[from]) else is_moving = is_moving or moving(problem) end
   end
 end
+if gathered then redis.call('PUBLISH', ARGV[5], 'groups') end
 if is_moving then
   if moved == 0 then return redis.error_reply('TRYAGAIN tasks are on their way to another node') end
   next_due = now

@@ -1,0 +1,47 @@
+-- place: store one new task that is more than plain, and put it where it belongs.
+--
+-- `at` names keys of the queue: scheduled, groups, and the prefix tasks. `mine` those of the task: task,
+-- lock, group and gathering, nil where it needs none. A lock whose owner is in the set `heir_of` is
+-- inherited. Returns a word, the second at which it is due, and whether aggregators are to look at the
+-- groups. What is `pending` has still to be pushed into the list; with any word but pending, scheduled and
+-- aggregating nothing was written.
+local function place(at, mine, id, message, detail, now, heir_of)
+  local due, delay, lock_seconds, suffix, group = unpack(cmsgpack.unpack(detail))
+  if redis.call('EXISTS', mine.task) == 1 then
+    return redis.call('HGET', mine.task, 'msg') == message and 'already' or 'conflict'
+  end
+  if mine.lock then
+    -- A lock whose owner is gone holds nobody up.
+    local owner = redis.pcall('GET', mine.lock)
+    if type(owner) == 'table' then return 'unusable' end
+    if owner and redis.call('EXISTS', at.tasks .. owner) == 1 then
+      if not (heir_of and redis.call('ZSCORE', heir_of, owner)) then return 'duplicate' end
+    end
+  end
+  if mine.group and type(redis.pcall('ZCARD', mine.group)) == 'table' then return 'unusable' end
+
+  if delay > 0 then due = now + delay end
+  local word = 'pending'
+  if due > now then word = 'scheduled' elseif mine.group then word = 'aggregating' end
+  redis.call('HSET', mine.task, 'msg', message)
+  -- A task without a `state` is pending: most are, and the field would be a seventh of their memory.
+  if word ~= 'pending' then redis.call('HSET', mine.task, 'state', word) end
+  if mine.lock then
+    redis.call('HSET', mine.task, 'unique', suffix)
+    redis.call('SET', mine.lock, id, 'PX', math.ceil((lock_seconds + math.max(0, due - now)) * 1000))
+  end
+  local is_news = false
+  if mine.group then redis.call('HSET', mine.task, 'group', group) end
+  if word == 'scheduled' then
+    redis.call('ZADD', at.scheduled, due, id)
+  elseif word == 'aggregating' then
+    redis.call('ZADD', mine.group, now, id)
+    local is_new = redis.pcall('SADD', at.groups, group) == 1
+    -- Only aggregators write it (gather.lua): without one there is nobody to tell.
+    local most = redis.pcall('GET', mine.gathering)
+    if type(most) == 'string' then
+      is_news = is_new or redis.call('ZCARD', mine.group) % tonumber(most) == 0
+    end
+  end
+  return word, due, is_news
+end

@@ -1,0 +1,96 @@
+-- aggregate: enqueue one task in place of all tasks of an aggregation set, which are forgotten.
+--
+-- INCLUDE clock
+-- INCLUDE confirm
+-- INCLUDE begin
+-- INCLUDE wake
+-- INCLUDE place
+--
+-- KEYS  set               Q g:<group>:<set>   zset, of the queue of the group
+-- KEYS  aggregation_sets  Q aggregation_sets  zset, of the same
+-- KEYS  flow              Q flow              hash, of the same
+-- KEYS  scheduled         Q scheduled         zset, of the queue of the new task
+-- KEYS  groups            Q groups            set, of the same
+-- KEYS  pending           Q pending           list, of the same
+-- KEYS  into              Q flow              hash, of the same
+-- KEYS  waiting           Q waiting           zset, of the same
+-- KEYS  task              Q t:<id>            hash, of the new task
+-- KEYS  ...         then its lock if it is unique, then if it is grouped its group and Q gathering
+-- ARGV  again       '1' when this call was sent before
+-- ARGV  size        how many tasks were read from the set
+-- ARGV  tasks       prefix of task hashes, of the queue of the group
+-- ARGV  locks       prefix of unique locks, of the same
+-- ARGV  new_tasks   prefix of task hashes, of the queue of the new task
+-- ARGV  channel     prefix of the servers' channels
+-- ARGV  news        channel of all servers
+-- ARGV  in_cluster  '1' or ''
+-- ARGV  id          of the new task; '' when it was enqueued elsewhere, and the set only has to go
+-- ARGV  message     of the new task
+-- ARGV  detail      msgpack [at, delay, lock seconds, lock suffix, group]
+-- REPLY pending | scheduled | aggregating | done (no new task) | already (it was done before)
+--       | conflict | duplicate | unusable | gone (the set is somebody else's)
+--       | changed (there are not as many tasks in it as were read)
+--
+-- Both happen in this one script, so no crash can come between: nothing is lost, and nothing aggregated
+-- twice. With any but the first five words nothing was changed. The hashes of the tasks cannot be
+-- declared: their names are read here.
+local STEP = 500
+local now = clock()
+if not redis.call('ZSCORE', KEYS[2], KEYS[1]) then
+  return redis.pcall('HGET', KEYS[9], 'msg') == ARGV[10] and 'already' or 'gone'
+end
+local size = redis.call('ZCARD', KEYS[1])
+if size ~= tonumber(ARGV[2]) then return 'changed' end
+
+-- A queue of which these keys hold something else is refused here, before anything is written.
+redis.call('LLEN', KEYS[6])
+local before = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')[2]
+
+-- All of what goes is looked at before anything goes: what is on its way from another node of a cluster
+-- must end this while nothing is half done (see _confirm.lua).
+local pages, locks = {}, {}
+for first = 0, size - 1, STEP do
+  local page = {}
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[1], first, first + STEP - 1)) do
+    local task = ARGV[3] .. id
+    page[#page + 1] = task
+    local suffix = redis.pcall('HGET', task, 'unique')
+    if type(suffix) == 'string' then
+      local lock = ARGV[4] .. suffix
+      local owner = redis.pcall('GET', lock)
+      if type(owner) ~= 'string' then confirm(lock, task) end
+      if owner == id then locks[#locks + 1] = lock end
+    end
+  end
+  redis.call('EXISTS', KEYS[1], unpack(page))
+  pages[#pages + 1] = page
+end
+
+begin(KEYS[1])
+local word, due, is_news = 'done', nil, false
+if ARGV[9] ~= '' then
+  local _, _, lock_seconds, _, group = unpack(cmsgpack.unpack(ARGV[11]))
+  local at, mine, key = {scheduled = KEYS[4], groups = KEYS[5], tasks = ARGV[5]}, {task = KEYS[9]}, 9
+  if lock_seconds > 0 then key = key + 1; mine.lock = KEYS[key] end
+  if group ~= '' then mine.group, mine.gathering = KEYS[key + 1], KEYS[key + 2] end
+  -- A lock that an aggregated task holds goes over to the task that stands for it.
+  local heir_of = ARGV[3] == ARGV[5] and KEYS[1]
+  word, due, is_news = place(at, mine, ARGV[9], ARGV[10], ARGV[11], now, heir_of)
+  if word == 'conflict' or word == 'duplicate' or word == 'unusable' then return word end
+  if word == 'pending' then redis.call('LPUSH', KEYS[6], ARGV[9]) end
+  if word ~= 'already' then redis.pcall('HINCRBY', KEYS[7], 'created', 1) end
+end
+
+for _, lock in ipairs(locks) do
+  if redis.call('GET', lock) ~= ARGV[9] then redis.call('DEL', lock) end
+end
+for _, page in ipairs(pages) do redis.call('DEL', unpack(page)) end
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], KEYS[1])
+redis.pcall('HINCRBY', KEYS[3], 'aggregated', size)
+if word == 'pending' then wake(KEYS[8], ARGV[6], 1, ARGV[8] == '1', now) end
+if word == 'scheduled' and (not before or due < tonumber(before)) then
+  redis.call('PUBLISH', ARGV[7], 'due')
+end
+if is_news then redis.call('PUBLISH', ARGV[7], 'groups') end
+return word
