@@ -94,6 +94,7 @@ class Fetcher:
         *,
         strict: bool,
         interval: float,
+        lease: float,
         concurrency: int,
         free: Callable[[], int],
         take: Callable[[list[Delivery]], None],
@@ -105,6 +106,7 @@ class Fetcher:
         self._queues: Final = dict(queues)
         self._strict: Final = strict
         self._interval: Final = interval
+        self._fresh_for: Final = lease / 2
         self._share: Final = min(MAX_TASKS, LARGEST_SHARE, max(SMALLEST_SHARE, -(-concurrency // LANES)))
         self._enough: Final = min(self._share, concurrency)
         self._free: Final = free
@@ -283,11 +285,15 @@ class Fetcher:
         )
 
     def _hand_on(self, asked: _Asked, deliveries: list[Delivery]) -> None:
-        if asked.kept:
-            self._take(deliveries)
-            return
-        # Others may have got the slots meanwhile.
-        room = max(0, self._free() - self._asked_for)
+        if self._loop.time() - asked.at > self._fresh_for:
+            # The answer may have lain here while a handler blocked the loop, and nobody prolongs a lease
+            # that he does not know of. They may run elsewhere by now; if not, putting them back says so.
+            room = 0
+        elif asked.kept:
+            room = len(deliveries)
+        else:
+            # Others may have got the slots meanwhile.
+            room = max(0, self._free() - self._asked_for)
         self._take(deliveries[:room])
         if len(deliveries) > room:
             self._give_back(deliveries[room:])

@@ -239,6 +239,7 @@ class Supervisor:
             config.queues,
             strict=config.strict_priority,
             interval=config.check_interval,
+            lease=config.lease,
             concurrency=config.concurrency,
             free=lambda: executor.free,
             take=executor.take,

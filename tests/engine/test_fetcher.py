@@ -88,6 +88,7 @@ async def _started(neighbours: _Neighbours, **options: Any) -> Fetcher:
     any_ = cast("Any", neighbours)
     given: dict[str, Any] = {
         "strict": False,
+        "lease": 60.0,
         "interval": 60.0,
         "concurrency": neighbours.free,
         **options,
