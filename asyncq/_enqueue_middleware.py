@@ -25,6 +25,9 @@ def checked(middleware: Iterable[EnqueueMiddleware]) -> list[EnqueueMiddleware]:
     Raises:
         ConfigError: One of them is not an `async def`.
     """
+    several: object = middleware
+    if isinstance(several, str) or not isinstance(several, Iterable):
+        raise ConfigError("middleware", several, "several `async def`, in a list")
     given = list(middleware)
     for one in given:
         if not is_async(one):

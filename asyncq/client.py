@@ -106,7 +106,7 @@ class Client:
         self._middleware: list[EnqueueMiddleware] = []
         self._around: EnqueueCall | None = None  # without middleware nothing is in between
         self._errands = Errands()
-        self.use(*middleware)
+        self.use(*checked(middleware))
         self._patience = seconds(patience, name="patience")
         self._broker: Broker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

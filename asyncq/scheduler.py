@@ -71,7 +71,7 @@ class Scheduler:
 
     def _set_up(self, url: str | ConnectionOptions | Connection, prefix: str | None) -> None:
         self._connection, self._owns_connection = read_connection(url, prefix)
-        self._client = Client(self._connection, codecs=self.config.codecs)
+        self._client = Client(self._connection, codecs=self.config.codecs, middleware=self.config.middleware)
         self._log: Log = log_for(self.config.logger, self.config.least_level, standard=SCHEDULER_LOG)
         self._timetable = Timetable()
         self._status = "new"

@@ -14,7 +14,7 @@ It prints:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ class Transfer:
 
 
 @asynccontextmanager
-async def bank() -> AsyncIterator[Bank]:
+async def bank() -> AsyncGenerator[Bank]:
     """Around the server: `ctx.state`."""
     print("the bank opens")
     bank = Bank(100)
@@ -50,7 +50,7 @@ async def bank() -> AsyncIterator[Bank]:
 
 
 @asynccontextmanager
-async def transfer(task: Task, ctx: Context) -> AsyncIterator[Transfer]:
+async def transfer(task: Task, ctx: Context) -> AsyncGenerator[Transfer]:
     """Around each task: `ctx.local`."""
     print("begin a", task.type)
     transfer = Transfer()

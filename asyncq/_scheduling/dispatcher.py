@@ -12,7 +12,7 @@ from asyncq._scheduling import hooks
 from asyncq._scheduling.settings import SchedulerConfig
 from asyncq._service import Errands
 from asyncq._timetable import Tick
-from asyncq.errors import AsyncqError, BrokerError
+from asyncq.errors import BrokerError
 from asyncq.options import TaskOptions
 from asyncq.task import Task
 from asyncq.task_info import TaskInfo
@@ -87,7 +87,7 @@ class Dispatcher:
         entry.last_at = tick.nominal
         try:
             info = await self._enqueue(entry.task, **entry.options)
-        except AsyncqError as error:
+        except Exception as error:  # noqa: BLE001 - ours or of a user's middleware: the entry goes on
             entry.last_error = str(error)
             self._log.error(
                 "entry %r was not enqueued: %s",

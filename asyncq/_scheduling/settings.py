@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, tzinfo
 from typing import Any, TypedDict, cast
 
 from asyncq._clock import seconds
 from asyncq._cron import time_zone
+from asyncq._enqueue_middleware import EnqueueMiddleware, checked
 from asyncq._logs import LoggerLike, level_of, logging_problems
 from asyncq.codecs import Codecs
 from asyncq.entries import Entry
@@ -20,8 +21,8 @@ from asyncq.task import Task
 from asyncq.task_info import TaskInfo
 
 PreEnqueue = Callable[[Task, TaskOptions], Awaitable[object] | object]
-PostEnqueue = Callable[[TaskInfo | AsyncqError], Awaitable[object] | object]
-OnEntryError = Callable[[Entry, AsyncqError], Awaitable[object] | object]
+PostEnqueue = Callable[[TaskInfo | Exception], Awaitable[object] | object]
+OnEntryError = Callable[[Entry, Exception], Awaitable[object] | object]
 OnSyncError = Callable[[AsyncqError], Awaitable[object] | object]
 
 
@@ -30,6 +31,7 @@ class SchedulerOptions(TypedDict, total=False):
 
     timezone: str | tzinfo
     codecs: Codecs
+    middleware: Sequence[EnqueueMiddleware]
     pre_enqueue: PreEnqueue | None
     post_enqueue: PostEnqueue | None
     on_error: OnEntryError | None
@@ -58,13 +60,18 @@ class SchedulerConfig:
     codecs: Codecs = field(default_factory=Codecs)
     """How payloads are encoded."""
 
+    middleware: Sequence[EnqueueMiddleware] = ()
+    """What to wrap around enqueueing, the first outermost; as for a client. What it raises is why the
+    entry was not enqueued."""
+
     pre_enqueue: PreEnqueue | None = None
     """Called with the task and the options of its entry each time before it is enqueued. Like the
     other callbacks it may be async, is stopped after ten seconds then, and changes nothing when it
     raises: that is logged as `callback_failed`."""
 
     post_enqueue: PostEnqueue | None = None
-    """Called each time afterwards, with the `TaskInfo`, or with the error that prevented it."""
+    """Called each time afterwards, with the `TaskInfo`, or with the error that prevented it: an
+    `AsyncqError`, or what middleware raised."""
 
     on_error: OnEntryError | None = None
     """Called with the entry and the error each time a task could not be enqueued."""
@@ -93,9 +100,17 @@ class SchedulerConfig:
                 problems.append(Problem(name, value, "a function"))
         if not isinstance(cast("object", self.codecs), Codecs):
             problems.append(Problem("codecs", self.codecs, "Codecs"))
+        problems += self._middleware_problems()
         problems += logging_problems(self.logger, self.log_level)
         if problems:
             raise ConfigError.of(problems)
+
+    def _middleware_problems(self) -> list[Problem]:
+        try:
+            object.__setattr__(self, "middleware", tuple(checked(self.middleware)))
+        except ConfigError as error:
+            return [*error.problems]
+        return []
 
     def _zone_problems(self) -> list[Problem]:
         try:

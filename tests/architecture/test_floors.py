@@ -27,7 +27,10 @@ SWALLOWERS = {
     "asyncq/_engine/supervisor.py": ["the good-bye: nobody may hear it"],
     "asyncq/_engine/vitals.py": ["a thread: handed to whoever started it"],
     "asyncq/_redis/link.py": ["the callback of an answer: logged, the answers behind it go on"],
-    "asyncq/_scheduling/dispatcher.py": ["one time of an entry: logged, the others go on"],
+    "asyncq/_scheduling/dispatcher.py": [
+        "one time of an entry: logged, the others go on",
+        "a user's middleware: logged, told to the hooks",
+    ],
     "asyncq/_scheduling/herald.py": ["the good-bye: nobody may hear it"],
     "asyncq/_scheduling/hooks.py": ["a user's callback: logged"],
     "asyncq/_scheduling/source.py": ["a user's provider, in a thread: handed to whoever asked"],

@@ -12,10 +12,12 @@ from asyncq import sync
 from asyncq.client import Client, EnqueueCall
 from asyncq.errors import ClosedError, ConfigError, DuplicateTaskError, PayloadError
 from asyncq.options import TaskOptions
+from asyncq.scheduler import Scheduler
 from asyncq.task import Task
 from asyncq.task_info import TaskInfo
 from tests.conftest import AnyRedis
 from tests.support.census import take_census
+from tests.support.waiting import wait_until
 
 
 class _Noting:
@@ -129,11 +131,29 @@ async def test_a_forgotten_return_is_said(redis_url: str) -> None:
             await client.enqueue(Task("t"))
 
 
-@pytest.mark.parametrize("bad", [lambda task, options, call_next: None, "text"])
-async def test_middleware_is_an_async_function(redis_url: str, bad: Any) -> None:
+@pytest.mark.parametrize("bad", [[lambda task, options, call_next: None], ["text"], "text", _picky, [1]])
+@pytest.mark.parametrize("door", [Client, sync.Client, Scheduler])
+def test_middleware_is_an_async_function(door: Any, bad: Any) -> None:
     """What is none would fail with each task."""
     with pytest.raises(ConfigError, match="async def"):
-        Client(redis_url, middleware=[bad])
+        door("redis://h", middleware=bad)
+
+
+async def test_a_scheduler_has_it_too(redis_url: str, redis_client: Redis) -> None:
+    """What it refuses is missing at one time of one entry, and told; the others go on."""
+    failed: list[str] = []
+    seen: list[str] = []
+
+    def on_error(entry: object, error: Exception) -> None:
+        failed.append(type(error).__name__)
+
+    scheduler = Scheduler(redis_url, middleware=[_picky, _Noting("a", seen)], on_error=on_error)
+    scheduler.register("@every 1s", Task("t", "bad"))
+    scheduler.register("@every 1s", Task("t", "good"))
+    async with scheduler.running():
+        await wait_until(lambda: failed and "a pending" in seen, "a time of both")
+    assert set(failed) == {"PermissionError"}
+    assert take_census(redis_client).counts["pending"] == seen.count("a pending")
 
 
 async def test_a_client_that_closes_lets_what_was_begun_arrive(redis_url: str, redis_client: Redis) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 from redis import Redis
 
-from asyncq import AsyncqError, Client, Connection, Inspector, Mux, Scheduler, Server, Task, TaskInfo
+from asyncq import Client, Connection, Inspector, Mux, Scheduler, Server, Task, TaskInfo
 from asyncq.errors import (
     AlreadyRunningError,
     BrokerError,
@@ -248,10 +248,10 @@ async def test_hooks_are_told_before_and_after(redis_url: str, redis_client: Red
         options["queue"] = "elsewhere"  # a copy: changes nothing
         raise RuntimeError("no matter")
 
-    def after(outcome: TaskInfo | AsyncqError) -> None:
+    def after(outcome: TaskInfo | Exception) -> None:
         told.append(("after", type(outcome).__name__))
 
-    async def failed(entry: Entry, error: AsyncqError) -> None:
+    async def failed(entry: Entry, error: Exception) -> None:
         told.append((entry.id, type(error).__name__))
 
     scheduler = Scheduler(redis_url, pre_enqueue=before, post_enqueue=after, on_error=failed)
