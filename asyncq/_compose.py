@@ -27,7 +27,7 @@ from asyncq.options import (
 from asyncq.task import Task
 from asyncq.task_info import TaskInfo
 
-__all__ = ["DEFAULT_MAX_PAYLOAD", "compose", "info_for", "new_id", "require_task"]
+__all__ = ["DEFAULT_MAX_PAYLOAD", "compose", "info_for", "new_id", "require_task", "unique_key"]
 
 DEFAULT_MAX_PAYLOAD: Final = 1024 * 1024
 """Bytes. Redis blocks everybody while it copies a large value: such data belongs elsewhere."""
@@ -158,17 +158,17 @@ def _composed(task: Task, checked: CheckedOptions, envelope: Envelope) -> NewTas
         envelope.nonce = new_id()
     if "unique" in checked:
         new.unique_ttl = checked["unique"]
-        envelope.unique_key = _unique_key(task, envelope.payload)
+        envelope.unique_key = unique_key(task.type, task.payload, envelope.payload)
     if new.at or new.delay:
         _check_relations(new)
     return new
 
 
-def _unique_key(task: Task, payload: bytes) -> str:
+def unique_key(type: str, payload: object, raw: bytes) -> str:  # noqa: A002 - the word of the API
     """Return what makes a task unique, as asynq does: an absent payload is not hashed."""
-    if task.payload is None:
-        return f"{task.type}:"
-    return f"{task.type}:{hashlib.md5(payload, usedforsecurity=False).hexdigest()}"
+    if payload is None:
+        return f"{type}:"
+    return f"{type}:{hashlib.md5(raw, usedforsecurity=False).hexdigest()}"
 
 
 def _check_relations(new: NewTask) -> None:

@@ -210,6 +210,11 @@ class Codecs:
         """The names of all codecs that can be read."""
         return tuple(self._by_name)
 
+    @property
+    def all(self) -> tuple[PayloadCodec, ...]:
+        """All codecs that can be read."""
+        return tuple(self._by_name.values())
+
     def encode(self, payload: object, *, type: str) -> tuple[str, bytes]:  # noqa: A002 - the word of the API
         """Return the name of the codec and the bytes of `payload`.
 

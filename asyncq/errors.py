@@ -21,6 +21,7 @@
     ├─ WrongStateError               it exists, but not in a state that allows this
     │  ├─ TaskNotActiveError         the lease was lost; somebody else owns the task
     │  ├─ TaskStateError
+    │  ├─ TaskChangedError           somebody else was faster: look again
     │  └─ QueueNotEmptyError
     ├─ BrokerError                   talking to Redis went wrong
     │  ├─ BrokerUnavailableError     unreachable, timed out, loading, failing over: try again
@@ -70,50 +71,16 @@ from asyncq._task_errors import (
 )
 
 __all__ = [
-    "AlreadyRunningError",
-    "AsyncqError",
-    "AuthenticationError",
-    "BrokerError",
-    "BrokerReplyError",
-    "BrokerUnavailableError",
-    "ClosedError",
-    "ConfigError",
-    "DuplicateTaskError",
-    "EmbeddedUnavailableError",
-    "EnqueueRefusedError",
-    "EntryNotFoundError",
-    "GroupNotFoundError",
-    "HandlerCrashedError",
-    "HandlerNotFoundError",
-    "LeaseExpiredError",
-    "LifecycleError",
-    "NotFoundError",
-    "NotStartedError",
-    "PayloadError",
-    "Problem",
-    "ProviderError",
-    "QueueNotEmptyError",
-    "QueueNotFoundError",
-    "ResultNotKeptError",
-    "ResultTimeoutError",
-    "RetryIn",
-    "RevokeTask",
-    "ServerNotFoundError",
-    "ServerTooOldError",
-    "SkipRetry",
-    "TaskArchivedError",
-    "TaskCancelledError",
-    "TaskControl",
-    "TaskFailure",
-    "TaskIdConflictError",
-    "TaskNotActiveError",
-    "TaskNotFoundError",
-    "TaskStateError",
-    "TaskTimedOutError",
-    "UnsafeServerError",
-    "WireError",
-    "WorkerProcessDiedError",
-    "WrongStateError",
+    "AlreadyRunningError", "AsyncqError", "AuthenticationError", "BrokerError", "BrokerReplyError",
+    "BrokerUnavailableError", "ClosedError", "ConfigError", "DuplicateTaskError",
+    "EmbeddedUnavailableError", "EnqueueRefusedError", "EntryNotFoundError", "GroupNotFoundError",
+    "HandlerCrashedError", "HandlerNotFoundError", "LeaseExpiredError", "LifecycleError",
+    "NotFoundError", "NotStartedError", "PayloadError", "Problem", "ProviderError",
+    "QueueNotEmptyError", "QueueNotFoundError", "ResultNotKeptError", "ResultTimeoutError", "RetryIn",
+    "RevokeTask", "ServerNotFoundError", "ServerTooOldError", "SkipRetry", "TaskArchivedError",
+    "TaskCancelledError", "TaskChangedError", "TaskControl", "TaskFailure", "TaskIdConflictError",
+    "TaskNotActiveError", "TaskNotFoundError", "TaskStateError", "TaskTimedOutError",
+    "UnsafeServerError", "WireError", "WorkerProcessDiedError", "WrongStateError",
 ]  # fmt: skip
 
 
@@ -237,8 +204,8 @@ class TaskNotFoundError(NotFoundError):
 class ResultNotKeptError(TaskNotFoundError):
     """The task is gone, and its result with it: nothing is kept of a task without `retention`.
 
-    `how` is what became of it: `done`, `revoked`, `expired`, `removed`. It is empty where nobody said so:
-    the task was deleted or aggregated, or the message was missed.
+    `how` is what became of it: `done`, `revoked`, `expired`, `deleted`, `removed`. It is empty where nobody
+    said so: the task was aggregated, or the message was missed.
     """
 
     def __init__(self, queue: str, task_id: str, how: str = "") -> None:
@@ -300,6 +267,16 @@ class TaskStateError(WrongStateError):
         return (
             f"task {self.task_id!r} of queue {self.queue!r} is {self.state}, and would have to be {allowed}"
         )
+
+
+class TaskChangedError(WrongStateError):
+    """The task is not what it was when it was looked at. Look again, and decide again."""
+
+    _text = "task {task_id!r} of queue {queue!r} has changed since it was looked at"
+
+    def __init__(self, queue: str, task_id: str) -> None:
+        super().__init__(queue, task_id)
+        self.queue, self.task_id = queue, task_id
 
 
 class QueueNotEmptyError(WrongStateError):

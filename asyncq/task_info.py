@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -59,6 +60,8 @@ class TaskHistory:
     deliveries: int = 0  #: how often it was handed to a server
     lost: int = 0  #: how often its lease ran out, since the server died or hung
     is_orphaned: bool = False  #: active, but its lease has run out
+    unreadable: str = ""  #: why its message cannot be read
+    seal: tuple[bytes, ...] = field(default=(), compare=False)  #: what its version is made of
 
 
 _NO_HISTORY: Final = TaskHistory()
@@ -238,6 +241,20 @@ class TaskInfo:
     def is_orphaned(self) -> bool:
         """True if it is active and its lease has run out: it is about to be recovered."""
         return self._history.is_orphaned
+
+    @property
+    def unreadable(self) -> str:
+        """Why its message cannot be read; empty if it can. Only lists show such tasks."""
+        return self._history.unreadable
+
+    @property
+    def version(self) -> str:
+        """What it was like when it was seen, for `inspector.tasks.edit` and `reschedule`.
+
+        Changes with its message, state, due time and deliveries. Empty for what `enqueue` returned.
+        """
+        seal = self._history.seal
+        return hashlib.sha1(b"\0".join(seal), usedforsecurity=False).hexdigest() if seal else ""
 
     def _key(self) -> tuple[object, ...]:
         return self.queue, self.id, self.state, self._envelope, self._next_at, self._history

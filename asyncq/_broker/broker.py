@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from asyncq._broker.actions import Actions
 from asyncq._broker.basis import Basis
 from asyncq._broker.browse import Browse
 from asyncq._broker.delayed import Delayed
@@ -39,6 +40,7 @@ class Broker:
         self.upkeep: Final = Upkeep(self.basis)
         self.notes: Final = Notes(self.basis)
         self.browse: Final = Browse(self.basis)
+        self.actions: Final = Actions(self.basis)
         self.presence: Final = Presence(self.basis)
         self.results: Final = Results(self.basis)
         self.schedules: Final = Schedules(self.basis)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from asyncq._broker.findings import Finding, Progress, Report
 from asyncq._broker.nodes import Node, RedisInfo
+from asyncq.inspector.bulk import BulkOptions, BulkReport
 from asyncq.inspector.cluster import Cluster
 from asyncq.inspector.door import Inspector
+from asyncq.inspector.editing import TaskChanges
 from asyncq.inspector.groups import GroupInfo, Groups
+from asyncq.inspector.listing import TaskFilters, TaskPage
 from asyncq.inspector.queues import DailyStats, QueueInfo, QueueMemory, Queues
 from asyncq.inspector.schedulers import EnqueueEvent, SchedulerEntry, SchedulerInfo, Schedulers
 from asyncq.inspector.servers import ServerInfo, Servers, WorkerInfo
 from asyncq.inspector.tasks import Tasks
 
 __all__ = [
+    "BulkOptions",
+    "BulkReport",
     "Cluster",
     "DailyStats",
     "EnqueueEvent",
@@ -32,6 +37,9 @@ __all__ = [
     "Schedulers",
     "ServerInfo",
     "Servers",
+    "TaskChanges",
+    "TaskFilters",
+    "TaskPage",
     "Tasks",
     "WorkerInfo",
 ]

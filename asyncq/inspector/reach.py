@@ -9,7 +9,7 @@ from asyncq._checks import near_misses
 from asyncq._compose import new_id
 from asyncq.codecs import Codecs
 from asyncq.connection import ConnectionOptions
-from asyncq.errors import QueueNotFoundError, TaskNotFoundError
+from asyncq.errors import GroupNotFoundError, QueueNotFoundError, TaskNotFoundError
 from asyncq.shared import Connection, read_connection
 
 _ID_LENGTH: Final = 12
@@ -71,6 +71,19 @@ class Reach:
         """
         others = [name for name in await self._known_queues(queue) if name != queue]
         raise TaskNotFoundError(queue, task_id, await self.broker().browse.holders(task_id, others))
+
+    async def refuse_unknown(self, queue: str, group: str = "") -> None:
+        """Refuse a queue, or a group of it, that is not there.
+
+        Raises:
+            QueueNotFoundError: With the names that are like it.
+            GroupNotFoundError: With the names that are like it.
+        """
+        await self.require_queue(queue)
+        if group:
+            known = sorted(await self.broker().browse.groups(queue))
+            if group not in known:
+                raise GroupNotFoundError(queue, group, near_misses(group, known))
 
     async def aclose(self) -> None:
         """Close it. May be called twice."""

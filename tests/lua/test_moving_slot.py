@@ -206,6 +206,39 @@ def _deliver(space: Space) -> Any:
     return reply[2::4]
 
 
+def _list(space: Space) -> Any:
+    q = space.q
+    return space.run("list", [q.retry], q.task_prefix, "", 9, 999, "-inf", "+inf", 0, "", "")[3:]
+
+
+def _to_retry(space: Space) -> None:
+    space.client.delete(space.q.retry)
+    space.put("a", "retry")
+    space.client.zadd(space.q.retry, {"a": 5})
+
+
+def _list_pending(space: Space) -> Any:
+    return space.run("list_pending", [space.q.pending], space.q.task_prefix, "", 9, 999, 0, 0)[3:5]
+
+
+def _noted(space: Space) -> None:
+    """An inspector has been here."""
+    space.pending("a", unique="k")
+    space.client.set(space.q.unique("k"), "a")
+    space.client.set(space.q.receipt("i.1"), "1 done")
+
+
+def _act(action: str, *ids: str) -> Callable[[Space], Any]:
+    def act(space: Space) -> Any:
+        q = space.q
+        keys = [q.pending, q.scheduled, q.retry, q.archived, q.completed, q.groups, q.flow, q.waiting]
+        keys += [q.receipt("i.1"), *map(q.task, ids)]
+        args = [2, 60, action, "", "", "", "", 0, q.group_prefix, q.unique_prefix, CHANNEL, "1", *ids]
+        return space.run("act", keys, *args)
+
+    return act
+
+
 def _delivered(space: Space) -> None:
     space.active("a", "s:1")
     space.client.set(space.q.receipt("s.0"), packed(1, 1, "a"))
@@ -275,6 +308,12 @@ CASES = [
     pytest.param(_nothing_more, _balance, "g:g", 2, id="balance"),
     pytest.param(_nothing_more, _balance, "set", 2, id="balance-aggregation-set"),
     pytest.param(_delivered, _deliver, "t:a", ["a"], id="deliver-again"),
+    pytest.param(_to_retry, _list, "t:a", [["a"], ["5"], [["msg", "m-a", "state", "retry"]]], id="list"),
+    pytest.param(
+        _pending, _list_pending, "t:a", [["p", "a"], [["msg", "m-p"], ["msg", "m-a"]]], id="list_pending"
+    ),
+    pytest.param(_noted, _act("delete", "p", "a"), "unique:k", "done", id="act-lock"),
+    pytest.param(_noted, _act("run", "y"), "g:g", "done", id="act-group"),
 ]
 
 

@@ -31,6 +31,7 @@ from tests.lua.test_full_redis import (
     _sweep,
     _waiting,
 )
+from tests.lua.test_full_redis_operators import _act
 from tests.support.servers import RedisOptions, RedisProcess, oldest_binary, system_binary
 
 
@@ -80,6 +81,8 @@ def _demote(client: Redis) -> None:
         (_lost, _recover),
         (_over, _sweep),
         (_waiting, _deliver),
+        (_due, _act("run")),
+        (_over, _act("delete")),
     ],
 )
 def test_a_replica_is_taken_for_a_replica(space: Space, arrange: Arrange, act: Act) -> None:

@@ -36,6 +36,7 @@ EXAMPLES: list[BaseException] = [
     errors.WrongStateError("what"),
     errors.TaskNotActiveError("low", "id1"),
     errors.TaskStateError("low", "id1", "active", ["pending", "retry"]),
+    errors.TaskChangedError("low", "id1"),
     errors.QueueNotEmptyError("low", {"pending": 2, "retry": 0, "completed": 1}),
     errors.BrokerError("localhost:6379", "why"),
     errors.BrokerUnavailableError("localhost:6379", "refused", "start it"),

@@ -1,0 +1,211 @@
+"""Changing a task that waits, if it is still what somebody has seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final, TypedDict, cast
+
+from asyncq._broker.actions import Change
+from asyncq._broker.browse import Seen
+from asyncq._clock import from_unix, now
+from asyncq._compose import DEFAULT_MAX_PAYLOAD, unique_key
+from asyncq._wire.messages import Envelope
+from asyncq.codecs import Codecs
+from asyncq.errors import (
+    BrokerReplyError,
+    ConfigError,
+    DuplicateTaskError,
+    PayloadError,
+    Problem,
+    TaskChangedError,
+    TaskStateError,
+)
+from asyncq.inspector.listing import info_of
+from asyncq.inspector.reach import Reach
+from asyncq.options import TaskOptions, check_options
+from asyncq.task_info import TaskInfo
+
+_EDITABLE: Final = ("scheduled", "pending", "retry", "archived", "aggregating")
+_MOVABLE: Final = ("scheduled", "pending", "retry", "archived")
+_ATTEMPTS: Final = 10
+"""Of a change that names no version, while others change the same task."""
+
+
+class TaskChanges(TypedDict, total=False):
+    """What can be changed of a task that waits. What is not named stays as it is."""
+
+    payload: Any
+    """The new payload, written with the codec of the old one where that is known here."""
+
+    headers: dict[str, str]
+    """The new headers, all of them."""
+
+    max_retry: int
+    """How often it is tried again at most."""
+
+    timeout: float | timedelta
+    """Time for one attempt; 0 and `math.inf` are no limit."""
+
+    deadline: datetime
+    """Instant after which it is not worth running."""
+
+    expires_at: datetime
+    """Drop it if it has not been started by this instant."""
+
+    retention: float | timedelta
+    """Keep it for so long after it succeeded."""
+
+    retry: str
+    """Name of its retry policy."""
+
+
+_CHANGES: Final = tuple(TaskChanges.__annotations__)
+
+
+def check_changes(changes: TaskChanges) -> dict[str, Any]:
+    """Check what is to be changed, and convert it.
+
+    Raises:
+        ConfigError: With all that is wrong.
+    """
+    if not changes:
+        raise ConfigError("changes", {}, f"something to change: {', '.join(_CHANGES)}")
+    alien = [
+        Problem(name, value, f"something that can be changed: {', '.join(_CHANGES)}")
+        for name, value in changes.items()
+        if name not in _CHANGES
+    ]
+    if alien:
+        raise ConfigError.of(alien)
+    options = {name: value for name, value in changes.items() if name != "payload"}
+    return dict(check_options(cast("TaskOptions", options)))
+
+
+def changed(envelope: Envelope, changes: TaskChanges, checked: dict[str, Any], codecs: Codecs) -> Envelope:
+    """Return the envelope as it is to be.
+
+    Raises:
+        PayloadError: The payload cannot be encoded, or is too large.
+    """
+    if "retry" in checked:
+        checked = {**checked, "retry_policy": checked["retry"]}
+        del checked["retry"]
+    new = replace(envelope, **checked)
+    if "payload" not in changes:
+        return new
+    payload = changes["payload"]
+    writer = Codecs(envelope.codec, *codecs.all) if envelope.codec in codecs.names else codecs
+    new.codec, new.payload = writer.encode(payload, type=envelope.type)
+    if len(new.payload) > DEFAULT_MAX_PAYLOAD:
+        size, limit = len(new.payload), DEFAULT_MAX_PAYLOAD
+        raise PayloadError(envelope.type, f"it has {size:,} bytes and the limit is {limit:,}", size, limit)
+    if envelope.unique_key:
+        new.unique_key = unique_key(envelope.type, payload, new.payload)
+    return new
+
+
+class Editing:
+    """One change of one task: read it, change it here, and write it if nobody was faster."""
+
+    def __init__(self, reach: Reach, queue: str, task_id: str, version: str | None) -> None:
+        self._reach = reach
+        self._queue = queue
+        self._id = task_id
+        self._version = version
+
+    async def edit(self, changes: TaskChanges) -> TaskInfo:
+        """Change the message."""
+        checked = check_changes(changes)
+
+        def change(seen: Seen) -> tuple[Envelope, float | None, float | None]:
+            return changed(seen.envelope, changes, checked, self._reach.codecs), None, None
+
+        return await self._change(change, _EDITABLE)
+
+    async def reschedule(self, at: float | None, delay: float | None) -> TaskInfo:
+        """Change when it is due."""
+
+        def change(seen: Seen) -> tuple[Envelope, float | None, float | None]:
+            due = at if at is not None else now() + (delay or 0.0)
+            _refuse_too_late(seen.envelope, due)
+            return seen.envelope, at, delay
+
+        return await self._change(change, _MOVABLE)
+
+    async def _change(self, change: Any, allowed: tuple[str, ...]) -> TaskInfo:
+        word = ""
+        for _ in range(_ATTEMPTS):
+            seen = await self._look()
+            version = info_of(self._queue, seen, self._reach.codecs).version
+            if seen.state not in allowed:
+                word = seen.state.value
+                break
+            if self._version is not None and self._version != version:
+                word = "changed"
+                break
+            envelope, at, delay = change(seen)
+            word = await self._write(seen, version, envelope, at, delay)
+            if word == "done":
+                return info_of(self._queue, await self._look(), self._reach.codecs)
+            if word != "changed" or self._version is not None:
+                break
+        await self._refuse(word, allowed)
+        raise BrokerReplyError("edit", word)
+
+    async def _look(self) -> Seen:
+        seen = await self._reach.broker().browse.look(self._queue, self._id)
+        if seen is None:
+            await self._reach.refuse_missing(self._queue, self._id)
+        return seen
+
+    async def _write(
+        self, seen: Seen, version: str, envelope: Envelope, at: float | None, delay: float | None
+    ) -> str:
+        sender = self._reach.broker().actions.sender(self._queue)
+        self._type = envelope.type
+        message = b"" if envelope is seen.envelope else sender.encode(self._id, envelope)
+        return await sender.edit(
+            self._id,
+            Change(
+                version=version,
+                message=message,
+                at=at,
+                delay=delay,
+                lock=seen.text("unique"),
+                new_lock=envelope.unique_key or seen.text("unique"),
+            ),
+        )
+
+    async def _refuse(self, word: str, allowed: tuple[str, ...]) -> None:
+        if word == "missing":
+            await self._reach.refuse_missing(self._queue, self._id)
+        if word == "changed":
+            raise TaskChangedError(self._queue, self._id)
+        if word == "duplicate":
+            raise DuplicateTaskError(self._queue, self._type)
+        refuse_state(self._queue, self._id, word, allowed)
+
+    _type: str = ""
+
+
+def refuse_state(queue: str, task_id: str, word: str, allowed: tuple[str, ...]) -> None:
+    """Raise what a word of a script means, if it is about where the task is."""
+    told = {
+        "gathered": "being aggregated",
+        "displaced": "in no place (`asyncq doctor` says more)",
+        "newer": "newer than asked for",
+    }
+    states = ("pending", "active", "scheduled", "retry", "archived", "completed", "aggregating")
+    if word in told or word in states:
+        raise TaskStateError(queue, task_id, told.get(word, word), allowed)
+
+
+def _refuse_too_late(envelope: Envelope, due: float) -> None:
+    problems = [
+        Problem(option, from_unix(limit), f"an instant after the task is due, {from_unix(due)}")
+        for option, limit in (("deadline", envelope.deadline), ("expires_at", envelope.expires_at))
+        if limit and limit <= due and due > now()
+    ]
+    if problems:
+        raise ConfigError.of(problems)
