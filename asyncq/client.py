@@ -355,14 +355,22 @@ class Client:
 
     async def aclose(self) -> None:
         """Let what is on its way arrive, then close. May be called twice."""
-        await self._errands.finish()  # with middleware, what was begun is not yet composed
-        self._is_closed = True
-        if self._broker is not None:
+        broker: Broker | None = None
+        try:
+            await self._errands.finish()  # with middleware, what was begun is not yet composed
+            self._is_closed = True
             broker, self._broker = self._broker, None
-            await broker.enqueue.drain()
-            await broker.results.aclose()
-        if self._owns_connection:
-            await self._connection.aclose()
+            if broker is not None:
+                await broker.enqueue.drain()
+        finally:
+            # Also when whoever closes it has no time to wait for a Redis that is away.
+            self._is_closed = True
+            try:
+                if broker is not None:
+                    await broker.results.aclose()
+            finally:
+                if self._owns_connection:
+                    await self._connection.aclose()
 
 
 async def _each(tasks: Iterable[Task] | AsyncIterable[Task]) -> AsyncIterator[Any]:
