@@ -17,9 +17,8 @@ run in here but each in a task of its own, so none of them can take an actor dow
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from typing import Any, Final
 
 from asyncq._broker.broker import Broker
@@ -34,10 +33,8 @@ from asyncq._engine.executor import Executor
 from asyncq._engine.fetcher import Fetcher
 from asyncq._engine.forwarder import Forwarder
 from asyncq._engine.health_check import HealthCheck
-from asyncq._engine.heartbeat import Heartbeat
 from asyncq._engine.held import HeldDeliveries
 from asyncq._engine.janitor import Janitor
-from asyncq._engine.lease_keeper import LeaseKeeper
 from asyncq._engine.lifespan import Surroundings, around
 from asyncq._engine.listener import Listener
 from asyncq._engine.offload import MOST_THREADS, Offload
@@ -45,6 +42,7 @@ from asyncq._engine.recoverer import Recoverer
 from asyncq._engine.reporter import Reporter
 from asyncq._engine.run import Run
 from asyncq._engine.settler import Settler
+from asyncq._engine.vital_services import make_vital_services
 from asyncq._engine.vitals import Vitals
 from asyncq._logs import Log
 from asyncq._redis.router import Router
@@ -272,31 +270,18 @@ class Supervisor:
             return min(config.check_interval, config.delayed_check_interval)
         return config.delayed_check_interval
 
-    def _make_vital_services(self) -> tuple[list[Service], Callable[[], Any]]:
-        """Called in the thread of the vitals: connections belong to the loop they are made in."""
-        # A connection that went dead without a word must be noticed while the leases still hold.
-        options, patience = self._router.options, self._config.lease / 3
-        options = replace(
-            options,
-            connect_timeout=min(options.connect_timeout, self._config.lease / 2),
-            response_timeout=min(options.response_timeout, patience),
+    def _make_vital_services(self) -> tuple[list[Service], Callable[[], Awaitable[None]]]:
+        return make_vital_services(
+            self._router.options,
+            self._wire,
+            self._held,
+            server_id=self.server_id,
+            lease=self._config.lease,
+            describe=self._describe,
+            stop_work=self._stop_work,
+            farewell=lambda: FAREWELL if self._is_cut_off else LAST_WORDS,
+            log=self._log,
         )
-        router = Router(options, name=f"asyncq:vitals:{self.server_id}")
-        broker = Broker(router, self._wire, owner=self.server_id, patience=patience)
-        services: list[Service] = [
-            Heartbeat(broker.presence, self._describe),
-            LeaseKeeper(broker.leases, self._held, lease=self._config.lease, stop_work=self._stop_work),
-        ]
-
-        async def aclose() -> None:
-            try:
-                async with asyncio.timeout(FAREWELL if self._is_cut_off else LAST_WORDS):
-                    await broker.presence.leave()
-            except Exception as error:  # noqa: BLE001 - leaving must not fail because nobody hears the good-bye
-                self._log.debug("could not say good-bye: %s", error, extra={"event": "farewell_failed"})
-            await router.aclose()
-
-        return services, aclose
 
     @asynccontextmanager
     async def _settling(self, broker: Broker) -> AsyncGenerator[Settler]:

@@ -24,7 +24,7 @@ SWALLOWERS = {
     "asyncq/_engine/conclusions.py": ["a user's is_failure: the error counts"],
     "asyncq/_engine/executor.py": ["a handler: becomes an outcome"],
     "asyncq/_engine/outcome.py": ["the text of a user's error: said instead"],
-    "asyncq/_engine/supervisor.py": ["the good-bye: nobody may hear it"],
+    "asyncq/_engine/vital_services.py": ["the good-bye: nobody may hear it"],
     "asyncq/_engine/vitals.py": ["a thread: handed to whoever started it"],
     "asyncq/_redis/link.py": ["the callback of an answer: logged, the answers behind it go on"],
     "asyncq/_scheduling/dispatcher.py": [

@@ -1,0 +1,70 @@
+"""What runs in the thread of the vitals: the heartbeat and the lease keeper, on a connection of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from asyncq._broker.broker import Broker
+from asyncq._broker.leases import Held
+from asyncq._engine.heartbeat import Heartbeat
+from asyncq._engine.held import HeldDeliveries
+from asyncq._engine.lease_keeper import LeaseKeeper
+from asyncq._logs import Log
+from asyncq._redis.router import Router
+from asyncq._service import Service
+from asyncq._wire.wire import Wire
+from asyncq.connection import ConnectionOptions
+from asyncq.context import CancelReason
+
+
+def make_vital_services(  # noqa: PLR0913 - what they may touch, said one by one
+    connection: ConnectionOptions,
+    wire: Wire,
+    held: HeldDeliveries,
+    *,
+    server_id: str,
+    lease: float,
+    describe: Callable[[], Mapping[str, Any]],
+    stop_work: Callable[[Held, CancelReason], None],
+    farewell: Callable[[], float],
+    log: Log,
+) -> tuple[list[Service], Callable[[], Awaitable[None]]]:
+    """Make them, and what closes their connection. Connections belong to the loop they are made in.
+
+    Args:
+        connection: Where Redis is.
+        wire: How keys look.
+        held: The deliveries whose leases are to be kept.
+        server_id: Whose they are.
+        lease: How long a lease is.
+        describe: What the heartbeat says.
+        stop_work: Called, in this thread, with each delivery that must not go on.
+        farewell: Tells how many seconds saying good-bye may take; asked at the end.
+        log: Where they log.
+    """
+    # A connection that went dead without a word must be noticed while the leases still hold.
+    patience = lease / 3
+    options = replace(
+        connection,
+        connect_timeout=min(connection.connect_timeout, lease / 2),
+        response_timeout=min(connection.response_timeout, patience),
+    )
+    router = Router(options, name=f"asyncq:vitals:{server_id}")
+    broker = Broker(router, wire, owner=server_id, patience=patience)
+    services: list[Service] = [
+        Heartbeat(broker.presence, describe),
+        LeaseKeeper(broker.leases, held, lease=lease, stop_work=stop_work),
+    ]
+
+    async def aclose() -> None:
+        try:
+            async with asyncio.timeout(farewell()):
+                await broker.presence.leave()
+        except Exception as error:  # noqa: BLE001 - leaving must not fail because nobody hears the good-bye
+            log.debug("could not say good-bye: %s", error, extra={"event": "farewell_failed"})
+        await router.aclose()
+
+    return services, aclose
