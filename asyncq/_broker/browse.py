@@ -104,7 +104,7 @@ class Browse:
         """Everything about one task; `None` when there is none with this id.
 
         Raises:
-            WireError: Its message cannot be read.
+            WireError: Its message cannot be read, or its key holds something else than a task.
         """
         keys = self._basis.queue(queue)
         reply: Any = await self._basis.run(
@@ -115,6 +115,10 @@ class Browse:
         )
         if not reply:
             return None
+        if reply[0] == b"unusable":
+            raise WireError(
+                keys.task(task_id), "not a hash; somebody put something else there (TYPE says what)"
+            )
         fields = _named(reply[3:])
         message = fields.pop("msg", b"")
         return Seen(

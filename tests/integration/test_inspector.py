@@ -13,7 +13,7 @@ from redis.crc import key_slot
 
 from asyncq import Client, Inspector, Mux, Server, Task, TaskInfo
 from asyncq._wire.keys import Keys
-from asyncq.errors import ConfigError, QueueNotFoundError, ServerNotFoundError, TaskNotFoundError
+from asyncq.errors import ConfigError, QueueNotFoundError, ServerNotFoundError, TaskNotFoundError, WireError
 from tests.conftest import AnyRedis
 from tests.support.waiting import wait_until
 
@@ -43,6 +43,15 @@ async def test_what_is_not_there_is_named(any_redis: AnyRedis) -> None:
                 await method("nowhere", "id")
             with pytest.raises(TaskNotFoundError, match="'id'"):
                 await method("q", "id")
+
+
+async def test_a_key_that_holds_something_else_is_said_so(any_redis: AnyRedis) -> None:
+    """It is neither a task nor nothing."""
+    async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
+        await client.enqueue(Task("x"), queue="q")
+        any_redis.client.set(KEYS.queue("q").task("id"), "by hand")
+        with pytest.raises(WireError, match="not a hash"):
+            await inspector.tasks.get("q", "id")
 
 
 async def test_what_was_probably_meant_is_named_too(any_redis: AnyRedis) -> None:

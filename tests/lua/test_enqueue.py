@@ -342,6 +342,20 @@ def test_nobody_is_woken_for_what_is_not_ready(space: Space) -> None:
     assert set(space.everything()["waiting"]) == {"s1"}
 
 
+@pytest.mark.parametrize("detail", [b"", _detail(delay=60.0)])
+def test_an_id_that_is_something_else_spoils_no_other(space: Space, detail: bytes) -> None:
+    """Whoever stands before it in the call is not left with a hash that is in no place."""
+    space.client.set(space.q.task("b"), "by hand")
+    assert _enqueue(space, ("a", "m", detail), ("b", "m", detail), ("c", "m", detail)) in (
+        "pending,unusable,pending",
+        "scheduled,unusable,scheduled",
+    )
+    found = space.everything()
+    assert set(found["scheduled" if detail else "pending"]) == {"a", "c"}
+    assert found["t:b"] == "by hand"
+    assert found["flow"] == {"created": "2"}
+
+
 def test_a_full_redis_refuses_the_whole_call() -> None:
     """And not the half of it: no hash without a place, no lock without an owner."""
     options = RedisOptions(extra={"maxmemory-policy": "noeviction"})

@@ -68,6 +68,14 @@ def test_each_is_answered_by_its_place(space: Space) -> None:
     assert set(space.everything()["lease"]) == {"a", "c"}
 
 
+def test_a_task_that_is_something_else_spoils_no_other(space: Space) -> None:
+    """One damaged key must not cost the leases of all that run."""
+    space.active("a", "s:1", ends_in=5.0)
+    space.client.set(space.q.task("b"), "by hand")
+    assert _extend(space, ("b", "s:2"), ("a", "s:1")) == [1, "lost"]
+    assert space.everything()["lease"] == {"a": about(space.now() + LEASE)}
+
+
 def test_nothing_held_changes_nothing(space: Space) -> None:
     """An empty call is no error."""
     assert _extend(space) == []

@@ -69,3 +69,18 @@ def test_a_task_elsewhere_shows_its_fields(space: Space, state: str) -> None:
     reply = _look(space, "a")
     assert reply[1:3] == ["", ""]
     assert _fields(reply) == {"msg": "m-a", "state": state, "result": b"\xff\x00"}
+
+
+def test_a_task_that_is_something_else_is_said_so(space: Space) -> None:
+    """Not with an error of Redis that nobody can do anything about."""
+    space.client.set(space.q.task("a"), "by hand")
+    assert _look(space, "a") == ["unusable"]
+
+
+@pytest.mark.parametrize("place", ["scheduled", "retry", "lease"])
+def test_a_place_that_is_something_else_hides_no_task(space: Space, place: str) -> None:
+    """What can be seen is shown; the doctor says what is wrong with the place."""
+    space.pending("a")
+    space.client.set(space.q.base + place, "by hand")
+    _, due, lease, *rest = _look(space, "a")
+    assert (due, lease, rest) == ("", "", ["msg", "m-a"])

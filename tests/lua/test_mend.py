@@ -195,11 +195,21 @@ def test_of_two_places_the_one_where_it_is_sure_to_run_is_kept(space: Space, hom
     assert space.everything() == {**kept, "t:a": hash_}
 
 
+@pytest.mark.parametrize("state", ["pending", "scheduled", "active"])
+def test_a_task_under_aggregation_is_found_whatever_its_state_says(space: Space, state: str) -> None:
+    """Taken for nowhere it would be made pending, and run twice."""
+    space.put("a", state, group="g")
+    _place(space, "aggregation")
+    assert _judged(space)[::4] == ["wrong_state", "aggregation"]
+    found = space.everything()
+    assert found["t:a"] == {**MESSAGE, "group": "g", "state": "aggregating"}
+    assert set(found) == {"t:a", "set", "aggregation_sets"}
+
+
 @pytest.mark.parametrize("other", [place for place in ORDER if place != "active"])
 def test_a_live_lease_beats_every_place(space: Space, other: str) -> None:
     """Somebody works on it at this moment; and may settle it."""
-    # Its state decides whether sets under aggregation are searched.
-    space.put("a", "aggregating", group="g", delivery="s:1")
+    space.put("a", "active", group="g", delivery="s:1")
     _place(space, "active", score=space.now() + 30)
     lease = space.everything()["lease"]
     _place(space, other)

@@ -8,7 +8,9 @@
 local function place(at, mine, id, message, detail, now, heir_of)
   local due, delay, lock_seconds, suffix, group = unpack(cmsgpack.unpack(detail))
   if redis.call('EXISTS', mine.task) == 1 then
-    return redis.call('HGET', mine.task, 'msg') == message and 'already' or 'conflict'
+    local held = redis.pcall('HGET', mine.task, 'msg')
+    if type(held) == 'table' then return 'unusable' end
+    return held == message and 'already' or 'conflict'
   end
   if mine.lock then
     -- A lock whose owner is gone holds nobody up.

@@ -44,7 +44,8 @@ local function whereabouts(at, id, seen_in, deeply, unseen)
   for name in pairs(names) do
     look('group', at.group .. name)
   end
-  if w.state == 'aggregating' then
+  -- Not by its state alone, which may be what is wrong. Only what has a group gets into such a set.
+  if w.group or w.state == 'aggregating' then
     local sets = redis.call('ZRANGE', at.aggregation_sets, 0, MOST_AGGREGATION_SETS - 1)
     for _, key in ipairs(sets) do look('aggregation', key) end
   end

@@ -43,6 +43,20 @@ local created, differs, earliest, gathered = 0, false, nil, false
 local key = 6
 local at = {scheduled = KEYS[2], groups = KEYS[3], tasks = ARGV[7]}
 
+local function there(task, message)
+  local held = redis.pcall('HGET', task, 'msg')
+  if type(held) == 'table' then return 'unusable' end
+  return held == message and 'already' or 'conflict'
+end
+
+-- Whether it was stored; an id that is not free is no reason to leave those before it without a place.
+local function store(task, message)
+  local answer = redis.pcall('HSETNX', task, 'msg', message)
+  if type(answer) ~= 'table' then return answer == 1 end
+  if not string.find(answer.err, 'WRONGTYPE', 1, true) then redis.call('HSETNX', task, 'msg', message) end
+  return false
+end
+
 local function special(task, id, message, detail)
   local _, _, lock_seconds, _, group = unpack(cmsgpack.unpack(detail))
   local mine = {task = task}
@@ -78,11 +92,11 @@ for i = 8, #ARGV, 3 do
   local word = 'pending'
   if detail ~= '' then
     word = special(task, id, message, detail)
-  elseif redis.call('HSETNX', task, 'msg', message) == 1 then
+  elseif store(task, message) then
     created = created + 1
     ready[#ready + 1] = id
   else
-    word = redis.call('HGET', task, 'msg') == message and 'already' or 'conflict'
+    word = there(task, message)
   end
   words[#words + 1] = word
   if word ~= words[1] then differs = true end

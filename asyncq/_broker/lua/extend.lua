@@ -16,7 +16,8 @@ local reply, alive = {}, {}
 redis.call('ZREM', KEYS[1], '')
 for i = 3, #ARGV, 2 do
   local index = (i - 1) / 2
-  local f = redis.call('HMGET', KEYS[index + 1], 'delivery', 'cancel')
+  -- Not `call`: a task whose key holds something else must not cost the others their leases.
+  local f = redis.pcall('HMGET', KEYS[index + 1], 'delivery', 'cancel')
   if f[1] == ARGV[i + 1] then
     alive[#alive + 1] = now + tonumber(ARGV[2])
     alive[#alive + 1] = ARGV[i]

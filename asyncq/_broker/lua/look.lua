@@ -8,11 +8,16 @@
 -- KEYS  lease       Q lease          zset
 -- ARGV  again       '' always: it changes nothing
 -- ARGV  id
--- REPLY [] if there is no such task, else
+-- REPLY [] if there is no such task, [unusable] if its key holds something else than a hash, else
 --       [now, due or '', end of the lease or '', field, value ...]
-local fields = redis.call('HGETALL', KEYS[1])
+local function score(key)
+  local found = redis.pcall('ZSCORE', key, ARGV[2])
+  return type(found) == 'string' and found or nil
+end
+
+local fields = redis.pcall('HGETALL', KEYS[1])
+if fields.err then return {'unusable'} end
 if #fields == 0 then return {} end
-local due = redis.call('ZSCORE', KEYS[2], ARGV[2]) or redis.call('ZSCORE', KEYS[3], ARGV[2]) or ''
-local reply = {tostring(clock()), due, redis.call('ZSCORE', KEYS[4], ARGV[2]) or ''}
+local reply = {tostring(clock()), score(KEYS[2]) or score(KEYS[3]) or '', score(KEYS[4]) or ''}
 for i = 1, #fields do reply[#reply + 1] = fields[i] end
 return reply
