@@ -64,6 +64,11 @@ class Schedule(Protocol):
         """The time zone it is reckoned in."""
         ...
 
+    @property
+    def gap(self) -> float:
+        """Seconds between two times where that says when the next one is; 0 for times on a calendar."""
+        ...
+
     def next(self, after: datetime) -> datetime | None:
         """Return the first instant after `after`, in UTC. None if there is none."""
         ...
@@ -84,6 +89,11 @@ class IntervalSchedule:
     spec: str
     interval: timedelta
     zone: tzinfo = UTC
+
+    @property
+    def gap(self) -> float:
+        """The interval in seconds."""
+        return self.interval.total_seconds()
 
     def next(self, after: datetime) -> datetime | None:
         """Return `after` plus the interval, in UTC."""
@@ -119,6 +129,11 @@ class CronSchedule:
     """Weekday and which one of the month: (5, 2) is the second Friday, (5, 0) the last."""
     is_fixed_time: bool
     """Tell whether it runs once a day at its times, whatever clocks do."""
+
+    @property
+    def gap(self) -> float:
+        """None: the calendar says when the next time is."""
+        return 0.0
 
     def next(self, after: datetime) -> datetime | None:
         """Return the first instant after `after`, in UTC. None if there is none."""

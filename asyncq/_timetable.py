@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from asyncq._checks import near_misses
+from asyncq._clock import from_unix
 from asyncq.entries import Entry
 from asyncq.errors import EntryNotFoundError
 
@@ -105,6 +106,18 @@ class Timetable:
         """Count from now: what was due before is not made up for."""
         for entry in self._entries.values():
             entry.next_at = entry.schedule.next(now)
+
+    def align(self, entry_id: str, last: float, now: datetime) -> None:
+        """Reckon an interval from the time that another scheduler, or we before a restart, had last.
+
+        So several schedulers come to the same times, and an interval goes on over a restart: one of a
+        day would else never be over where there is a deploy each day.
+        """
+        entry = self._entries.get(entry_id)
+        # A last time that lies far ahead was written by a clock that was wrong; nobody waits for it.
+        if entry is None or not 0 < last <= now.timestamp() + entry.schedule.gap:
+            return
+        entry.next_at = entry.schedule.following(from_unix(last), now)
 
     def take_due(self, now: datetime) -> list[Tick]:
         """Return what is due, and move each of it on to its next time.

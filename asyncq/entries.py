@@ -80,7 +80,7 @@ class Entry:
     checked: CheckedOptions = field(repr=False)  #: both, checked and merged
     definition: str = field(repr=False)  #: digest of all that was said; equal for equal entries
     next_at: datetime | None = None  #: `None`: never again, or the scheduler was not started yet
-    last_at: datetime | None = None  #: the time it was last enqueued for by this scheduler
+    last_at: datetime | None = None  #: the last of its times that has come, whichever scheduler enqueued it
     last_error: str = ""  #: why the last time was not enqueued; empty when it was
 
     @property

@@ -16,6 +16,9 @@ from asyncq._clock import from_unix, now
 from asyncq._compose import new_id
 from asyncq._logs import SCHEDULER_LOG, Log, log_for
 from asyncq._redis.router import Router
+from asyncq._scheduling.alignment import Alignment
+from asyncq._scheduling.chronicle import Chronicle
+from asyncq._scheduling.claimant import Claimant
 from asyncq._scheduling.description import describe_entry
 from asyncq._scheduling.dispatcher import Dispatcher
 from asyncq._scheduling.herald import Herald
@@ -45,7 +48,8 @@ class Scheduler:
         scheduler.register("*/20 * * * *", Task("report:earnings"), queue="low")
         scheduler.run()
 
-    Run one scheduler at a time: each enqueues every entry.
+    Any number of schedulers may have the same entries: each time of an entry is enqueued by one of
+    them. What makes it the same entry is its id.
 
     Args:
         url: Where Redis is: a URL, `ConnectionOptions`, or a `Connection` that is shared.
@@ -71,7 +75,7 @@ class Scheduler:
 
     def _set_up(self, url: str | ConnectionOptions | Connection, prefix: str | None) -> None:
         self._connection, self._owns_connection = read_connection(url, prefix)
-        self._client = Client(self._connection, codecs=self.config.codecs, middleware=self.config.middleware)
+        self._client = Client(self._connection, codecs=self.config.codecs)
         self._log: Log = log_for(self.config.logger, self.config.least_level, standard=SCHEDULER_LOG)
         self._timetable = Timetable()
         self._status = "new"
@@ -82,8 +86,6 @@ class Scheduler:
         self._stack = AsyncExitStack()
         self._ticker: Ticker | None = None
         self._herald: Herald | None = None
-
-    # -- entries --------------------------------------------------------------------------------
 
     def register(
         self,
@@ -137,12 +139,13 @@ class Scheduler:
         return self._timetable.in_order()
 
     def _entries_changed(self) -> None:
-        if self._ticker is not None:
-            self._ticker.poke()
+        self._poke()
         if self._herald is not None:
             self._herald.poke()
 
-    # -- life -----------------------------------------------------------------------------------
+    def _poke(self) -> None:
+        if self._ticker is not None:
+            self._ticker.poke()
 
     @property
     def id(self) -> str:
@@ -257,20 +260,24 @@ class Scheduler:
 
     async def _begin(self) -> None:
         """Start the actors. The order of the blocks is the order in which they stop, the last first."""
-        schedules = self._client._connected().schedules
+        broker = self._client._connected()
+        schedules = broker.schedules
         self._id, self._started_at = new_id()[:_ID_LENGTH], now()
         herald = Herald(schedules, self._id, self._describe, interval=self.config.heartbeat_interval)
-        herald.log = self._log
+        alignment = Alignment(schedules, self._timetable, clock=_now, on_change=self._poke)
         dispatcher = Dispatcher(
-            self._client.enqueue,
-            schedules,
+            Claimant(
+                self._client._compose, broker.enqueue.submit, self._client._info, self.config.middleware
+            ),
+            Chronicle(schedules, scheduler_id=self._id, log=self._log),
+            alignment,
             self.config,
-            scheduler_id=self._id,
             log=self._log,
             on_change=herald.poke_soon,
         )
         ticker = Ticker(self._timetable, dispatcher.begin, clock=_now)
         self._timetable.begin(_now())
+        await alignment.align_all()
         self._stack.push_async_callback(herald.leave)
         await herald.tick()
         await self._stack.enter_async_context(running(herald, self._break, self._log))
@@ -372,8 +379,6 @@ class Scheduler:
             return await check(router, patience=0.0)
         finally:
             await router.aclose()
-
-    # -- what tools are told ----------------------------------------------------------------------
 
     def _describe(self) -> dict[str, Any]:
         return {

@@ -43,7 +43,7 @@ _pack: Final = msgpack.Packer(use_bin_type=False).pack
 class Placed(NamedTuple):
     """Where a task went."""
 
-    word: str  #: pending, scheduled, aggregating, already, conflict or duplicate
+    word: str  #: pending, scheduled, aggregating, already, conflict, duplicate, taken or early
     now: float  #: Unix seconds by Redis' clock
 
 
@@ -124,13 +124,18 @@ class _Lane:
         message = self._basis.wire.encode(task.queue, task.id, envelope)
         special = b""
         extra_keys: tuple[str, ...] = (self._keys.task_prefix + task.id,)
-        if task.at or task.delay or task.unique_ttl or envelope.group:
+        if task.at or task.delay or task.unique_ttl or envelope.group or task.claim:
             suffix = envelope.unique_key if task.unique_ttl else ""
-            special = _pack((task.at, task.delay, task.unique_ttl, suffix, envelope.group))
+            detail: tuple[object, ...] = (task.at, task.delay, task.unique_ttl, suffix, envelope.group)
+            if task.claim is not None:
+                detail += (task.claim.nominal, task.claim.gap, task.claim.keep)
+            special = _pack(detail)
             if task.unique_ttl:
                 extra_keys += (self._keys.unique(suffix),)
             if envelope.group:
                 extra_keys += (self._keys.group(envelope.group), self._keys.gathering)
+            if task.claim is not None:
+                extra_keys += (self._keys.tick(task.claim.entry_id),)
         placed: asyncio.Future[Placed] = self._loop.create_future()
         self._gathered.append(_Entry(task.id, message, special, extra_keys, placed))
         if not self._under_way:

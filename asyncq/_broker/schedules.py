@@ -56,6 +56,14 @@ class Schedules:
                 found.append({**record, "id": scheduler_id})
         return found
 
+    async def last_tick(self, queue: str, entry_id: str) -> float:
+        """When the last task of an entry was due that was enqueued into a queue; 0 when nobody knows."""
+        raw = await self._command("GET", self._basis.queue(queue).tick(entry_id))
+        try:
+            return float(raw or 0)
+        except ValueError:
+            return 0.0
+
     async def record(self, entry_id: str, event: Mapping[str, Any], *, at: float, next_at: float) -> None:
         """Note what became of one time of an entry.
 

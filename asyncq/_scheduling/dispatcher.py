@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol, Unpack, cast
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
 
-from asyncq._broker.schedules import Schedules
-from asyncq._clock import now
 from asyncq._logs import Log
 from asyncq._scheduling import hooks
+from asyncq._scheduling.alignment import Alignment
+from asyncq._scheduling.chronicle import Chronicle
 from asyncq._scheduling.settings import SchedulerConfig
 from asyncq._service import Errands
 from asyncq._timetable import Tick
-from asyncq.errors import BrokerError
+from asyncq._wire.messages import Claim
 from asyncq.options import TaskOptions
 from asyncq.task import Task
 from asyncq.task_info import TaskInfo
@@ -21,12 +22,35 @@ LAST_WORDS: Final = 5.0
 """Seconds for what is on its way when the scheduler leaves."""
 
 
-class Enqueue(Protocol):
-    """`Client.enqueue`."""
+LEAST_REMEMBERED: Final = 86400
+"""Seconds for which a claim is remembered at least: longer than any scheduler is late, by an outage or a
+wrong clock, and goes on nevertheless."""
 
-    def __call__(self, task: Task, **options: Unpack[TaskOptions]) -> Coroutine[Any, Any, TaskInfo]:
-        """Put a task into its queue."""
-        ...
+_ID_BYTES: Final = 6
+
+Enqueue = Callable[[Task, TaskOptions, Claim], Awaitable[TaskInfo | None]]
+
+
+def claim_on(tick: Tick) -> Claim:
+    """Return what one of several schedulers gets and the others do not."""
+    nominal = tick.nominal.timestamp()
+    following = 0.0 if tick.next_at is None else 2 * (tick.next_at.timestamp() - nominal)
+    return Claim(
+        tick.entry.id,
+        nominal,
+        tick.entry.schedule.gap,
+        int(max(LEAST_REMEMBERED, following)),
+        task_id_for(tick),
+    )
+
+
+def task_id_for(tick: Tick) -> str:
+    """Return an id that each scheduler gives to the same time of the same entry.
+
+    The claim alone would do; two tasks of one id cannot be either, whatever became of the claim.
+    """
+    digest = hashlib.blake2s(tick.entry.id.encode(), digest_size=_ID_BYTES).hexdigest()
+    return f"{digest}-{tick.nominal.timestamp():.3f}"
 
 
 class Dispatcher:
@@ -35,7 +59,7 @@ class Dispatcher:
     For each time of an entry:
 
     1. calls `pre_enqueue`;
-    2. enqueues the task;
+    2. enqueues the task, unless another scheduler has done so: then that is all;
     3. says in the log and in the entry's history what became of it;
     4. calls `post_enqueue` and, when it failed, `on_error`.
     """
@@ -43,17 +67,17 @@ class Dispatcher:
     def __init__(
         self,
         enqueue: Enqueue,
-        schedules: Schedules,
+        chronicle: Chronicle,
+        alignment: Alignment,
         config: SchedulerConfig,
         *,
-        scheduler_id: str,
         log: Log,
         on_change: Callable[[], None],
     ) -> None:
         self._enqueue: Final = enqueue
-        self._schedules: Final = schedules
+        self._chronicle: Final = chronicle
+        self._alignment: Final = alignment
         self._config: Final = config
-        self._scheduler_id: Final = scheduler_id
         self._log: Final = log
         self._on_change: Final = on_change
         self._errands: Final = Errands()
@@ -86,7 +110,9 @@ class Dispatcher:
         )
         entry.last_at = tick.nominal
         try:
-            info = await self._enqueue(entry.task, **entry.options)
+            claim = claim_on(tick)
+            options = cast("TaskOptions", {**entry.options, "task_id": claim.task_id})
+            info = await self._enqueue(entry.task, options, claim)
         except Exception as error:  # noqa: BLE001 - ours or of a user's middleware: the entry goes on
             entry.last_error = str(error)
             self._log.error(
@@ -96,11 +122,14 @@ class Dispatcher:
                 extra={"event": "entry_failed", "entry": entry.id, "nominal": tick.nominal},
             )
             self._on_change()
-            await self._record(tick, error=entry.last_error)
+            await self._chronicle.note(tick, error=entry.last_error)
             await hooks.call(self._log, config.post_enqueue, error, name="post_enqueue")
             await hooks.call(self._log, config.on_error, entry, error, name="on_error")
         else:
             entry.last_error = ""
+            if info is None:
+                await self._leave_to_another(tick)
+                return
             self._log.info(
                 "entry %r enqueued task %s",
                 entry.id,
@@ -114,26 +143,15 @@ class Dispatcher:
                 },
             )
             self._on_change()
-            await self._record(tick, task_id=info.id)
+            await self._chronicle.note(tick, task_id=info.id)
             await hooks.call(self._log, config.post_enqueue, info, name="post_enqueue")
 
-    async def _record(self, tick: Tick, *, task_id: str = "", error: str = "") -> None:
-        nominal = tick.nominal.timestamp()
-        event = {
-            "task_id": task_id,
-            "queue": tick.entry.queue,
-            "enqueued_at": now(),
-            "nominal": nominal,
-            "error": error,
-            "scheduler": self._scheduler_id,
-        }
-        next_at = 0.0 if tick.next_at is None else tick.next_at.timestamp()
-        try:
-            await self._schedules.record(tick.entry.id, event, at=nominal, next_at=next_at)
-        except BrokerError as problem:
-            self._log.warning(
-                "what became of entry %r could not be written: %s",
-                tick.entry.id,
-                problem,
-                extra={"event": "history_unwritten", "entry": tick.entry.id},
-            )
+    async def _leave_to_another(self, tick: Tick) -> None:
+        entry = tick.entry
+        self._log.debug(
+            "entry %r was enqueued by another scheduler",
+            entry.id,
+            extra={"event": "entry_taken", "entry": entry.id, "nominal": tick.nominal},
+        )
+        await self._alignment.align(entry)
+        self._on_change()

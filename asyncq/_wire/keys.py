@@ -35,6 +35,7 @@ class QueueKeys:
         "retry",
         "scheduled",
         "task_prefix",
+        "tick_prefix",
         "unique_prefix",
         "waiting",
     )
@@ -62,6 +63,7 @@ class QueueKeys:
         self.group_prefix = base + "g:"
         self.unique_prefix = base + "unique:"
         self.receipt_prefix = base + "receipt:"
+        self.tick_prefix = base + "tick:"
 
     def task(self, task_id: str) -> str:
         """The hash of one task."""
@@ -78,6 +80,10 @@ class QueueKeys:
     def receipt(self, sender: str) -> str:
         """What the last call of one client or server did, so that the same call sent again does nothing."""
         return self.receipt_prefix + sender
+
+    def tick(self, entry_id: str) -> str:
+        """The last time of an entry of schedulers that was enqueued here."""
+        return self.tick_prefix + entry_id
 
     def day(self, counter: str, when: float) -> str:
         """A daily counter, `processed` or `failed`, of the UTC day of `when`."""

@@ -30,6 +30,17 @@ class Envelope:
     nonce: str = ""  #: set when the caller chose the id, so that a re-send is recognised
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Makes a task the one of a certain time of an entry: of all schedulers, one enqueues it."""
+
+    entry_id: str
+    nominal: float  #: when it was due, Unix seconds
+    gap: float  #: seconds that lie between two times at least
+    keep: int  #: seconds for which the claim is remembered
+    task_id: str = ""  #: the id that each scheduler gives to the task of this time
+
+
 @dataclass(slots=True)
 class NewTask:
     """A task on its way into Redis."""
@@ -40,3 +51,4 @@ class NewTask:
     at: float = 0.0  #: due at this Unix second; 0 for not given
     delay: float = 0.0  #: due this many seconds after Redis reads it; 0 for not given
     unique_ttl: float = 0.0  #: above 0: take the lock `envelope.unique_key` for so long
+    claim: Claim | None = None  #: of the scheduler that enqueues it

@@ -45,7 +45,7 @@ class SchedulerEntry:
     queue: str
     options: TaskOptions
     next_at: datetime | None  #: when it is due; `None` for never again
-    previous_at: datetime | None  #: the time for which this scheduler enqueued it last
+    previous_at: datetime | None  #: the last of its times that this scheduler saw come, whoever enqueued it
     last_error: str  #: why it was not enqueued the last time; empty when it was
     raw: bytes | None = field(repr=False)  #: the payload; `None` when it is too large to be shown
     _codec: str = field(repr=False)

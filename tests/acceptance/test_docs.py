@@ -159,6 +159,7 @@ def test_keys_are_those_of_the_code() -> None:
         queue.group("<group>"),
         queue.group("<group>:<set>"),
         queue.receipt("<sender>"),
+        queue.tick("<entry>"),
     }
     made |= {re.sub(r"\d{4}-\d\d-\d\d$", "<day>", queue.day(name, 0)) for name in ("processed", "failed")}
     listed = {name.replace("Q ", base) for name in _first_names(section(KEYSPACE, "Keys of a queue"))}

@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from typing import assert_type
 
 from asyncq import Inspector
-from asyncq.inspector import DailyStats, Node, QueueInfo, RedisInfo, ServerInfo, WorkerInfo
+from asyncq.inspector import (
+    DailyStats,
+    EnqueueEvent,
+    Node,
+    QueueInfo,
+    RedisInfo,
+    SchedulerEntry,
+    SchedulerInfo,
+    ServerInfo,
+    WorkerInfo,
+)
 
 
 async def rooms(inspector: Inspector) -> None:
@@ -22,3 +32,6 @@ async def rooms(inspector: Inspector) -> None:
     assert_type(inspector.cluster.slot("q"), int)
     assert_type(await inspector.cluster.nodes("q"), list[Node])
     assert_type(await inspector.cluster.redis(), list[RedisInfo])
+    assert_type(await inspector.schedulers.list(), list[SchedulerInfo])
+    assert_type(await inspector.schedulers.entries(), list[SchedulerEntry])
+    assert_type(await inspector.schedulers.events("entry", limit=3), list[EnqueueEvent])

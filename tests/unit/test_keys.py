@@ -20,7 +20,7 @@ def _all(keys: QueueKeys, part: str) -> list[str]:
         for name in QueueKeys.__slots__
         if name not in ("name", "base") and not name.endswith("_prefix")
     ]
-    made = [keys.task(part), keys.unique(part), keys.group(part), keys.receipt(part)]
+    made = [keys.task(part), keys.unique(part), keys.group(part), keys.receipt(part), keys.tick(part)]
     return [*plain, *made, keys.day("processed", 1e9), keys.day("failed", 1e9)]
 
 
