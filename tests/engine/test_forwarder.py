@@ -1,0 +1,91 @@
+"""Of several forwarders mostly one does the work, and when it is gone another does, hardly later."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from asyncq._engine.forwarder import LONGEST_STAGGER, Forwarder
+from asyncq._service import running
+from tests.support.waiting import wait_until
+
+
+class _Shared:
+    """Due times that several forwarders look at, and who moved what how late."""
+
+    def __init__(self, *due_in: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.due = sorted(self._loop.time() + one for one in due_in)
+        self.asked: dict[str, int] = {}
+        self.moved: dict[str, int] = {}
+        self.latest = 0.0
+
+    def by(self, name: str) -> Any:
+        """The area as one server sees it."""
+        view = cast("Any", _View())
+        view.shared, view.name = self, name
+        return view
+
+    async def forward(self, name: str) -> tuple[int, float | None]:
+        await asyncio.sleep(0)
+        now = self._loop.time()
+        over = [one for one in self.due if one <= now]
+        self.due = self.due[len(over) :]
+        self.asked[name] = self.asked.get(name, 0) + 1
+        self.moved[name] = self.moved.get(name, 0) + len(over)
+        self.latest = max([self.latest, *(now - one for one in over)])
+        return len(over), self.due[0] - now if self.due else None
+
+
+class _View:
+    shared: _Shared
+    name: str
+
+    async def forward(self, queues: object) -> tuple[int, float | None]:
+        del queues
+        return await self.shared.forward(self.name)
+
+
+def _broken(error: BaseException) -> None:
+    raise error
+
+
+async def test_whoever_comes_too_late_asks_less_often() -> None:
+    """Each of a fleet knows when something is due; at hundreds a second all would ask hundreds of times."""
+    due = [0.005 * number for number in range(200)]
+    shared = _Shared(*due)
+    names = ["a", "b", "c"]
+    made = {name: Forwarder(shared.by(name), ["q"], longest_sleep=15.0) for name in names}
+    async with running(made["a"], _broken), running(made["b"], _broken), running(made["c"], _broken):
+        await wait_until(lambda: not shared.due, "all to be moved")
+    assert sum(shared.moved.values()) == len(due)
+    *others, first = sorted(shared.asked.values())
+    assert sum(others) < first, shared.asked
+
+
+async def test_one_that_went_second_goes_first_when_it_has_to() -> None:
+    """No message says that the other is gone. Tasks are late by milliseconds, and soon not at all."""
+    loop = asyncio.get_running_loop()
+    shared = _Shared(0.01)
+    forwarder = Forwarder(shared.by("a"), ["q"], longest_sleep=15.0)
+    assert await forwarder.tick() < 0.01
+    for _ in range(5):
+        await asyncio.sleep(0.012)
+        shared.due = [loop.time() + 0.01]  # somebody else was quicker
+        slept = await forwarder.tick()
+        assert slept > 0.01
+    assert slept <= 0.01 + LONGEST_STAGGER
+    for _ in range(5):
+        await asyncio.sleep(0.012)
+        shared.due.append(loop.time() + 0.01)
+        slept = await forwarder.tick()
+    assert shared.moved == {"a": 5}
+    assert slept < 0.01
+
+
+async def test_one_that_comes_for_nothing_new_is_not_late() -> None:
+    """It looks now and then, and when it is told to, before anything is due."""
+    shared = _Shared(0.5)
+    forwarder = Forwarder(shared.by("a"), ["q"], longest_sleep=15.0)
+    for _ in range(5):
+        assert await forwarder.tick() < 0.5
