@@ -227,7 +227,11 @@ class Groups:
         """
         if self._basis.slot(taken.queue) == self._basis.slot(new.queue):
             await self._announce(new.queue)
-            return await self._aggregate(taken, len(members), new)
+            word = await self._aggregate(taken, len(members), new)
+            if new.queue != taken.queue:
+                # Somebody may have removed that queue, and its name, in between.
+                await self._announce(new.queue)
+            return word
         is_ours = not new.envelope.nonce
         if is_ours:
             new.id = _id_from(taken, members)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -23,9 +24,9 @@ HOUR = timedelta(hours=1)
 
 
 def _left(any_redis: AnyRedis, queue: str) -> dict[str, Any]:
-    """What is left of a queue, but for receipts, which expire, and idle servers."""
+    """What is left of a queue, but for receipts, which expire, and what servers say of themselves."""
     base = Keys().queue(queue).base
-    found = snapshot(any_redis.client, without=("receipt:", ":waiting"))
+    found = snapshot(any_redis.client, without=("receipt:", ":waiting", ":gathering"))
     return {name: value for name, value in found.items() if name.startswith(base)}
 
 
@@ -209,6 +210,12 @@ class _Traffic:
         self.ran: Counter[int] = Counter()
         self.number = 0
         self.is_over = False
+        self.options: dict[str, Any] = {
+            "retry": lambda *_: 0.01,
+            "group_aggregator": self.gather,
+            "group_grace_period": 0.01,
+            "group_max_size": 3,
+        }
 
     async def _handle(self, task: Task) -> None:
         self.ran[task.payload] += 1
@@ -217,12 +224,19 @@ class _Traffic:
         if task.payload % 5 == 0:
             await asyncio.sleep(0.05)
 
+    @staticmethod
+    def gather(group: str, tasks: Sequence[Task]) -> Task:
+        """Make one task of a group; no number is given twice."""
+        del group
+        return Task("x", tasks[0].payload)
+
     async def enqueue(self, client: Client) -> None:
         while not self.is_over:
             self.number += 1
             more: dict[str, Any] = {"unique": 60} if self.number % 3 == 0 else {}
             more |= {"process_in": 0.01} if self.number % 4 == 0 else {}
             more |= {"retention": 60} if self.number % 2 == 0 else {}
+            more |= {"group": f"g{self.number % 22}"} if self.number % 11 == 0 else {}
             await client.enqueue(Task("x", self.number), queue="q", max_retry=1, **more)
 
 
@@ -232,14 +246,13 @@ async def test_removing_beside_clients_and_servers_leaves_no_trace(any_redis: An
     traffic = _Traffic()
     async with (
         Inspector(any_redis.url) as inspector,
-        at_work(any_redis.url, traffic.mux, concurrency=10, queues={"q": 1}, retry=lambda *_: 0.01) as (
-            client,
-            _,
-        ),
+        Inspector(any_redis.url) as other,
+        at_work(any_redis.url, traffic.mux, queues={"q": 1}, **traffic.options) as (client, _),
     ):
+        removed = 0
 
-        async def remove_all() -> None:
-            removed = 0
+        async def remove_all(inspector: Inspector) -> None:
+            nonlocal removed
             while removed < 25:
                 try:
                     await inspector.queues.remove("q", force=True)
@@ -248,7 +261,7 @@ async def test_removing_beside_clients_and_servers_leaves_no_trace(any_redis: An
                     await asyncio.sleep(0)
             traffic.is_over = True
 
-        await asyncio.gather(traffic.enqueue(client), remove_all())
+        await asyncio.gather(traffic.enqueue(client), remove_all(inspector), remove_all(other))
         last = await client.enqueue(Task("x", 1_000_001), queue="q", retention=60)
 
         async def is_done() -> bool:

@@ -35,7 +35,7 @@
 -- write, so a slot that is on its way to another node leaves nothing half done.
 --
 -- Receipts stay, and expire: they keep calls that are sent again from being carried out twice, those of
--- servers in other queues, too. So does `waiting`: who stands there goes on serving this name.
+-- servers in other queues, too. So do `waiting` and `gathering`: servers go on serving this name.
 local KINDS = {'list', 'zset', 'zset', 'zset', 'zset', 'zset', 'set', 'zset', 'hash'}
 local MOST_COUNTED = 1000
 local force, tasks, locks, groups = ARGV[4] == '1', ARGV[6], ARGV[7], ARGV[8]
