@@ -128,11 +128,17 @@ class Deliver:
             if not task_id:
                 continue
             retried = delivered = lost = 0
-            if history:
-                retried, delivered, lost = map(int, history.split())
+            try:
+                name = task_id.decode()
+                if history:
+                    retried, delivered, lost = map(int, history.split())
+            except ValueError:
+                # Not of ours, but written by hand: there is no name to settle it by. It loses its lease until
+                # that is enough to archive it.
+                continue
             delivery = Delivery(
                 names[number - 1],
-                task_id.decode(),
+                name,
                 f"{prefix}{first + at // 4}",
                 retried,
                 delivered,

@@ -142,4 +142,5 @@ class Leases:
             if word == b"unusable":
                 found.unusable.append(names[number - 1])
                 continue
-            found.tasks.append(Recovered(names[number - 1], task_id.decode(), word.decode(), lost))
+            shown = task_id.decode("utf-8", "backslashreplace")
+            found.tasks.append(Recovered(names[number - 1], shown, word.decode(), lost))

@@ -38,7 +38,7 @@ class Upkeep:
             reply: Any = await basis.run(SWEEP, keys, args, slot=slot)
             reaped = sum(int(one[0]) for one in reply)
             dropped = {
-                name: [task_id.decode() for task_id in one[1:]]
+                name: [task_id.decode("utf-8", "backslashreplace") for task_id in one[1:]]
                 for name, one in zip(names, reply, strict=True)
                 if len(one) > 1
             }
