@@ -145,6 +145,12 @@ class ServerConfig:
     """It is aggregated when it has so many tasks, and no more of them at once.
     None or 0: as many as one call can do, 10,000."""
 
+    unlock_archived: bool = False
+    """Whether a unique task that is archived gives up its lock, so that another one may be enqueued.
+
+    Without it, as in asynq, the lock is held until its time is over or the task is deleted. What is
+    cancelled gives it up in any case."""
+
     codecs: Codecs = field(default_factory=Codecs)
     """Payload codecs that tasks may have been written with, and the one for results."""
 

@@ -100,7 +100,9 @@ class Leases:
             word: bytes = reply[at + 1]
             (found.lost if word == b"lost" else found.cancelled).append(held[index - 1])
 
-    async def recover(self, queues: Sequence[str], *, max_lost: int) -> Recovery:
+    async def recover(
+        self, queues: Sequence[str], *, max_lost: int, unlock_archived: bool = False
+    ) -> Recovery:
         """Take back what nobody claims any more.
 
         The first call for a queue only looks: it learns the time by which later calls are judged
@@ -109,10 +111,19 @@ class Leases:
         """
         found = Recovery([], None, is_late=False)
         slots = self._basis.by_slot(queues).items()
-        await together([self._recover(slot, names, max_lost, found) for slot, names in slots])
+        await together(
+            [self._recover(slot, names, max_lost, unlock_archived, found) for slot, names in slots]
+        )
         return found
 
-    async def _recover(self, slot: int, names: Sequence[str], max_lost: int, found: Recovery) -> None:
+    async def _recover(
+        self,
+        slot: int,
+        names: Sequence[str],
+        max_lost: int,
+        unlock_archived: bool,  # noqa: FBT001 - it comes from one place
+        found: Recovery,
+    ) -> None:
         basis, loop = self._basis, asyncio.get_running_loop()
         offset = self._clock_offsets.get(slot)
         is_cut_off = slot in self._cut_off
@@ -122,7 +133,10 @@ class Leases:
             queue = basis.queue(name)
             keys += (queue.lease, queue.pending, queue.archived, queue.waiting, queue.flow)
         args: list[Any] = [CHUNK, max_lost, basis.channel_prefix, basis.in_cluster, expected]
-        args += [basis.queue(name).task_prefix for name in names]
+        args.append("1" if unlock_archived else "")
+        for name in names:
+            queue = basis.queue(name)
+            args += (queue.task_prefix, queue.unique_prefix)
         try:
             reply: Any = await basis.run(RECOVER, keys, args, slot=slot)
         except BrokerUnavailableError:

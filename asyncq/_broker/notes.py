@@ -35,15 +35,16 @@ class Notes:
             raise TaskNotActiveError(queue, task_id)
 
     async def cancel(self, queue: str, task_id: str) -> str:
-        """Ask for a running task to be stopped.
+        """Archive a task that waits, or ask for a running one to be stopped.
 
         Returns:
-            `requested`, `missing`, or the state of a task that does not run.
+            `requested`, `cancelled`, `missing`, or the state of a task that was left alone.
         """
+        keys = self._basis.queue(queue)
         word: Any = await self._basis.run(
             CANCEL,
-            [self._basis.queue(queue).task(task_id)],
-            [self._basis.channel_prefix],
+            [keys.task(task_id), keys.pending, keys.scheduled, keys.retry, keys.archived, keys.groups],
+            [self._basis.channel_prefix, task_id, keys.group_prefix, keys.unique_prefix],
             slot=self._basis.slot(queue),
         )
         return str(word.decode())

@@ -53,9 +53,11 @@ def retry(queue: str, task_id: str, token: str, *, error: str, delay: float, cou
     return Settlement(queue, task_id, token, "retry", _pack((error, delay, counts)))
 
 
-def archived(queue: str, task_id: str, token: str, *, error: str, reason: str) -> Settlement:
-    """It failed for good."""
-    return Settlement(queue, task_id, token, "archive", _pack((error, reason, True)))
+def archived(
+    queue: str, task_id: str, token: str, *, error: str, reason: str, unlock: bool = False
+) -> Settlement:
+    """It failed for good. With `unlock` it gives up its lock, if it is unique."""
+    return Settlement(queue, task_id, token, "archive", _pack((error, reason, True, unlock)))
 
 
 def requeued(queue: str, task_id: str, token: str) -> Settlement:

@@ -158,7 +158,8 @@ class Conclusions:
             },
         )
         if verdict.action == "archive":
-            return settle.archived(*where, error=text, reason=verdict.reason)
+            unlock = self._config.unlock_archived or verdict.reason == "cancelled"
+            return settle.archived(*where, error=text, reason=verdict.reason, unlock=unlock)
         return settle.retry(*where, error=text, delay=delay, counts=verdict.counts)
 
     def _settle(self, run: Run, settlement: Settlement) -> None:
@@ -193,7 +194,14 @@ class Conclusions:
         )
         error = f"this message cannot be read: {delivery.unreadable}"
         self._settler.put(
-            settle.archived(delivery.queue, delivery.id, delivery.token, error=error, reason="unreadable")
+            settle.archived(
+                delivery.queue,
+                delivery.id,
+                delivery.token,
+                error=error,
+                reason="unreadable",
+                unlock=self._config.unlock_archived,
+            )
         )
 
     def unknown(self, delivery: Delivery, envelope: Envelope) -> None:

@@ -176,7 +176,10 @@ class Executor:
                 wrapped.__cause__ = error
                 await self._conclusions.failed(run, wrapped)
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything; nothing of it may end the server
-            await self._conclusions.failed(run, outcome.from_handler(error))
+            failure = outcome.from_handler(error)
+            if context.cancel_reason == "cancelled":
+                failure = outcome.from_cancelled_handler(failure)
+            await self._conclusions.failed(run, failure)
         finally:
             if not run.is_settled:
                 # Nothing leaves without an outcome: its lease would be prolonged as long as the server lives.
@@ -215,8 +218,11 @@ class Executor:
 
     def _stop(self, run: Run, reason: CancelReason) -> None:
         if run.context.cancel_reason is not None:
-            if reason == "lease_lost":
-                # Whatever it is being stopped for, its outcome is no longer ours to write.
+            if reason == "lease_lost" or (
+                reason == "cancelled" and run.context.cancel_reason != "lease_lost"
+            ):
+                # Whatever it is being stopped for: its outcome is no longer ours to write, or it is not
+                # to run again.
                 run.context.cancel_reason = reason
             return
         run.context.cancel(reason)

@@ -108,6 +108,13 @@ def from_handler(error: BaseException) -> BaseException:
     return wrapped
 
 
+def from_cancelled_handler(error: BaseException) -> BaseException:
+    """What a handler raised that was cancelled on request: not to be tried again, whatever it was."""
+    cancelled = TaskCancelledError(f"on request, and then {describe(error)}")
+    cancelled.__cause__ = error
+    return cancelled
+
+
 def from_cancellation(reason: str, *, seconds: float, deliveries: int) -> BaseException:
     """Why an attempt that we stopped did not succeed."""
     if reason == "timeout":

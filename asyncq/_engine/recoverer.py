@@ -20,17 +20,28 @@ class Recoverer(Service):
     gives the other servers the time to extend what they could not extend.
     """
 
-    def __init__(self, leases: Leases, queues: Sequence[str], *, lease: float, max_lost: int) -> None:
+    def __init__(
+        self,
+        leases: Leases,
+        queues: Sequence[str],
+        *,
+        lease: float,
+        max_lost: int,
+        unlock_archived: bool = False,
+    ) -> None:
         super().__init__("recoverer")
         self._leases: Final = leases
         self._queues: Final = list(queues)
         self._lease: Final = lease
         self._max_lost: Final = max_lost
+        self._unlock_archived: Final = unlock_archived
         self.recovered = 0
         self._unusable: set[str] = set()
 
     async def tick(self) -> float:
-        found = await self._leases.recover(self._queues, max_lost=self._max_lost)
+        found = await self._leases.recover(
+            self._queues, max_lost=self._max_lost, unlock_archived=self._unlock_archived
+        )
         for task in found.tasks:
             self.recovered += 1
             self.log.warning(

@@ -215,8 +215,10 @@ class Supervisor:
         together = list(broker.basis.by_slot(queues).values())
         longest = self._longest_sleep()
         forwarders = [Forwarder(broker.delayed, some, longest_sleep=longest) for some in together]
+        lease, most, unlock = config.lease, config.max_lost, config.unlock_archived
         recoverers = self.recoverers = [
-            Recoverer(broker.leases, some, lease=config.lease, max_lost=config.max_lost) for some in together
+            Recoverer(broker.leases, some, lease=lease, max_lost=most, unlock_archived=unlock)
+            for some in together
         ]
         self.aggregators = aggregators(broker.groups, config, together)
         if config.waking == "push":

@@ -87,6 +87,8 @@ class Reach:
 
     async def aclose(self) -> None:
         """Close it. May be called twice."""
-        self._broker = None
+        if self._broker is not None:
+            broker, self._broker = self._broker, None
+            await broker.results.aclose()
         if self._owns_connection:
             await self._connection.aclose()

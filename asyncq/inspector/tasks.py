@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Literal, Unpack, cast
+from typing import Final, Unpack
 
 from asyncq._broker.actions import ALLOWED, CHUNK, Action, Terms
 from asyncq._clock import seconds, unix
 from asyncq._wire.states import State
 from asyncq.errors import BrokerReplyError, ConfigError
 from asyncq.inspector.bulk import Bulk, BulkOptions, BulkReport, read_options
+from asyncq.inspector.cancelling import CancelAnswer, cancel
 from asyncq.inspector.editing import Editing, TaskChanges, refuse_state
 from asyncq.inspector.listing import (
     PAGE_SIZE,
@@ -28,8 +29,6 @@ from asyncq.inspector.listing import (
 from asyncq.inspector.reach import Reach
 from asyncq.options import is_text
 from asyncq.task_info import TaskInfo
-
-CancelAnswer = Literal["requested", "pending", "scheduled", "retry", "archived", "completed", "aggregating"]
 
 _ITERATED: Final = 200
 
@@ -323,20 +322,33 @@ class Tasks:
         place = read_place(queue, read_state(state, ALLOWED[action]), filters)
         return await Bulk(self._reach, place, action, manner, fresh=fresh).run()
 
-    async def cancel(self, queue: str, task_id: str) -> CancelAnswer:
-        """Ask the server that runs a task to stop it. It is archived then, with the reason `cancelled`.
+    async def cancel(
+        self, queue: str, task_id: str, *, wait: float | timedelta | None = None
+    ) -> CancelAnswer:
+        """Cancel a task: it does not run, or no longer, and is archived with the reason `cancelled`.
 
-        The wish is bound to this one delivery. It is sent as a message, and found by the server at the
-        next extension of the lease when the message was missed.
+        One that waits is archived at once. One that runs is stopped by its server: a coroutine is
+        cancelled, a thread is told (`ctx.is_cancelled`), a process is killed. The wish is sent as a
+        message, and found by the server at the next extension of the lease when the message was missed.
+        It is bound to this one delivery, and is its end: the task succeeds before it is stopped, or is
+        archived, also when its server leaves or dies meanwhile. A cancelled task gives up its unique lock.
+
+        Args:
+            queue: Its queue.
+            task_id: Its id.
+            wait: Seconds to wait until a task that runs has ended.
 
         Returns:
-            `requested`, or the state of a task that does not run and was left alone.
+            What happened: `cancelled` if it is archived now; `requested` if it runs and its server was
+            asked to stop it, with `wait` if it had not ended in that time. Nothing was done where it was
+            over already, `completed` or `archived`; with `wait` also where it came to that end before it
+            was stopped, or where it is `gone` since nothing was kept of it. `aggregating` if it is being
+            made part of another task at this moment. `active` if it says that it runs and not where:
+            damage, which ends with its lease.
 
         Raises:
             QueueNotFoundError: No task was ever put into such a queue.
             TaskNotFoundError: There is no such task.
         """
-        word = await self._reach.broker().notes.cancel(queue, task_id)
-        if word == "missing":
-            await self._reach.refuse_missing(queue, task_id)
-        return cast("CancelAnswer", word)
+        limit = 0.0 if wait is None else seconds(wait, name="wait")
+        return await cancel(self._reach, queue, task_id, limit)

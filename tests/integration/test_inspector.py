@@ -67,67 +67,6 @@ async def test_what_was_probably_meant_is_named_too(any_redis: AnyRedis) -> None
         assert missing_task.value.elsewhere == ("mails",)
 
 
-async def test_a_running_task_is_cancelled_and_archived(any_redis: AnyRedis) -> None:
-    """The handler is stopped where it waits; nobody runs the task again."""
-    mux, began, ended = Mux(), asyncio.Event(), asyncio.Event()
-
-    @mux.handle("long")
-    async def long(task: Task) -> None:
-        del task
-        began.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
-        info = await client.enqueue(Task("long"))
-        async with Server(any_redis.url, concurrency=1).running(mux):
-            await asyncio.wait_for(began.wait(), 10)
-            assert await inspector.tasks.cancel("default", info.id) == "requested"
-            await asyncio.wait_for(ended.wait(), 10)
-
-            async def archived() -> bool:
-                return (await inspector.tasks.get("default", info.id)).state == "archived"
-
-            await wait_until(archived, "the task to be archived")
-        seen = await inspector.tasks.get("default", info.id)
-        assert "TaskCancelledError" in seen.last_error
-        assert seen.retried == 0
-        assert (await inspector.audit()).is_clean
-
-
-async def test_a_cancellation_whose_message_was_missed_is_found_with_the_lease(any_redis: AnyRedis) -> None:
-    """The wish stays with the delivery, and the lease keeper looks."""
-    mux, began, ended = Mux(), asyncio.Event(), asyncio.Event()
-
-    @mux.handle("long")
-    async def long(task: Task) -> None:
-        del task
-        began.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
-        info = await client.enqueue(Task("long"))
-        # Without subscriptions no message arrives.
-        server = Server(any_redis.url, concurrency=1, waking="poll", task_check_interval=0.05, lease=1)
-        async with server.running(mux):
-            await asyncio.wait_for(began.wait(), 10)
-            assert await inspector.tasks.cancel("default", info.id) == "requested"
-            await asyncio.wait_for(ended.wait(), 10)
-
-
-async def test_a_task_that_does_not_run_is_left_alone(any_redis: AnyRedis) -> None:
-    """And the answer says why."""
-    async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
-        info = await client.enqueue(Task("x"))
-        assert await inspector.tasks.cancel("default", info.id) == "pending"
-        assert (await inspector.tasks.get("default", info.id)).state == "pending"
-
-
 async def test_servers_say_what_they_are_and_that_they_left(any_redis: AnyRedis) -> None:
     """A list that shows the dead is worse than none."""
     mux = Mux()

@@ -178,6 +178,15 @@ def test_a_lock_whose_owner_is_gone_holds_nobody_up(space: Space) -> None:
     assert space.client.ttl(_lock(space)) <= 60
 
 
+@pytest.mark.parametrize("fields", [{}, {"unique": "other"}])
+def test_a_lock_whose_owner_does_not_know_of_it_holds_nobody_up(space: Space, fields: dict[str, str]) -> None:
+    """The owner went without its lock, and its id was given to another task."""
+    space.pending("owner", **fields)
+    space.client.set(_lock(space), "owner", ex=86400)
+    assert _enqueue(space, ("a", "m", _detail(lock=60.0, suffix="u"), _lock(space))) == "pending"
+    assert space.everything()["unique:u"] == "a"
+
+
 def test_a_conflict_takes_no_lock(space: Space) -> None:
     """A lock without a task would block what comes later."""
     space.pending("a")

@@ -105,7 +105,8 @@ def _forward(space: Space) -> Any:
 def _recover(space: Space) -> Any:
     q = space.q
     keys = [q.lease, q.pending, q.archived, q.waiting, q.flow]
-    return space.run("recover", keys, 100, 5, CHANNEL, "", space.now(), q.task_prefix)[3:]
+    args = [100, 5, CHANNEL, "", space.now(), "1", q.task_prefix, q.unique_prefix]
+    return space.run("recover", keys, *args)[3:]
 
 
 def _sweep(space: Space) -> Any:
@@ -130,7 +131,11 @@ def _dismiss(space: Space) -> Any:
 
 
 def _cancel(space: Space) -> Any:
-    return space.run("cancel", [space.q.task("a")], CHANNEL)
+    q, words = space.q, []
+    for task_id in "abcde":
+        keys = [q.task(task_id), q.pending, q.scheduled, q.retry, q.archived, q.groups]
+        words.append(space.run("cancel", keys, CHANNEL, task_id, q.group_prefix, q.unique_prefix))
+    return words
 
 
 def _balance(space: Space) -> Any:
@@ -177,10 +182,19 @@ def _running(space: Space) -> None:
 
 
 def _awaited(space: Space) -> None:
-    """Two clients wait for `a`, one for `b`."""
     space.active("a", "s:1", awaited="c d")
     space.active("b", "s:2", awaited="c")
     space.client.set(space.q.awaited, "")
+
+
+def _wanted_no_more(space: Space) -> None:
+    space.pending("b", unique="k", awaited="c")
+    space.client.set(space.q.unique("k"), "b")
+    space.delayed("c", "scheduled", due_in=99)
+    space.delayed("d", "retry", due_in=99, error="why")
+    space.put("e", "aggregating", group="g")
+    space.client.zadd(space.q.group("g"), {"e": 1})
+    space.client.sadd(space.q.groups, "g")
 
 
 def _lost(space: Space) -> None:
@@ -290,6 +304,8 @@ def _state(space: Space) -> dict[str, Any]:
         pytest.param(_running, _settle("drop", "revoked", True, lock="k"), id="settle-drop"),
         pytest.param(_running, _extend, id="extend"),
         pytest.param(_running, _cancel, id="cancel"),
+        pytest.param(_wanted_no_more, _cancel, id="cancel-waiting"),
+        pytest.param(_running, _settle("archive", "e", "r", True, True), id="settle-archive-unlock"),
         pytest.param(_awaited, _dismiss, id="dismiss"),
         pytest.param(_awaited, _await, id="await-known"),
         pytest.param(_due, _forward, id="forward"),

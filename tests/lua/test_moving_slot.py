@@ -114,7 +114,8 @@ def _lost(space: Space) -> None:
 def _recover(space: Space) -> Any:
     q = space.q
     keys = [q.lease, q.pending, q.archived, q.waiting, q.flow]
-    return space.run("recover", keys, 100, 5, CHANNEL, "1", space.now(), q.task_prefix)[2:]
+    args = [100, 5, CHANNEL, "1", space.now(), "1", q.task_prefix, q.unique_prefix]
+    return space.run("recover", keys, *args)[2:]
 
 
 def _due(space: Space) -> None:

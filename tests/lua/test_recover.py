@@ -16,6 +16,7 @@ def _recover(
     limit: int = 100,
     max_lost: int = 5,
     expected_in: float | None = 0.0,
+    unlock: bool = False,
     again: bool = False,
 ) -> tuple[str, float | None, list[tuple[Any, ...]]]:
     """`expected_in`: seconds from now at which the call should have run; `None` for a first look."""
@@ -24,7 +25,9 @@ def _recover(
     for q in given:
         keys += [q.lease, q.pending, q.archived, q.waiting, q.flow]
     expected = 0 if expected_in is None else space.now() + expected_in
-    args = [limit, max_lost, CHANNEL, "", expected, *(q.task_prefix for q in given)]
+    args: list[object] = [limit, max_lost, CHANNEL, "", expected, "1" if unlock else ""]
+    for q in given:
+        args += [q.task_prefix, q.unique_prefix]
     now, word, wait, *rest = space.run("recover", keys, *args, again=again)
     assert float(now) == about(space.now())
     tasks = [tuple(rest[at : at + 4]) for at in range(0, len(rest), 4)]
@@ -35,13 +38,40 @@ def _recover(
 def test_a_task_whose_lease_ran_out_is_next(space: Space, ends_in: float) -> None:
     """It has waited once already. Nobody knows that it failed, so no retry is counted."""
     space.pending("later")
-    space.active("a", "s:1", ends_in=ends_in, retried=2, cancel="s:1")
+    space.active("a", "s:1", ends_in=ends_in, retried=2, cancel="s:0")
     assert _recover(space) == ("on_time", None, [(1, "a", "pending", 1)])
     assert space.everything() == {
         "pending": ["later", "a"],
         "t:later": {"msg": "m-later"},
         "t:a": {"msg": "m-a", "deliveries": "1", "retried": "2", "lost": "1"},
     }
+
+
+def test_a_task_that_was_to_be_cancelled_does_not_run_again(space: Space) -> None:
+    """Its server died before it had stopped it. The wish was for this delivery, which is over."""
+    space.active("a", "s:1", ends_in=-1.0, cancel="s:1", unique="u")
+    space.client.set(space.q.unique("u"), "a")
+    assert _recover(space) == ("on_time", None, [(1, "a", "archived", 1)])
+    found = space.everything()
+    assert float(found["t:a"].pop("failed_at")) == about(space.now())
+    error = "the server that ran it went away, once"
+    assert found == {
+        "archived": {"a": about(space.now())},
+        "t:a": {
+            "msg": "m-a", "deliveries": "1", "lost": "1", "unique": "u",
+            "state": "archived", "reason": "cancelled", "error": error,
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("unlock", "owner"), [(True, "a"), (True, "b"), (False, "a")])
+def test_an_archived_task_gives_up_its_lock_if_it_is_to(space: Space, owner: str, *, unlock: bool) -> None:
+    """Its own, and only where the server was told to."""
+    space.active("a", "s:1", ends_in=-1.0, lost=4, unique="u")
+    space.client.set(space.q.unique("u"), owner)
+    assert _recover(space, unlock=unlock)[2] == [(1, "a", "archived", 5)]
+    is_released = unlock and owner == "a"
+    assert space.client.exists(space.q.unique("u")) == (0 if is_released else 1)
 
 
 def test_a_lease_that_holds_is_left_alone(space: Space) -> None:

@@ -101,7 +101,7 @@ def test_a_result_written_earlier_survives_a_handler_that_returns_nothing(space:
 @pytest.mark.parametrize(("counts", "retried"), [(True, "3"), (False, "2")])
 def test_a_retry_waits_with_its_error(space: Space, retried: str, *, counts: bool) -> None:
     """An error that does not count uses no retry up, and is no statistic."""
-    space.active("a", "s:1", retried=2, cancel="s:1")
+    space.active("a", "s:1", retried=2, cancel="s:0")
     assert _settle(space, (1, "a", "s:1", "retry", packed("why", 40.0, counts))) == []
     found = space.everything()
     failed_at = found["t:a"].pop("failed_at")
@@ -134,7 +134,7 @@ def test_an_archived_task_says_why(space: Space) -> None:
 def test_a_requeued_task_is_the_next_one(space: Space) -> None:
     """A server that leaves hands its tasks back at the front, and nothing is counted."""
     space.pending("later")
-    space.active("a", "s:1", retried=1, cancel="s:1")
+    space.active("a", "s:1", retried=1, cancel="s:0")
     assert _settle(space, (1, "a", "s:1", "requeue", b"")) == []
     assert space.everything() == {
         "pending": ["later", "a"],
@@ -333,3 +333,63 @@ def test_a_full_redis_lets_work_be_finished() -> None:
         retry = (1, "b", "s:2", "retry", packed("e", 40.0, True))
         assert _settle(space, retry, plain=((1, "a", "s:1"),)) == []
         assert set(space.everything()["retry"]) == {"b"}
+
+
+def _unwanted(space: Space) -> None:
+    """A unique task that is to be cancelled."""
+    space.active("a", "s:1", unique="u", cancel="s:1", retried=1)
+    space.client.set(space.q.unique("u"), "a")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "detail", "error", "counted"),
+    [
+        ("retry", ("why", 40.0, True), "why", True),
+        ("retry", ("why", 40.0, False), "why", False),
+        ("requeue", (), "TaskCancelledError: cancelled: on request", False),
+        ("defer", (40.0,), "TaskCancelledError: cancelled: on request", False),
+    ],
+)
+def test_what_was_to_be_cancelled_does_not_run_again(
+    space: Space, outcome: str, detail: tuple[Any, ...], error: str, *, counted: bool
+) -> None:
+    """Its server missed the message, or was leaving. Whoever asked was told that it is requested."""
+    _unwanted(space)
+    assert _settle(space, (1, "a", "s:1", outcome, packed(*detail) if detail else "")) == []
+    found = space.everything()
+    assert float(found["t:a"].pop("failed_at")) == about(space.now())
+    assert found == {
+        "t:a": {
+            "msg": "m-a", "deliveries": "1", "retried": "1", "unique": "u",
+            "state": "archived", "reason": "cancelled", "error": error,
+        },
+        "archived": {"a": about(space.now())},
+        **(_ONE_FAILED if counted else {}),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("outcome", ["retry", "requeue", "defer"])
+def test_a_wish_for_an_earlier_delivery_is_not_for_this_one(space: Space, outcome: str) -> None:
+    """It was bound to the delivery at hand then."""
+    space.active("a", "s:2", cancel="s:1")
+    details: dict[str, Any] = {"retry": packed("why", 40.0, True), "requeue": "", "defer": packed(40.0)}
+    assert _settle(space, (1, "a", "s:2", outcome, details[outcome])) == []
+    assert space.task("a").get("state", "pending") != "archived"
+
+
+def test_what_succeeded_before_it_was_stopped_has_succeeded(space: Space) -> None:
+    """The work is done; nobody gets it undone."""
+    _unwanted(space)
+    assert _settle(space, (1, "a", "s:1", "complete", packed(b"r", False, 60.0))) == []
+    assert space.task("a")["state"] == "completed"
+    assert "cancel" not in space.task("a")
+
+
+@pytest.mark.parametrize(("unlock", "owner"), [(True, "a"), (True, "b"), (False, "a")])
+def test_an_archived_task_gives_up_its_lock_if_it_is_to(space: Space, owner: str, *, unlock: bool) -> None:
+    """Its own, and only where the server was told to, or the task was cancelled."""
+    space.active("a", "s:1", unique="u")
+    space.client.set(space.q.unique("u"), owner)
+    assert _settle(space, (1, "a", "s:1", "archive", packed("why", "exhausted", True, unlock))) == []
+    is_released = unlock and owner == "a"
+    assert space.client.exists(space.q.unique("u")) == (0 if is_released else 1)

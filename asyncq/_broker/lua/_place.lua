@@ -13,10 +13,10 @@ local function place(at, mine, id, message, detail, now, heir_of)
     return held == message and 'already' or 'conflict'
   end
   if mine.lock then
-    -- A lock whose owner is gone holds nobody up.
+    -- A lock whose owner is gone, or does not know of it, holds nobody up.
     local owner = redis.pcall('GET', mine.lock)
     if type(owner) == 'table' then return 'unusable' end
-    if owner and redis.call('EXISTS', at.tasks .. owner) == 1 then
+    if owner and redis.pcall('HGET', at.tasks .. owner, 'unique') == suffix then
       if not (heir_of and redis.call('ZSCORE', heir_of, owner)) then return 'duplicate' end
     end
   end

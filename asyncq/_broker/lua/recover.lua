@@ -5,6 +5,7 @@
 -- INCLUDE moving
 -- INCLUDE begin
 -- INCLUDE ended
+-- INCLUDE release
 -- INCLUDE wake
 --
 -- KEYS  ...         for each queue: Q lease, Q pending, Q archived, Q waiting, Q flow
@@ -14,7 +15,8 @@
 -- ARGV  channel     prefix of the servers' channels
 -- ARGV  in_cluster  '1' or ''
 -- ARGV  expected    Unix seconds by Redis' clock at which this call should run; 0 to take nothing back
--- ARGV  ...         for each queue: prefix of its task hashes
+-- ARGV  unlock      '1' if a unique task that is archived gives up its lock
+-- ARGV  ...         for each queue: prefix of its task hashes, prefix of its unique locks
 -- REPLY [now, on_time | late, seconds until the next lease runs out or '',
 --       then per task: queue number, id, word, leases lost]; the word is pending | archived | vanished.
 --       A queue that could not be looked after: its number, '', unusable, 0.
@@ -44,8 +46,8 @@ end
 
 -- Where an error ends this, the id is still in `lease` or has been put where it goes.
 local function recover(queue, base, id)
-  local task = ARGV[6 + queue] .. id
-  local f = redis.pcall('HMGET', task, 'msg', 'lost', 'awaited')
+  local task, locks = ARGV[6 + queue * 2] .. id, ARGV[7 + queue * 2]
+  local f = redis.pcall('HMGET', task, 'msg', 'lost', 'awaited', 'cancel', 'delivery')
   if not f[1] then
     confirm(task, KEYS[base + 1])
     redis.call('ZREM', KEYS[base + 1], id)
@@ -55,11 +57,16 @@ local function recover(queue, base, id)
     return
   end
   local lost = tonumber(f[2] or 0) + 1
-  if lost >= tonumber(ARGV[3]) then
+  -- What was to be cancelled must not run again, and gives up its lock in any case.
+  local is_unwanted = f[4] and f[4] == f[5]
+  if is_unwanted or lost >= tonumber(ARGV[3]) then
+    if is_unwanted or ARGV[7] == '1' then release(task, locks, id) end
     redis.call('ZADD', KEYS[base + 3], now, id)
     redis.call('ZREM', KEYS[base + 1], id)
-    redis.call('HSET', task, 'state', 'archived', 'failed_at', now, 'reason', 'lost', 'lost', lost,
-      'error', 'the server that ran it went away, ' .. lost .. ' times')
+    local times = lost == 1 and 'once' or lost .. ' times'
+    redis.call('HSET', task, 'state', 'archived', 'failed_at', now, 'lost', lost,
+      'reason', is_unwanted and 'cancelled' or 'lost',
+      'error', 'the server that ran it went away, ' .. times)
     redis.call('HDEL', task, 'delivery', 'cancel', 'awaited')
     ended(f[3], 'archived', task)
     tell(queue, id, 'archived', lost)

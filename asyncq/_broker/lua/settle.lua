@@ -3,6 +3,7 @@
 -- INCLUDE clock
 -- INCLUDE begin
 -- INCLUDE ended
+-- INCLUDE release
 -- INCLUDE wake
 --
 -- KEYS  ...         for each queue: Q lease, pending, retry, scheduled, archived, completed, processed,
@@ -25,10 +26,12 @@
 --   done      [result, unique]                        forgotten
 --   complete  [result, unique, retention]             kept in `completed`
 --   retry     [error, delay, counts]                  to `retry`
---   archive   [error, reason, counts]                 to `archived`
+--   archive   [error, reason, counts, unlock]         to `archived`; perhaps it gives up its lock
 --   requeue   ''                                      back to the front of `pending`
 --   defer     [delay]                                 to `scheduled`, nothing counted
 --   drop      [kind, unique]                          forgotten, counted as `kind`
+--
+-- If the delivery was to be cancelled, `retry`, `requeue` and `defer` archive the task, with that reason.
 --
 -- A delivery is settled only while the task carries its token. Settling takes the token away, so
 -- the same call sent again finds nothing to do; then `not_owner` says nothing and is not reported.
@@ -81,6 +84,30 @@ local function count(t, task, counts)
   end
 end
 
+local function archive(t, base, task, id, message, reason, counts, unlock)
+  if t.awaited then tell(task, 'archived') end
+  put(task, KEYS[base + 5], now, id,
+    'state', 'archived', 'error', message, 'failed_at', now, 'reason', reason)
+  if t.awaited then call('HDEL', task, 'awaited') end
+  -- The outcome counts for more than the lock, which has an end of its own.
+  if unlock then
+    local locks = string.gsub(KEYS[base + 1], 'lease$', 'unique:')
+    pcall(function() release(task, locks, id) end)
+  end
+  if counts then
+    t.processed = t.processed + 1
+    t.failed = t.failed + 1
+  end
+end
+
+-- What was to be cancelled and has not succeeded must not run again: true if it is archived now.
+local function is_unwanted(t, base, task, id, token, message, counts)
+  if redis.pcall('HGET', task, 'cancel') ~= token then return false end
+  message = message or 'TaskCancelledError: cancelled: on request'
+  archive(t, base, task, id, message, 'cancelled', counts, true)
+  return true
+end
+
 local outcomes = {
   done = function(t, _, task, id, detail)
     local unique = cmsgpack.unpack(detail)[2]
@@ -99,31 +126,27 @@ local outcomes = {
       if redis.pcall('GET', KEYS[key]) == id then call('DEL', KEYS[key]) end
     end
   end,
-  retry = function(t, base, task, id, detail)
+  retry = function(t, base, task, id, detail, token)
     local message, delay, counts = unpack(cmsgpack.unpack(detail))
+    if is_unwanted(t, base, task, id, token, message, counts) then return end
     local first = call('ZRANGE', KEYS[base + 3], 0, 0, 'WITHSCORES')[2]
     put(task, KEYS[base + 3], now + delay, id, 'state', 'retry', 'error', message, 'failed_at', now)
     count(t, task, counts)
     if not first or now + delay < tonumber(first) then t.news = true end
   end,
   archive = function(t, base, task, id, detail)
-    local message, reason, counts = unpack(cmsgpack.unpack(detail))
-    if t.awaited then tell(task, 'archived') end
-    put(task, KEYS[base + 5], now, id,
-      'state', 'archived', 'error', message, 'failed_at', now, 'reason', reason)
-    if t.awaited then call('HDEL', task, 'awaited') end
-    if counts then
-      t.processed = t.processed + 1
-      t.failed = t.failed + 1
-    end
+    local message, reason, counts, unlock = unpack(cmsgpack.unpack(detail))
+    archive(t, base, task, id, message, reason, counts, unlock)
   end,
-  requeue = function(t, base, task, id)
+  requeue = function(t, base, task, id, _, token)
+    if is_unwanted(t, base, task, id, token) then return end
     call('RPUSH', KEYS[base + 2], id)
     call('HDEL', task, 'state', 'delivery', 'cancel')
     t.requeued = t.requeued + 1
   end,
-  defer = function(t, base, task, id, detail)
+  defer = function(t, base, task, id, detail, token)
     local delay = unpack(cmsgpack.unpack(detail))
+    if is_unwanted(t, base, task, id, token) then return end
     local first = call('ZRANGE', KEYS[base + 4], 0, 0, 'WITHSCORES')[2]
     put(task, KEYS[base + 4], now + delay, id, 'state', 'scheduled')
     if not first or now + delay < tonumber(first) then t.news = true end
@@ -174,7 +197,7 @@ for i = 7 + plain * 3, #ARGV, 5 do
     -- What cannot be written, because a key holds something else than it should, must not keep the
     -- rest from being written.
     local t, before = tally(queue), key
-    if pcall(outcomes[outcome], t, (queue - 1) * PER_QUEUE, task, id, detail) then
+    if pcall(outcomes[outcome], t, (queue - 1) * PER_QUEUE, task, id, detail, token) then
       t.settled[#t.settled + 1] = id
     else
       key = before

@@ -3,6 +3,7 @@
 -- INCLUDE clock
 -- INCLUDE confirm
 -- INCLUDE begin
+-- INCLUDE release
 --
 -- KEYS  ...         for each queue: Q completed, Q archived, Q flow
 -- ARGV  again       '1' when this call was sent before
@@ -19,13 +20,7 @@ local now = clock()
 local left_to_reap, left_to_drop = tonumber(ARGV[2]), tonumber(ARGV[2])
 
 local function delete(from, task, locks, id)
-  local suffix = redis.pcall('HGET', task, 'unique')
-  if type(suffix) == 'string' then
-    local lock = locks .. suffix
-    local owner = redis.pcall('GET', lock)
-    if type(owner) ~= 'string' then confirm(lock, task) end
-    if owner == id then redis.call('DEL', lock) end
-  end
+  release(task, locks, id)
   if redis.call('DEL', task) == 0 then confirm(task, from) end
 end
 
