@@ -23,7 +23,7 @@ def own_cluster() -> Iterator[ClusterProcesses]:
     with ClusterProcesses() as cluster:
         for node in cluster.nodes:
             with node.client() as client:
-                client.config_set("cluster-require-full-coverage", "no")
+                client.execute_command("CONFIG", "SET", "cluster-require-full-coverage", "no")
         yield cluster
 
 

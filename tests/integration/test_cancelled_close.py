@@ -27,4 +27,6 @@ async def test_a_client_whose_closing_is_cancelled_leaves_no_connection() -> Non
             await waiting
         process.resume()
         with process.client() as raw:
-            await wait_until(lambda: len(raw.client_list()) == 1, "the connection to be closed")
+            await wait_until(
+                lambda: raw.info("clients")["connected_clients"] == 1, "the connection to be closed"
+            )
