@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 
@@ -23,7 +24,7 @@ def own_cluster() -> Iterator[ClusterProcesses]:
     with ClusterProcesses() as cluster:
         for node in cluster.nodes:
             with node.client() as client:
-                client.execute_command("CONFIG", "SET", "cluster-require-full-coverage", "no")
+                cast("Any", client).execute_command("CONFIG", "SET", "cluster-require-full-coverage", "no")
         yield cluster
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 
@@ -28,5 +29,6 @@ async def test_a_client_whose_closing_is_cancelled_leaves_no_connection() -> Non
         process.resume()
         with process.client() as raw:
             await wait_until(
-                lambda: raw.info("clients")["connected_clients"] == 1, "the connection to be closed"
+                lambda: cast("Any", raw).info("clients")["connected_clients"] == 1,
+                "the connection to be closed",
             )
