@@ -131,11 +131,13 @@ class Groups:
         receipt = basis.queue(queues[0]).receipt(basis.owner + ".groups")
         self._turn += 1
         todo = list(queues)
+        # Under load each of few groups is ripe, and those beyond `want` would be looked at for nothing.
+        page = min(PAGE, 2 * want)
         while todo:
             self._number += 1
             left = want - len(found.sets)
             keys = [receipt]
-            args: list[Any] = [basis.owner, self._number, left, self._turn % len(todo) + 1, PAGE, lease]
+            args: list[Any] = [basis.owner, self._number, left, self._turn % len(todo) + 1, page, lease]
             args += (ripeness.grace, ripeness.max_delay, ripeness.max_size, KNOWN_FOR)
             began = [self._cursors.get(name, "0") for name in todo]
             for name, cursor in zip(todo, began, strict=True):
@@ -152,6 +154,7 @@ class Groups:
             todo = self._go_on(todo, reply[1], began, found, is_full=is_full)
             if is_full:
                 break
+            page = PAGE
         return found
 
     def _go_on(

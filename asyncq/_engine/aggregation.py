@@ -30,9 +30,12 @@ class Aggregation:
     thread cannot be stopped, so it keeps its place until it ends.
     """
 
-    def __init__(self, function: GroupAggregator, codecs: Codecs, *, at_once: int) -> None:
+    def __init__(
+        self, function: GroupAggregator, codecs: Codecs, *, at_once: int, time_limit: float = TIME_LIMIT
+    ) -> None:
         self._function: Final = function
         self._codecs: Final = codecs
+        self._time_limit: Final = time_limit
         self.turn: Final = asyncio.Semaphore(at_once)
         self._limiter: Final = anyio.CapacityLimiter(at_once)
 
@@ -42,7 +45,7 @@ class Aggregation:
         Raises:
             Exception: What the function raised, or a `ConfigError` about what it returned.
         """
-        async with asyncio.timeout(TIME_LIMIT):
+        async with asyncio.timeout(self._time_limit):
             answer = await self._call(group, tasks)
         if not isinstance(answer, Task):
             raise ConfigError("what the group_aggregator returned", answer, "a Task")

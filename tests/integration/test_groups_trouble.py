@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -121,6 +122,29 @@ async def test_a_leaving_server_gives_back_what_it_aggregates(
         await batches.wait_for(1, 2)
     gate.set()
     await settled(redis_client, done=1, aggregated=2)
+
+
+async def test_servers_that_come_and_go_leave_nothing_behind(redis_url: str, redis_client: Redis) -> None:
+    """Whatever they were doing when told to leave: with leases of an hour nobody else could help."""
+    draw, batches, number = random.Random(3), Batches(), 0
+
+    async def slow(group: str, tasks: list[Task]) -> Task:
+        await asyncio.sleep(draw.choice((0.0, 0.005)))
+        return combine(group, tasks)
+
+    async with Client(redis_url) as client:
+        for _ in range(30):
+            options = {"lease": NEVER, "group_grace_period": 0.01, "group_max_size": 3}
+            async with serve(redis_url, batches, slow, **options):
+                for _ in range(4):
+                    number += 1
+                    await put(client, f"g{number % 3}", number)
+                await asyncio.sleep(draw.random() * 0.02)  # any moment may be the last
+            assert redis_client.zcard("asyncq:{default}:aggregation_sets") == 0
+        async with serve(redis_url, batches):
+            await batches.wait_for(*range(1, number + 1))
+    assert set(batches.numbers.values()) == {1}
+    await settled(redis_client, done=len(batches.seen), aggregated=number)
 
 
 async def test_an_aggregator_may_take_longer_than_its_lease(redis_url: str) -> None:

@@ -233,6 +233,13 @@ def test_many_tasks_of_one_call_are_one_piece_of_news(space: Space) -> None:
         assert ear.heard() == [(NEWS, "groups")]
 
 
+@pytest.mark.parametrize("gathering", ["", "many", "0"])
+def test_nonsense_about_full_groups_does_no_harm(space: Space, gathering: str) -> None:
+    """Somebody wrote there by hand."""
+    space.client.set(space.q.gathering, gathering)
+    assert _enqueue(space, ("a", "m", _detail(group="g"), *_group(space))) == "aggregating"
+
+
 @pytest.mark.parametrize("gathering", [None, "wrong type"])
 def test_without_an_aggregator_nobody_is_told(space: Space, gathering: str | None) -> None:
     """Tasks wait in their groups until there is one."""

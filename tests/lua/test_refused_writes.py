@@ -14,6 +14,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from asyncq._redis.failures import Remedy, ReplyError
+from tests.lua.grouping import ripe, taken
 from tests.lua.space import Space
 from tests.lua.test_full_redis import (
     Act,
@@ -31,6 +32,7 @@ from tests.lua.test_full_redis import (
     _sweep,
     _waiting,
 )
+from tests.lua.test_full_redis_groups import _aggregate, _gather, _prolong, _set_aside, _ungather
 from tests.lua.test_full_redis_operators import _act
 from tests.support.servers import RedisOptions, RedisProcess, oldest_binary, system_binary
 
@@ -83,6 +85,11 @@ def _demote(client: Redis) -> None:
         (_waiting, _deliver),
         (_due, _act("run")),
         (_over, _act("delete")),
+        (ripe, _gather),
+        (taken, _set_aside),
+        (taken, _aggregate),
+        (taken, _ungather),
+        (taken, _prolong),
     ],
 )
 def test_a_replica_is_taken_for_a_replica(space: Space, arrange: Arrange, act: Act) -> None:
@@ -95,7 +102,7 @@ def test_a_replica_is_taken_for_a_replica(space: Space, arrange: Arrange, act: A
 
 
 @pytest.mark.parametrize(
-    "act", [_settle("requeue"), _forward, _recover, _sweep, _deliver], ids=lambda act: act.__name__
+    "act", [_settle("requeue"), _forward, _recover, _sweep, _deliver, _gather], ids=lambda act: act.__name__
 )
 def test_nothing_to_do_is_no_reason_to_overlook_it(space: Space, act: Act) -> None:
     """An idle server, too, is to notice that its Redis is no longer the primary."""

@@ -25,11 +25,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from asyncq import Context, Mux, Server, Task
+from asyncq.config import GroupAggregator
 from asyncq.retry import Fixed
 
 from .ledger import Ledger
 
-__all__ = ["make_mux", "recorded"]
+__all__ = ["make_aggregator", "make_mux", "recorded"]
 
 _STEP = 0.01
 _PR_SET_PDEATHSIG = 1
@@ -43,7 +44,8 @@ def make_mux(ledger: Ledger) -> Mux:
     - `until`: the path of a file to wait for;
     - `fails`: how many attempts raise.
 
-    `work` runs on the loop, `work:thread` in a thread, where nothing can stop it.
+    `work` runs on the loop, `work:thread` in a thread, where nothing can stop it. `merged` is what
+    the aggregator makes; it notes a `part` for each task that it stands for.
     """
     mux = Mux()
 
@@ -68,7 +70,24 @@ def make_mux(ledger: Ledger) -> Mux:
             while "until" in plan and not Path(plan["until"]).exists():
                 time.sleep(_STEP)
 
+    @mux.handle("merged")
+    async def merged(task: Task, ctx: Context) -> None:
+        with _noted(ledger, ctx):
+            for part in task.payload["of"]:
+                ledger.write("part", id=part, detail=ctx.id)
+
     return mux
+
+
+def make_aggregator(ledger: Ledger) -> GroupAggregator:
+    """Make an aggregator that notes when it begins, and takes as long as the longest `hold` of its tasks."""
+
+    async def aggregate(group: str, tasks: list[Task]) -> Task:
+        ledger.write("aggregating", id=group)
+        await asyncio.sleep(max(task.payload.get("hold", 0.0) for task in tasks))
+        return Task("merged", {"of": [task.id for task in tasks]})
+
+    return aggregate
 
 
 @contextmanager
@@ -133,6 +152,8 @@ def main(arguments: list[str]) -> None:
     queues = {name: int(weight) for name, _, weight in pairs}
     ledger = Ledger(given.ledger)
     options: dict[str, Any] = {"concurrency": 4, "max_lost": 1000, "retry": Fixed(0.2), **given.options}
+    if options.pop("aggregate", False):
+        options["group_aggregator"] = make_aggregator(ledger)
     with recorded(ledger):
         try:
             Server(given.url, queues=queues, **options).run(make_mux(ledger))

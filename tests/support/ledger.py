@@ -26,7 +26,9 @@ class Entry:
     """One line."""
 
     phase: str
-    """`begin`, `end`, `cancelled` or `failed` of a handler; `log` of the server around it; `exit`."""
+    """`begin`, `end`, `cancelled` or `failed` of a handler; `log` of the server around it; `exit`.
+
+    `aggregating` of an aggregator, by group; `part` of a task that an aggregated one stands for."""
 
     pid: int
     at: float

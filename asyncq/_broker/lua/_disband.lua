@@ -11,8 +11,10 @@ local function disband(groups, sets, prefix, set)
     return
   end
   local left = redis.pcall('ZCARD', set)
-  -- Ends with an error where the set is still on its way from another node (see _confirm.lua).
+  -- Ends with an error where the set is on its way from one node to another (see _confirm.lua).
   if left == 0 then redis.call('EXISTS', set, sets) end
+  local refused = type(left) == 'table' and not string.find(left.err, 'WRONGTYPE', 1, true)
+  if refused then redis.call('ZCARD', set) end
   if type(left) == 'number' and left > 0 then
     redis.call('SADD', groups, name)
     if redis.call('EXISTS', group) == 0 then

@@ -41,9 +41,8 @@ local function place(at, mine, id, message, detail, now, heir_of)
     local is_new = redis.pcall('SADD', at.groups, group) == 1
     -- Only aggregators write it (gather.lua): without one there is nobody to tell.
     local most = redis.pcall('GET', mine.gathering)
-    if type(most) == 'string' then
-      is_news = is_new or redis.call('ZCARD', mine.group) % tonumber(most) == 0
-    end
+    most = type(most) == 'string' and tonumber(most)
+    if most then is_news = is_new or redis.call('ZCARD', mine.group) % most == 0 end
   end
   return word, due, is_news
 end

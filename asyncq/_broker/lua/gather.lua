@@ -59,6 +59,14 @@ local function sooner(moment)
   if not soonest or moment < soonest then soonest = moment end
 end
 
+-- Call it; where it fails because keys are on their way to another node, be back soon.
+local function attempt(...)
+  local is_well, problem = pcall(...)
+  local is_moving = not is_well and moving(problem)
+  if is_moving then sooner(now + 1) end
+  return is_well, is_moving
+end
+
 local function give_back(base, prefix, set)
   disband(KEYS[base + 1], KEYS[base + 2], prefix, set)
 end
@@ -67,7 +75,7 @@ local function reclaim(base, prefix)
   local sets, given_back = KEYS[base + 2], 0
   local ended = redis.call('ZRANGEBYSCORE', sets, '-inf', now, 'LIMIT', 0, RECLAIMED)
   for _, set in ipairs(ended) do
-    if pcall(give_back, base, prefix, set) then given_back = given_back + 1 end
+    if attempt(give_back, base, prefix, set) then given_back = given_back + 1 end
   end
   if #ended == RECLAIMED and given_back > 0 then sooner(now) end
   local next_end = redis.call('ZRANGEBYSCORE', sets, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
@@ -77,6 +85,7 @@ end
 -- The second at which a group is ripe; nil when there is no such group.
 local function ripens(key)
   local size = redis.pcall('ZCARD', key)
+  if type(size) == 'table' and moving(size) then redis.call('ZCARD', key) end
   if type(size) ~= 'number' or size == 0 then return nil, size == 0 end
   local oldest = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
   if size >= max_size then return math.min(oldest, now) end
@@ -141,17 +150,13 @@ end
 for queue = 1, queues do
   candidates[queue] = {}
   -- A queue of which a key holds something else than it should must not spoil the others.
-  local is_well, problem = pcall(look, queue)
-  if not is_well then
-    candidates[queue] = {}
-    cursors[queue] = moving(problem) and '0' or 'unusable'
-    if moving(problem) then sooner(now + 1) end
-  end
+  local is_well, is_moving = attempt(look, queue)
+  if not is_well then cursors[queue], candidates[queue] = is_moving and '0' or 'unusable', {} end
 end
 local queue, passed_by = tonumber(ARGV[5]), 0
 while want > 0 and passed_by < queues do
   local candidate = table.remove(candidates[queue], 1)
-  if candidate and pcall(take, queue, candidate) then want = want - 1 end
+  if candidate and attempt(take, queue, candidate) then want = want - 1 end
   passed_by = candidate and 0 or passed_by + 1
   queue = queue % queues + 1
 end
