@@ -14,9 +14,11 @@ from asyncq.context import Context, current_context
 from asyncq.definitions import task
 from asyncq.errors import AsyncqError, RetryIn, RevokeTask, SkipRetry
 from asyncq.inspector import Inspector
+from asyncq.limit import Limit
 from asyncq.mux import Mux
 from asyncq.periodic import PeriodicTask, PeriodicTaskManager
 from asyncq.scheduler import Scheduler
+from asyncq.semaphore import Semaphore, Slot
 from asyncq.server import Server
 from asyncq.shared import Connection
 from asyncq.task import Task
@@ -33,6 +35,7 @@ __all__ = [
     "Context",
     "Failure",
     "Inspector",
+    "Limit",
     "Mux",
     "Outcome",
     "PeriodicTask",
@@ -41,9 +44,11 @@ __all__ = [
     "RetryIn",
     "RevokeTask",
     "Scheduler",
+    "Semaphore",
     "Server",
     "ServerConfig",
     "SkipRetry",
+    "Slot",
     "Task",
     "TaskInfo",
     "current_context",

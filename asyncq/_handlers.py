@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asyncq.definitions import Executor, TaskDefinition, context_parameter
 from asyncq.errors import ConfigError
+from asyncq.limit import Limit
 from asyncq.task import Task
 
 if TYPE_CHECKING:
@@ -31,11 +32,16 @@ class Entry:
     executor: Executor
     wants_context: bool
     arguments: Arguments
+    limit: Limit | None
+    """How many may run at the same time, over all servers. None for as many as there are slots."""
+
     call: Call | None
     """The handler alone, for the loop; None if it runs in a thread or a process."""
 
 
-def defined_entry(definition: TaskDefinition[..., ..., Any], executor: Executor | None) -> Entry:
+def defined_entry(
+    definition: TaskDefinition[..., ..., Any], executor: Executor | None, limit: Limit | None = None
+) -> Entry:
     """Return the entry of a typed definition: called with the payload as arguments."""
     function = definition.function
     executor = _checked_executor(function, executor)
@@ -52,11 +58,12 @@ def defined_entry(definition: TaskDefinition[..., ..., Any], executor: Executor 
         executor=executor,
         wants_context=definition.wants_context,
         arguments=definition.arguments,
+        limit=limit or definition.limit,
         call=_awaiting(function, call) if executor == "loop" else None,
     )
 
 
-def plain_entry(function: Callable[..., Any], executor: Executor | None) -> Entry:
+def plain_entry(function: Callable[..., Any], executor: Executor | None, limit: Limit | None = None) -> Entry:
     """Return the entry of a function of the task, or of the task and its context."""
     if not callable(cast("object", function)) or inspect.isclass(function):
         raise ConfigError("handler", function, _HANDLER)
@@ -74,6 +81,7 @@ def plain_entry(function: Callable[..., Any], executor: Executor | None) -> Entr
         executor=executor,
         wants_context=keyword is not None,
         arguments=arguments,
+        limit=limit,
         call=_awaiting(function, call) if executor == "loop" else None,
     )
 

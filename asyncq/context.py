@@ -18,7 +18,7 @@ from asyncq.task_info import Progress
 
 __all__ = ["Context", "current_context"]
 
-CancelReason = Literal["timeout", "deadline", "lease_lost", "cancelled", "shutdown"]
+CancelReason = Literal["timeout", "deadline", "lease_lost", "cancelled", "shutdown", "slot_lost"]
 
 
 _MAKING: Final = threading.Lock()
@@ -55,6 +55,7 @@ class Host:
     reports: Reports
     codecs: Codecs = DEFAULT_CODECS
     state: Any = None  #: what the lifespan of the server gave
+    slots: object | None = None  #: the server's slots of semaphores; `asyncq.Semaphore` knows what they are
 
 
 class Context:
@@ -219,7 +220,12 @@ def current_context() -> Context:
     Raises:
         NotStartedError: Nothing runs here: this is not called from a handler.
     """
-    try:
-        return CURRENT.get()
-    except LookupError:
-        raise NotStartedError("a task") from None
+    context = find_context()
+    if context is None:
+        raise NotStartedError("a task")
+    return context
+
+
+def find_context() -> Context | None:
+    """The context of the task that runs here, if one does."""
+    return CURRENT.get(None)

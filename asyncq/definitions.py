@@ -38,6 +38,7 @@ from typing import (
 )
 
 from asyncq.errors import ConfigError, WireError
+from asyncq.limit import HasLimit, Limit, read_limit
 from asyncq.options import TaskOptions, check_options, is_text
 from asyncq.task import Task
 
@@ -77,7 +78,12 @@ class TaskDefinition(Generic[Full, Args, R]):
     """A function, and how to make tasks that call it. Made by the decorator `task`."""
 
     def __init__(
-        self, name: str, function: Callable[Full, R], executor: Executor | None, options: TaskOptions
+        self,
+        name: str,
+        function: Callable[Full, R],
+        executor: Executor | None,
+        options: TaskOptions,
+        limit: Limit | None = None,
     ) -> None:
         """Check the name, the options and the signature, and report what is wrong."""
         if not is_text(name):
@@ -92,6 +98,7 @@ class TaskDefinition(Generic[Full, Args, R]):
         self.name = name
         self.function = function
         self.executor: Executor | None = executor
+        self.limit: Limit | None = limit
         self._checked = check_options(cast("Mapping[str, object]", options))
         self._signature = signature.replace(parameters=rest)
         self._names = frozenset(p.name for p in rest if p.kind in _NAMED)
@@ -169,9 +176,12 @@ class TaskDefinition(Generic[Full, Args, R]):
 class TaskDecorator:
     """What `task(...)` returns; turns a function into a `TaskDefinition`."""
 
-    def __init__(self, name: str, executor: Executor | None, options: TaskOptions) -> None:
+    def __init__(
+        self, name: str, executor: Executor | None, options: TaskOptions, limit: Limit | None = None
+    ) -> None:
         """Keep what the definition will be made with."""
         self._name = name
+        self._limit = limit
         self._executor: Executor | None = executor
         self._options = options
 
@@ -183,15 +193,23 @@ class TaskDecorator:
     def __call__(self, function: Callable[Args, R], /) -> TaskDefinition[Args, Args, R]: ...
     def __call__(self, function: Callable[..., Any], /) -> TaskDefinition[..., ..., Any]:
         """Define the task that `function` runs."""
-        return TaskDefinition(self._name, function, self._executor, self._options)
+        return TaskDefinition(self._name, function, self._executor, self._options, self._limit)
 
 
-def task(name: str, /, *, executor: Executor | None = None, **options: Unpack[TaskOptions]) -> TaskDecorator:
+def task(
+    name: str,
+    /,
+    *,
+    executor: Executor | None = None,
+    limit: Limit | HasLimit | None = None,
+    **options: Unpack[TaskOptions],
+) -> TaskDecorator:
     """Define a task by the function that runs it.
 
     Args:
         name: The type of the task.
         executor: Where it runs. If None, `async def` runs on the loop and `def` in a thread.
+        limit: How many may run at the same time over all servers; see `Mux.handle`.
         options: As `TaskOptions` lists them, for every task that is made of it.
 
     Raises:
@@ -199,7 +217,7 @@ def task(name: str, /, *, executor: Executor | None = None, **options: Unpack[Ta
             that cannot be stored by name.
     """
     check_options(cast("Mapping[str, object]", options))  # before the function is even looked at
-    return TaskDecorator(name, executor, options)
+    return TaskDecorator(name, executor, options, read_limit(limit))
 
 
 def context_parameter(signature: inspect.Signature) -> inspect.Parameter | None:

@@ -22,7 +22,9 @@
     │  ├─ TaskNotActiveError         the lease was lost; somebody else owns the task
     │  ├─ TaskStateError
     │  ├─ TaskChangedError           somebody else was faster: look again
-    │  └─ QueueNotEmptyError
+    │  ├─ QueueNotEmptyError
+    │  ├─ NoSlotError                no slot of a semaphore became free in time
+    │  └─ SlotLostError              a slot was held for longer than its lease could be prolonged
     ├─ BrokerError                   talking to Redis went wrong
     │  ├─ BrokerUnavailableError     unreachable, timed out, loading, failing over: try again
     │  ├─ AuthenticationError        wrong password, unknown user, or no permission
@@ -72,15 +74,15 @@ from asyncq._task_errors import (
 
 __all__ = [
     "AlreadyRunningError", "AsyncqError", "AuthenticationError", "BrokerError", "BrokerReplyError",
-    "BrokerUnavailableError", "ClosedError", "ConfigError", "DuplicateTaskError",
-    "EmbeddedUnavailableError", "EnqueueRefusedError", "EntryNotFoundError", "GroupNotFoundError",
-    "HandlerCrashedError", "HandlerNotFoundError", "LeaseExpiredError", "LifecycleError",
-    "NotFoundError", "NotStartedError", "PayloadError", "Problem", "ProviderError",
-    "QueueNotEmptyError", "QueueNotFoundError", "ResultNotKeptError", "ResultTimeoutError", "RetryIn",
-    "RevokeTask", "ServerNotFoundError", "ServerTooOldError", "SkipRetry", "TaskArchivedError",
+    "BrokerUnavailableError", "ClosedError", "ConfigError", "DuplicateTaskError", "EmbeddedUnavailableError",
+    "EnqueueRefusedError", "EntryNotFoundError", "GroupNotFoundError", "HandlerCrashedError",
+    "HandlerNotFoundError", "LeaseExpiredError", "LifecycleError", "NoSlotError", "NotFoundError",
+    "NotStartedError", "PayloadError", "Problem", "ProviderError", "QueueNotEmptyError",
+    "QueueNotFoundError", "ResultNotKeptError", "ResultTimeoutError", "RetryIn", "RevokeTask",
+    "ServerNotFoundError", "ServerTooOldError", "SkipRetry", "SlotLostError", "TaskArchivedError",
     "TaskCancelledError", "TaskChangedError", "TaskControl", "TaskFailure", "TaskIdConflictError",
-    "TaskNotActiveError", "TaskNotFoundError", "TaskStateError", "TaskTimedOutError",
-    "UnsafeServerError", "WireError", "WorkerProcessDiedError", "WrongStateError",
+    "TaskNotActiveError", "TaskNotFoundError", "TaskStateError", "TaskTimedOutError", "UnsafeServerError",
+    "WireError", "WorkerProcessDiedError", "WrongStateError",
 ]  # fmt: skip
 
 
@@ -294,6 +296,26 @@ class QueueNotEmptyError(WrongStateError):
     def __str__(self) -> str:
         held = ", ".join(f"{count} {state}" for state, count in self.contents.items() if count)
         return f"queue {self.queue!r} still holds {held}"
+
+
+class NoSlotError(WrongStateError):
+    """All slots of a semaphore were taken, for as long as you wanted to wait. Nothing is held."""
+
+    _text = "no slot of semaphore {scope!r} became free within {seconds:g} s"
+
+    def __init__(self, scope: str, seconds: float) -> None:
+        super().__init__(scope, seconds)
+        self.scope, self.seconds = scope, seconds
+
+
+class SlotLostError(WrongStateError):
+    """A slot of a semaphore ran out, as Redis was away or we were frozen, and somebody else has it."""
+
+    _text = "the slot of semaphore {scope!r} was lost while it was held"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(scope)
+        self.scope = scope
 
 
 class BrokerError(AsyncqError):

@@ -13,6 +13,7 @@ from asyncq.codecs import DEFAULT_CODECS, Codecs
 from asyncq.context import CURRENT, Context
 from asyncq.definitions import Executor, TaskDefinition
 from asyncq.errors import ConfigError, HandlerNotFoundError
+from asyncq.limit import HasLimit, Limit, read_limit
 from asyncq.options import is_text
 from asyncq.task import Task
 
@@ -54,6 +55,9 @@ class Route:
 
     middleware: tuple[Middleware, ...]
     """What is wrapped around the handler, outermost first."""
+
+    limit: Limit | None
+    """How many may run at the same time, over all servers, if that is limited."""
 
     invoke: Call | None
     """Runs a task on the loop, middleware and all. None if it runs in a thread or a process."""
@@ -106,11 +110,25 @@ class Mux:
         self._cache: dict[str, Route | None] = {}
 
     @overload
-    def handle(self, pattern: str, *, executor: Executor | None = None) -> Callable[[H], H]: ...
-    @overload
-    def handle(self, pattern: str, handler: H, *, executor: Executor | None = None) -> H: ...
     def handle(
-        self, pattern: str, handler: H | None = None, *, executor: Executor | None = None
+        self, pattern: str, *, executor: Executor | None = None, limit: Limit | HasLimit | None = None
+    ) -> Callable[[H], H]: ...
+    @overload
+    def handle(
+        self,
+        pattern: str,
+        handler: H,
+        *,
+        executor: Executor | None = None,
+        limit: Limit | HasLimit | None = None,
+    ) -> H: ...
+    def handle(
+        self,
+        pattern: str,
+        handler: H | None = None,
+        *,
+        executor: Executor | None = None,
+        limit: Limit | HasLimit | None = None,
     ) -> H | Callable[[H], H]:
         """Register a handler, as a decorator or by a call. Returns the handler as it was.
 
@@ -119,23 +137,27 @@ class Mux:
             handler: A function of the task, or of the task and its context; or another mux.
             executor: "loop", "thread" or "process". A process can be killed when its time is
                 up; what runs in it is a plain `def` at the top level of a module, without a context.
+            limit: How many may run at the same time over all servers: `Limit("bank", 5)`, or a
+                `Semaphore`. A task that finds no slot goes back, with no retry counted.
 
         Raises:
             ConfigError: The pattern is blank or taken, or the handler cannot be called so.
         """
         if handler is None:
-            return cast("Callable[[H], H]", partial(self.handle, pattern, executor=executor))
-        registered = handler
+            return cast("Callable[[H], H]", partial(self.handle, pattern, executor=executor, limit=limit))
+        registered, limited = handler, read_limit(limit)
         if isinstance(handler, Mux):
             if handler is self or handler.contains(self):
                 raise ConfigError("handler", handler, "a mux that does not contain this one")
+            if limited is not None:
+                raise ConfigError("limit", limit, "no limit for a mux; it belongs to a handler")
             self._register(pattern, handler)
             handler._parents.append(self)
         elif isinstance(handler, TaskDefinition):
             definition = cast("TaskDefinition[..., ..., Any]", handler)
-            self._register(pattern, defined_entry(definition, executor or definition.executor))
+            self._register(pattern, defined_entry(definition, executor or definition.executor, limited))
         else:
-            self._register(pattern, plain_entry(handler, executor))
+            self._register(pattern, plain_entry(handler, executor, limited))
         return registered
 
     def add(self, *definitions: TaskDefinition[..., ..., Any]) -> None:
@@ -246,6 +268,17 @@ class Mux:
         self._parents.append(outer)
         return outer
 
+    @property
+    def limits(self) -> frozenset[Limit]:
+        """The limits of all handlers, those of nested muxes too."""
+        found: set[Limit] = set()
+        for entry in self._entries.values():
+            if isinstance(entry, Mux):
+                found |= entry.limits
+            elif entry.limit is not None:
+                found.add(entry.limit)
+        return frozenset(found)
+
     def contains(self, other: Mux) -> bool:
         """Tell whether another mux is registered here, or in one that is."""
         nested = [entry for entry in self._entries.values() if isinstance(entry, Mux)]
@@ -305,6 +338,7 @@ def _route(type: str, pattern: str, entry: Entry, middleware: tuple[Middleware, 
         function=entry.function,
         wants_context=entry.wants_context,
         arguments=entry.arguments,
+        limit=entry.limit,
         middleware=middleware,
         invoke=None,
     )

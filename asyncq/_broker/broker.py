@@ -18,6 +18,7 @@ from asyncq._broker.presence import Presence
 from asyncq._broker.queues import Queues
 from asyncq._broker.results import Results
 from asyncq._broker.schedules import Schedules
+from asyncq._broker.semaphores import Semaphores
 from asyncq._broker.settle import Settle
 from asyncq._broker.upkeep import Upkeep
 from asyncq._redis.router import Router
@@ -46,6 +47,7 @@ class Broker:
         self.schedules: Final = Schedules(self.basis)
         self.queues: Final = Queues(self.basis)
         self.nodes: Final = Nodes(self.basis)
+        self.semaphores: Final = Semaphores(self.basis)
 
     def deliver(self, *, lease: float, stand: float) -> Deliver:
         """The deliver area, which counts the deliveries of one server."""

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from asyncq._broker.basis import Basis, script
 from asyncq._broker.together import together
 
 FORWARD: Final = script("forward")
+PROMOTE: Final = script("promote")
 
 CHUNK: Final = 200
 """Tasks moved by one call. Smaller than elsewhere: while it runs, nothing is delivered."""
+
+
+class PutBack(NamedTuple):
+    """A delivery that was put back, and is to be taken before its time."""
+
+    queue: str
+    id: str
+    token: str
+    deliveries: int  #: of the task, this one included
 
 
 class Delayed:
@@ -46,3 +56,20 @@ class Delayed:
 
         await together([forward(slot, names) for slot, names in basis.by_slot(queues).items()])
         return moved, min(waits, default=None)
+
+    async def promote(self, tasks: Sequence[PutBack]) -> list[str]:
+        """Let scheduled tasks of one queue be taken now, if they are still what was put back.
+
+        Returns:
+            A word for each: `moved`; `unsettled` while the outcome is not written that puts it back;
+            `gone` when it has been delivered since, or is not there.
+        """
+        basis = self._basis
+        queue = basis.queue(tasks[0].queue)
+        keys = [queue.scheduled, queue.pending, queue.waiting]
+        args: list[Any] = [basis.channel_prefix, basis.in_cluster]
+        for one in tasks:
+            keys.append(queue.task(one.id))
+            args += (one.id, one.token, one.deliveries)
+        reply: Any = await basis.run(PROMOTE, keys, args, slot=basis.slot(queue.name))
+        return [word.decode() for word in reply]

@@ -32,6 +32,7 @@ class Counts:
     unknown: int = 0
     unreadable: int = 0
     requeued: int = 0
+    put_back: int = 0
     leaked: int = 0
 
 
@@ -181,6 +182,13 @@ class Conclusions:
         """It was not run at all: it goes back to the front."""
         self.counts.requeued += 1
         self._settler.put(settle.requeued(delivery.queue, delivery.id, delivery.token))
+
+    def put_back(self, run: Run, delay: float) -> None:
+        """There is no slot for its handler: it comes back after a delay, or when somebody lets it in."""
+        delivery = run.delivery
+        run.is_settled = True
+        self.counts.put_back += 1
+        self._settler.put(settle.deferred(delivery.queue, delivery.id, delivery.token, delay=delay))
 
     def unreadable(self, delivery: Delivery) -> None:
         """Its message cannot be decoded: archived, with the reason."""

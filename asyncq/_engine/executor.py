@@ -28,6 +28,7 @@ from asyncq._broker.deliver import Delivery
 from asyncq._engine import outcome
 from asyncq._engine.conclusions import Conclusions
 from asyncq._engine.held import HeldDeliveries
+from asyncq._engine.limiter import Limiter
 from asyncq._engine.offload import Offload
 from asyncq._engine.run import NEVER, Run
 from asyncq._logs import SERVER_LOG, Log
@@ -56,6 +57,7 @@ class Executor:
         conclusions: Conclusions,
         held: HeldDeliveries,
         offload: Offload,
+        limiter: Limiter,
         *,
         host: Host,
         on_free: Callable[[], None],
@@ -66,6 +68,7 @@ class Executor:
         self._conclusions: Final = conclusions
         self._held: Final = held
         self._offload: Final = offload
+        self._limiter: Final = limiter
         self._host: Final = host
         self._on_free: Final = on_free
         self._log: Final = log
@@ -149,6 +152,8 @@ class Executor:
         if ends_at < self._sweep_at:
             self._plan_sweep(ends_at)
         call = route.invoke or self._offload.call_for(route)
+        if route.limit is not None:
+            call = self._limiter.guard(run, route.limit, call)
         run.worker = self._create_task(self._run(run, call))
 
     # -- running ----------------------------------------------------------------------------------
@@ -195,7 +200,7 @@ class Executor:
 
     async def _stopped(self, run: Run, reason: CancelReason) -> None:
         """The handler ended because we stopped it."""
-        if reason == "shutdown":
+        if reason in {"shutdown", "slot_lost"}:
             self._conclusions.give_back(run)
         elif reason == "lease_lost":
             # Somebody else has the task, or will: there is nothing of ours to write.

@@ -34,5 +34,8 @@ class HeldDeliveries:
         """All of them at this moment."""
         return [Held(one.queue, one.id, one.token) for one in list(self._held.values())]
 
+    def __contains__(self, token: str) -> bool:
+        return token in self._held
+
     def __len__(self) -> int:
         return len(self._held)

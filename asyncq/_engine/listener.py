@@ -1,12 +1,16 @@
-"""Hears what is said to this server: there is work, something is due earlier, a group is full, stop."""
+"""Hears what is said to this server: there is work or a slot, something is due, a group is full, stop."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
+from asyncq._broker.broker import Broker
+from asyncq._broker.semaphores import CALLED, ROOM
 from asyncq._redis.subscription import Subscription
-from asyncq._service import Errands
+from asyncq._service import Errands, Service
 
 CANCEL: Final = b"cancel "
 GROUPS: Final = b"groups"
@@ -21,13 +25,15 @@ class Listener:
         wake: Callable[[bytes | None], None],
         due: Callable[[], None],
         gathered: Callable[[], None],
-        cancel: Callable[[str], None],
+        cancel: Callable[[str], object],
+        slots: Callable[[bytes], None],
         news: str,
     ) -> None:
         self._wake: Final = wake
         self._due: Final = due
         self._gathered: Final = gathered
         self._cancel: Final = cancel
+        self._slots: Final = slots
         self._news: Final = news.encode()
         self._errands: Final = Errands()
 
@@ -37,6 +43,8 @@ class Listener:
             (self._gathered if data == GROUPS else self._due)()
         elif data.startswith(CANCEL):
             self._cancel(data[len(CANCEL) :].decode())
+        elif data.startswith((CALLED, ROOM)):
+            self._slots(data)
         else:
             self._wake(data)
 
@@ -45,6 +53,7 @@ class Listener:
         self._wake(None)
         self._due()
         self._gathered()
+        self._slots(b"")
 
     def start(self, subscription: Subscription) -> None:
         """Begin to listen."""
@@ -53,3 +62,43 @@ class Listener:
     async def stop(self) -> None:
         """Stop listening."""
         await self._errands.cancel()
+
+
+@asynccontextmanager
+async def listening(
+    broker: Broker,
+    *,
+    wake: Callable[[bytes | None], None],
+    due: Sequence[Service],
+    gathered: Sequence[Service],
+    cancel: Callable[[str], object],
+    slots: Callable[[bytes], None],
+) -> AsyncGenerator[Listener]:
+    """Listen to what is said to the owner of `broker`, for the length of a block."""
+    keys = broker.wire.keys
+    listener = Listener(
+        wake=wake,
+        due=partial(_poke, due),
+        gathered=partial(_poke, gathered),
+        cancel=cancel,
+        slots=slots,
+        news=keys.news,
+    )
+    listener.start(
+        Subscription(
+            broker.router,
+            (keys.channel(broker.owner), keys.news),
+            name=f"asyncq:listener:{broker.owner}",
+            on_message=listener.on_message,
+            on_listening=listener.on_listening,
+        )
+    )
+    try:
+        yield listener
+    finally:
+        await listener.stop()
+
+
+def _poke(services: Sequence[Service]) -> None:
+    for service in services:
+        service.poke()

@@ -5,9 +5,10 @@ The order is the nesting of the blocks below, outermost first; what starts last 
     lifespan              the user's own set-up, which whatever drains may still use
     vitals                leases and heartbeat, in their own thread: what drains still needs them
     settler               outcomes of what drains must still be written
+    slots                 of semaphores, given back when all has ended
     reporter, listener    progress, and cancellations of what drains
     executor              drains on leaving
-    forwarder, recoverer, janitor, aggregator, health check
+    limiter, forwarder, recoverer, janitor, aggregator, health check
     fetcher               the first to stop: no new work
 
 The same order holds when an actor breaks and when whoever runs us is cancelled. Handlers do not
@@ -19,6 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from asyncq._broker.broker import Broker
@@ -36,7 +38,8 @@ from asyncq._engine.health_check import HealthCheck
 from asyncq._engine.held import HeldDeliveries
 from asyncq._engine.janitor import Janitor
 from asyncq._engine.lifespan import Surroundings, around
-from asyncq._engine.listener import Listener
+from asyncq._engine.limiter import limiting, slots_for
+from asyncq._engine.listener import listening
 from asyncq._engine.offload import MOST_THREADS, Offload
 from asyncq._engine.recoverer import Recoverer
 from asyncq._engine.reporter import Reporter
@@ -46,7 +49,6 @@ from asyncq._engine.vital_services import make_vital_services
 from asyncq._engine.vitals import Vitals
 from asyncq._logs import Log
 from asyncq._redis.router import Router
-from asyncq._redis.subscription import Subscription
 from asyncq._service import Service, running
 from asyncq._wire.wire import Wire
 from asyncq.config import ServerConfig
@@ -90,6 +92,9 @@ class Supervisor:
         self._started_at = now()
         self._held: Final = HeldDeliveries()
         self._loop: Final = asyncio.get_running_loop()
+        self._broker: Final = Broker(router, wire, owner=self.server_id, patience=ACTOR_PATIENCE)
+        self._slots: Final = slots_for(self._broker, config, self._held, self._log)
+        self._slots.check(mux.limits)
         self.executor: Executor | None = None
         self.fetcher: Fetcher | None = None
         self.settler: Settler | None = None
@@ -136,7 +141,7 @@ class Supervisor:
             BrokerError: Redis could not be used at the start.
             BaseException: An actor broke; everything was stopped in order before.
         """
-        broker = Broker(self._router, self._wire, owner=self.server_id, patience=ACTOR_PATIENCE)
+        broker = self._broker
         async with AsyncExitStack() as stack:
             pong = await self._begin(stack, broker)
             if pong is None:
@@ -199,16 +204,20 @@ class Supervisor:
         offload = Offload(
             threads=config.threads or min(config.concurrency, MOST_THREADS), processes=config.processes
         )
+        conclusions = Conclusions(config, settler, self._log)
+        limiter = await stack.enter_async_context(limiting(self._slots, broker, conclusions, settler))
         executor = self.executor = Executor(
             config,
             self._mux if config.task_lifespan is None else self._mux.inside(around(config.task_lifespan)),
-            Conclusions(config, settler, self._log),
+            conclusions,
             self._held,
             offload,
-            host=Host(self.server_id, reporter, config.codecs, self._surroundings.state),
+            limiter,
+            host=Host(self.server_id, reporter, config.codecs, self._surroundings.state, self._slots),
             on_free=self._slot_free,
             log=self._log,
         )
+        limiter.stop_work = executor.cancel
         fetcher = self.fetcher = self._fetcher(broker, executor)
         # One for each set of queues that can be asked in one call, and so one in all except in a cluster:
         # there a node that is away must not hold up what is due, or lost, on the others.
@@ -222,10 +231,19 @@ class Supervisor:
         ]
         self.aggregators = aggregators(broker.groups, config, together)
         if config.waking == "push":
-            await stack.enter_async_context(self._listening(broker, executor, fetcher, forwarders))
+            await stack.enter_async_context(
+                listening(
+                    broker,
+                    wake=fetcher.wake,
+                    due=forwarders,
+                    gathered=self.aggregators,
+                    cancel=partial(executor.cancel, reason="cancelled"),
+                    slots=limiter.heard,
+                )
+            )
         stack.callback(executor.close)
         stack.push_async_callback(self._drain, executor)
-        for service in (*forwarders, *recoverers, *self.aggregators, *self._keeping(broker, queues)):
+        for service in (limiter, *forwarders, *recoverers, *self.aggregators, *self._keeping(broker, queues)):
             await stack.enter_async_context(running(service, self._break, self._log))
         if not self._is_stopped:
             fetcher.start()
@@ -277,6 +295,7 @@ class Supervisor:
             self._router.options,
             self._wire,
             self._held,
+            self._slots,
             server_id=self.server_id,
             lease=self._config.lease,
             describe=self._describe,
@@ -301,38 +320,6 @@ class Supervisor:
                     settler.outstanding,
                     extra={"event": "outcomes_lost", "count": settler.outstanding},
                 )
-
-    @asynccontextmanager
-    async def _listening(
-        self, broker: Broker, executor: Executor, fetcher: Fetcher, forwarders: list[Forwarder]
-    ) -> AsyncGenerator[Listener]:
-        keys = self._wire.keys
-
-        def cancel(token: str) -> None:
-            executor.cancel(token, "cancelled")
-
-        def due() -> None:
-            for forwarder in forwarders:
-                forwarder.poke()
-
-        def gathered() -> None:
-            for aggregator in self.aggregators:
-                aggregator.poke()
-
-        listener = Listener(wake=fetcher.wake, due=due, gathered=gathered, cancel=cancel, news=keys.news)
-        listener.start(
-            Subscription(
-                broker.router,
-                (keys.channel(self.server_id), keys.news),
-                name=f"asyncq:listener:{self.server_id}",
-                on_message=listener.on_message,
-                on_listening=listener.on_listening,
-            )
-        )
-        try:
-            yield listener
-        finally:
-            await listener.stop()
 
     # -- glue -------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from asyncq._engine.lease_keeper import LeaseKeeper
 from asyncq._logs import Log
 from asyncq._redis.router import Router
 from asyncq._service import Service
+from asyncq._slots import Slots
 from asyncq._wire.wire import Wire
 from asyncq.connection import ConnectionOptions
 from asyncq.context import CancelReason
@@ -24,6 +25,7 @@ def make_vital_services(  # noqa: PLR0913 - what they may touch, said one by one
     connection: ConnectionOptions,
     wire: Wire,
     held: HeldDeliveries,
+    slots: Slots,
     *,
     server_id: str,
     lease: float,
@@ -38,6 +40,7 @@ def make_vital_services(  # noqa: PLR0913 - what they may touch, said one by one
         connection: Where Redis is.
         wire: How keys look.
         held: The deliveries whose leases are to be kept.
+        slots: The slots of semaphores that are held for them.
         server_id: Whose they are.
         lease: How long a lease is.
         describe: What the heartbeat says.
@@ -57,6 +60,7 @@ def make_vital_services(  # noqa: PLR0913 - what they may touch, said one by one
     services: list[Service] = [
         Heartbeat(broker.presence, describe),
         LeaseKeeper(broker.leases, held, lease=lease, stop_work=stop_work),
+        slots.keeper(broker.semaphores),
     ]
 
     async def aclose() -> None:

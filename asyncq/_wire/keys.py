@@ -90,6 +90,18 @@ class QueueKeys:
         return f"{self.base}{counter}:{utc_day(int(when // 86400))}"
 
 
+class SemaphoreKeys:
+    """The keys of one semaphore. All carry the hash tag `{scope}`."""
+
+    __slots__ = ("holders", "parked", "queue", "standing")
+
+    def __init__(self, prefix: str, scope: str) -> None:
+        self.holders = f"{prefix}sema:{{{scope}}}"
+        self.queue = self.holders + ":queue"
+        self.standing = self.holders + ":standing"
+        self.parked = self.holders + ":parked"
+
+
 class Keys:
     """The keys outside queues, and the way to those of a queue."""
 
@@ -109,6 +121,10 @@ class Keys:
             found = self._queues[name] = QueueKeys(self.prefix, name)
         return found
 
+    def semaphore(self, scope: str) -> SemaphoreKeys:
+        """The keys of one semaphore."""
+        return SemaphoreKeys(self.prefix, scope)
+
     def server(self, server_id: str) -> str:
         """What a server says of itself; expires when it stops saying it."""
         return f"{self.prefix}servers:{{{server_id}}}"
@@ -122,7 +138,7 @@ class Keys:
         return f"{self.prefix}scheduler_history:{{{entry_id}}}"
 
     def channel(self, server_id: str) -> str:
-        """Where one server listens: wake-ups and cancellations."""
+        """Where one server listens: wake-ups and cancellations; and who waits for a slot of a semaphore."""
         return f"{self.prefix}to:{server_id}"
 
     @property

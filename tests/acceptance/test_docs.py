@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from asyncq import Client, ConnectionOptions, Inspector, ServerConfig, errors, sync
-from asyncq._wire.keys import Keys
+from asyncq import Client, ConnectionOptions, Inspector, Semaphore, ServerConfig, errors, sync
+from asyncq._wire.keys import Keys, SemaphoreKeys
 from asyncq._wire.states import State
 from asyncq.options import TaskOptions
 from asyncq.periodic import ManagerConfig
@@ -73,9 +73,10 @@ def _parameters(door: Any) -> list[str]:
             ],
         ),
         ("Inspector options", _parameters(Inspector)),
+        ("Semaphore options", _parameters(Semaphore)),
         ("Connection options", [field.name for field in dataclasses.fields(ConnectionOptions)]),
     ],
-    ids=["task", "server", "client", "sync", "scheduler", "manager", "inspector", "connection"],
+    ids=["task", "server", "client", "sync", "scheduler", "manager", "inspector", "semaphore", "connection"],
 )
 def test_options_are_listed_in_their_order(heading: str, known: list[str]) -> None:
     """An option that is not on the page does not exist for its reader."""
@@ -171,6 +172,7 @@ def test_keys_are_those_of_the_code() -> None:
         keys.schedulers,
         keys.scheduler("<id>"),
         keys.history("<entry>"),
+        *(getattr(keys.semaphore("<scope>"), name) for name in SemaphoreKeys.__slots__),
     }
     assert set(_first_names(section(KEYSPACE, "Channels"))) == {keys.channel("<server>"), keys.news}
 

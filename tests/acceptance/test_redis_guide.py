@@ -7,13 +7,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from redis import Redis
 
-from asyncq import Client, Context, Mux, RevokeTask, Scheduler, Server, SkipRetry, Task
+from asyncq import Client, Context, Limit, Mux, RevokeTask, Scheduler, Semaphore, Server, SkipRetry, Task
 from asyncq.errors import AuthenticationError, DuplicateTaskError
 from asyncq.retry import Fixed
 from tests.acceptance.pages import DOCS, ROOT, blocks, names, section, table
@@ -72,6 +73,10 @@ def _mux() -> Mux:
         await ctx.write_result({"so far": 1})
         return {"n": 1}
 
+    @mux.handle("limited", limit=Limit("bank", 1))
+    async def limited(_: Task) -> None:
+        await asyncio.sleep(0.01)
+
     @mux.handle("slow")
     async def slow(_: Task) -> None:
         await asyncio.Event().wait()
@@ -111,6 +116,11 @@ async def _live(url: str, admin: Redis, **options: Any) -> None:
             for kind in ("done", "fails", "hopeless", "revoked", "slow"):
                 await client.enqueue(Task(kind), retention=60, process_in=0.02 if kind == "done" else 0)
             await client.enqueue(Task("nobody knows"))
+            for _ in range(3):
+                await client.enqueue(Task("limited", queue="periodic"))
+            async with aclosing(Semaphore(url, "bank", 2)) as semaphore, semaphore:
+                assert (await semaphore.held()).count
+            await wait_until(lambda: not admin.exists("asyncq:sema:{bank}"), "the limited ones")
             await wait_until(lambda: admin.zcard("asyncq:{default}:completed") == 2, "the completed ones")
             await wait_until(lambda: admin.hget("asyncq:{default}:flow", "revoked"), "the revoked one")
             await wait_until(lambda: admin.zcard("asyncq:{default}:archived") == 1, "the archived one")
@@ -191,6 +201,7 @@ _OF_WORKERS: Final = {
         "sweep",
         "ungather",
     ),
+    *("acquire", "hold", "holders", "promote", "release", "vacancy"),
 }
 
 

@@ -30,7 +30,7 @@ MARKER = "again"
 READING = {
     "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HMGET", "HSTRLEN", "LINDEX", "LLEN", "LPOS", "LRANGE",
     "MEMORY", "SCARD", "SMEMBERS", "SRANDMEMBER", "SSCAN", "TIME", "TYPE", "ZCARD", "ZCOUNT", "ZRANGE",
-    "ZRANK", "ZSCAN", "ZSCORE",
+    "ZRANGEBYSCORE", "ZRANK", "ZSCAN", "ZSCORE",
 }  # fmt: skip
 
 PIECES = {path.stem.removeprefix("_"): path for path in scripts() if path.stem.startswith("_")}

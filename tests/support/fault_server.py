@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from asyncq import Context, Mux, Server, Task
+from asyncq import Context, Limit, Mux, Server, Task
 from asyncq.config import GroupAggregator
 from asyncq.retry import Fixed
 
@@ -46,6 +46,7 @@ def make_mux(ledger: Ledger) -> Mux:
 
     `work` runs on the loop, `work:thread` in a thread, where nothing can stop it. `merged` is what
     the aggregator makes; it notes a `part` for each task that it stands for.
+    `limited` is `work`, of which two may run at the same time over all servers.
     """
     mux = Mux()
 
@@ -61,6 +62,8 @@ def make_mux(ledger: Ledger) -> Mux:
                 await asyncio.sleep(_STEP)
             if ctx.retried < plan.get("fails", 0):
                 raise RuntimeError("as the payload wants it")
+
+    mux.handle("limited", work, limit=Limit("bank", 2))
 
     @mux.handle("work:thread")
     def work_in_thread(task: Task, ctx: Context) -> None:

@@ -38,6 +38,8 @@ EXAMPLES: list[BaseException] = [
     errors.TaskStateError("low", "id1", "active", ["pending", "retry"]),
     errors.TaskChangedError("low", "id1"),
     errors.QueueNotEmptyError("low", {"pending": 2, "retry": 0, "completed": 1}),
+    errors.NoSlotError("bank", 2.0),
+    errors.SlotLostError("bank"),
     errors.BrokerError("localhost:6379", "why"),
     errors.BrokerUnavailableError("localhost:6379", "refused", "start it"),
     errors.AuthenticationError("localhost:6379", "wrong password"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from asyncq._wire.keys import Keys, QueueKeys, utc_day
+from asyncq._wire.keys import Keys, QueueKeys, SemaphoreKeys, utc_day
 
 _names = st.text(st.characters(exclude_characters="{}", exclude_categories=["Cs"]), min_size=1, max_size=30)
 
@@ -68,3 +68,14 @@ def test_days_are_those_of_utc(second: float, day: str) -> None:
     """As asynq has them."""
     assert Keys().queue("q").day("processed", second) == f"asyncq:{{q}}:processed:{day}"
     assert utc_day(int(second // 86400)) == day
+
+
+@given(scope=_names, other=_names)
+def test_every_key_of_a_semaphore_is_in_one_slot(scope: str, other: str) -> None:
+    """And no two semaphores share one."""
+    mine, others = (
+        {getattr(Keys().semaphore(name), part) for part in SemaphoreKeys.__slots__} for name in (scope, other)
+    )
+    assert {key_slot(key.encode("utf-8", "surrogatepass")) for key in mine} == {key_slot(scope.encode())}
+    assert len(mine) == len(SemaphoreKeys.__slots__)
+    assert scope == other or not mine & others
