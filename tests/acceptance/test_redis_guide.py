@@ -114,7 +114,11 @@ async def _live(url: str, admin: Redis, **options: Any) -> None:
             await client.enqueue(Task("done"), unique=60)
         async with server.running(_mux()), scheduler.running():
             for kind in ("done", "fails", "hopeless", "revoked", "slow"):
-                await client.enqueue(Task(kind), retention=60, process_in=0.02 if kind == "done" else 0)
+                info = await client.enqueue(
+                    Task(kind), retention=60, process_in=0.02 if kind == "done" else 0
+                )
+                if kind == "done" and not options:  # it would try to subscribe
+                    assert await client.result(info, 30) == {"n": 1}
             await client.enqueue(Task("nobody knows"))
             for _ in range(3):
                 await client.enqueue(Task("limited", queue="periodic"))
@@ -188,7 +192,7 @@ async def test_the_doctor_of_the_guide_may_look_and_repair(guarded: RedisProcess
 
 # All other scripts are those of `asyncq doctor` and the inspector.
 _OF_WORKERS: Final = {
-    *("aggregate", "annotate", "cancel", "collect", "deliver", "enqueue", "extend"),
+    *("aggregate", "annotate", "await", "collect", "deliver", "dismiss", "enqueue", "extend"),
     *(
         "forward",
         "gather",
