@@ -330,6 +330,10 @@ class _CommandParser:
         self._buffer += data
         commands: list[tuple[str, bytes]] = []
         start = 0
+        if self._buffer and not self._buffer.startswith(b"*"):
+            # No commands, such as the greeting of TLS: the server may say what it makes of them.
+            commands.append(("", self._buffer))
+            start = len(self._buffer)
         while (parsed := self._parse(start)) is not None:
             name, end = parsed
             commands.append((name, self._buffer[start:end]))
