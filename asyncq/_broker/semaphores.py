@@ -88,7 +88,7 @@ class Semaphores:
         for start in range(0, len(tokens), CHUNK):
             some = tokens[start : start + CHUNK]
             reply: Any = await self._basis.run(HOLD, [keys.holders], [lease, *some], slot=self._slot(keys))
-            lost += [some[index - 1] for index in reply]
+            lost += [some[int(index) - 1] for index in reply]
         return lost
 
     async def vacancy(self, scope: str, *, maximum: int, stand: float) -> Asked:
