@@ -302,7 +302,8 @@ class Groups:
             where = [self._basis.queue(queue).aggregation_sets]
             args: list[Any] = [lease, *(taken.key for taken in mine)]
             gone: Any = await self._basis.run(PROLONG, where, args, slot=self._basis.slot(queue))
-            lost.extend(mine[index - 1] for index in gone)
+            indexes: list[int] = gone
+            lost.extend(mine[index - 1] for index in indexes)
 
         await together([prolong(queue, mine) for queue, mine in _by_queue(sets).items()])
         return lost

@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from asyncq import Client, Task
+from asyncq import Client, Connection, Task
+from asyncq._broker.broker import Broker
+from asyncq._broker.groups import Ripeness, _id_from
+from asyncq._compose import compose
 from tests.integration.batches import Batches, combine, put, serve
 from tests.integration.serving import settled, task_hash
 from tests.support.census import take_census
+from tests.support.cluster import ClusterProcesses
 from tests.support.waiting import wait_until
 
 NEVER = 3600.0
@@ -188,3 +192,33 @@ async def test_who_lost_a_set_changes_nothing(
         )
     assert batches.numbers == {1: 1, 2: 1}
     await settled(redis_client, done=1, aggregated=2)
+
+
+@pytest.mark.cluster
+async def test_a_crash_between_the_two_steps_of_a_cluster_is_noticed(cluster: ClusterProcesses) -> None:
+    """The queue of the new task is on another node: it is enqueued first, the set ends second."""
+    cluster.flush()
+    async with Client(cluster.url) as client, Connection(cluster.url) as connection:
+        await put(client, "g", 1, 2, queue="here")
+        broker = Broker(connection.router(), connection.wire, owner="server", patience=5.0)
+        assert broker.basis.slot("here") != broker.basis.slot("elsewhere")
+        ids: list[str] = []
+        for crashes in (True, False):
+            found = await broker.groups.gather(
+                ["here"], Ripeness(0.0, 0.0, 100), want=1, lease=30.0, left_alone={}
+            )
+            (taken,) = found.sets
+            members = await broker.groups.collect(taken)
+            assert members is not None
+            new = compose(Task("batch", {"of": [1, 2]}, queue="elsewhere"))
+            if crashes:
+                new.id = _id_from(taken, members)
+                assert (await broker.enqueue.submit(new)).word == "pending"
+                await broker.groups.release([taken], tell=False)
+            else:
+                assert await broker.groups.aggregate(taken, members, new) == "already"
+            ids.append(new.id)
+    assert ids[0] == ids[1]
+    with cluster.client() as redis:
+        assert take_census(redis, "here").gone == {"aggregated": 2}
+        assert take_census(redis, "elsewhere")["pending"] == [ids[0]]

@@ -147,3 +147,30 @@ def test_options_by_name_win_over_the_object() -> None:
     config = ServerConfig(concurrency=3, name="mine")
     server = Server("redis://h", config, concurrency=5)
     assert (server.config.concurrency, server.config.name, config.concurrency) == (5, "mine", 3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"group_aggregator": "combine"},
+        {"group_grace_period": 0},
+        {"group_grace_period": -1},
+        {"group_max_delay": "soon"},
+        {"group_max_size": -1},
+        {"group_max_size": 1.5},
+        {"group_max_size": 10_001},
+    ],
+)
+def test_wrong_options_of_groups_are_refused(options: dict[str, object]) -> None:
+    """By name, and before a server begins."""
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        ServerConfig(**options)  # type: ignore[arg-type]
+
+
+def test_none_and_zero_are_no_limit_of_a_group() -> None:
+    """As in asynq, and as Python says it."""
+    for value in (None, 0):
+        config = ServerConfig(group_max_delay=value, group_max_size=value)
+        assert not config.group_max_delay
+        assert not config.group_max_size
+    assert ServerConfig(group_grace_period=timedelta(seconds=5)).group_grace_period == 5.0
