@@ -2,11 +2,13 @@
 
     python benchmarks/_child.py produce URL COUNT GAP
     python benchmarks/_child.py hold URL CONCURRENCY LEASE
+    python benchmarks/_child.py bulk URL QUEUE ACTION STATE FILTER
 
 A producer enqueues one task after another, `GAP` seconds apart, and prints when each
 `enqueue` began and returned. A holder takes tasks and never finishes one; it prints a line
-when it holds as many as it can. Times are those of `time.perf_counter`, which on Linux
-all processes share.
+when it holds as many as it can. Bulk work acts upon all tasks in a state, or upon each second one if
+there is a filter, and prints how many those were and how long it took. Times are those of
+`time.perf_counter`, which on Linux all processes share.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import Any
 
 from _bench import die_with_parent
 
-from asyncq import Client, Mux, Server, Task
+from asyncq import Client, Inspector, Mux, Server, Task
 
 TYPE = "bench:noop"
 
@@ -66,6 +68,19 @@ async def hold(url: str, concurrency: int, lease: float) -> None:
     await Server(url, concurrency=concurrency, lease=lease, shutdown_timeout=0).serve(mux)
 
 
+async def bulk(url: str, queue: str, action: str, state: Any, filtered: str) -> None:
+    """Run, archive or delete."""
+    async with Inspector(url) as inspector:
+        tasks = inspector.tasks
+        act = {"run": tasks.run_all, "archive": tasks.archive_all, "delete": tasks.delete_all}[action]
+        began = time.perf_counter()
+        if filtered:
+            report = await act(queue, state, where=lambda task: int(task.id) % 2 == 0)
+        else:
+            report = await act(queue, state)
+        print(json.dumps((report.done, time.perf_counter() - began)))
+
+
 def main() -> None:
     """Do what the arguments say."""
     logging.getLogger("asyncq").setLevel(logging.ERROR)
@@ -73,6 +88,8 @@ def main() -> None:
     role, url, *rest = sys.argv[1:]
     if role == "produce":
         asyncio.run(produce(url, int(rest[0]), float(rest[1])))
+    elif role == "bulk":
+        asyncio.run(bulk(url, *rest))
     else:
         asyncio.run(hold(url, int(rest[0]), float(rest[1])))
 

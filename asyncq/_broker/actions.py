@@ -62,7 +62,8 @@ class Actions:
 
     def sender(self, queue: str) -> Sender:
         """Whoever makes one call after the other."""
-        return Sender(self._basis, queue, f"{self._basis.owner}.{next(self._numbers)}")
+        # A letter, since the lanes of a server are numbers after a dot, too.
+        return Sender(self._basis, queue, f"{self._basis.owner}.a{next(self._numbers)}")
 
 
 class Sender:

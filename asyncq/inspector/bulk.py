@@ -17,6 +17,10 @@ from asyncq.inspector.listing import Place, TaskFilters, info_of
 from asyncq.inspector.reach import Reach
 
 _MARKERS: Final = 16
+_LEAST: Final = 20
+_PLEASANT: Final = 0.002
+"""Seconds for a chunk: one call that looks and one that acts."""
+
 _CALLS_A_SECOND: Final = 10
 """With a rate: so that it is kept in every part of a second, and not only over many."""
 
@@ -124,6 +128,7 @@ class Bulk:
         self._reasons: Counter[str] = Counter()
         self._markers: frozenset[str] = frozenset()
         self._saw_marker = False
+        self._size = CHUNK // 2
         self._anchors: tuple[str, ...] = ()
 
     async def run(self) -> BulkReport:
@@ -138,6 +143,7 @@ class Bulk:
         loop = asyncio.get_running_loop()
         started, spot = loop.time(), START
         while True:
+            began = loop.time()
             leaf = await self._leaf(spot)
             ids, is_last = self._of_then(leaf)
             chosen = self._chosen(leaf, len(ids))
@@ -151,8 +157,17 @@ class Bulk:
             if is_over or is_limited:
                 return self._tell(is_complete=not is_limited)
             self._tell()
-            # Also without a rate: others in this loop may go on, and a cancellation is heard.
-            await asyncio.sleep(max(0.0, started + self._report.done / self._rate - loop.time()))
+            now = loop.time()
+            self._adapt(now - began)
+            # As long as it took: half of the time is for others, whatever they and it are slowed down by.
+            await asyncio.sleep(max(now - began, started + self._report.done / self._rate - now))
+
+    def _adapt(self, took: float) -> None:
+        """Make chunks that take about as long as nobody minds to wait."""
+        if took > 2 * _PLEASANT:
+            self._size = max(_LEAST, self._size // 2)
+        elif took < _PLEASANT:
+            self._size = min(CHUNK, self._size + _LEAST)
 
     @property
     def _spent(self) -> int:
@@ -191,7 +206,7 @@ class Bulk:
     async def _leaf(self, after: Spot) -> Leaf:
         place, window = self._place, self._window
         left = self._limit - self._spent
-        size = min(CHUNK, max(1.0, self._rate / _CALLS_A_SECOND), left if place.takes_all else CHUNK)
+        size = min(self._size, max(1.0, self._rate / _CALLS_A_SECOND), left if place.takes_all else CHUNK)
         window = replace(window, size=math.ceil(size))
         return await self._browse.leaf(place.queue, place.state, window, group=place.group, after=after)
 

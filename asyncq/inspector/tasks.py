@@ -303,7 +303,7 @@ class Tasks:
         sender = self._reach.broker().actions.sender(queue)
         words: dict[str, str] = {}
         for start in range(0, len(ids), CHUNK):
-            part: Sequence[str] = ids[start : start + CHUNK]
+            part: list[str] = [*ids[start : start + CHUNK]]
             while part:
                 words.update(zip(part, await sender.act(part, terms), strict=True))
                 part = [task_id for task_id in part if words[task_id] == "later"]

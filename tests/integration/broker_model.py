@@ -17,6 +17,7 @@ from typing import Any
 __all__ = ["LEASE", "Model", "Stored", "agree"]
 
 LEASE = 500.0
+CANCELLED = "TaskCancelledError: cancelled: on request"
 _APPROXIMATE = ("failed_at", "completed_at", "delivered_at", "ready_at")
 
 
@@ -96,7 +97,8 @@ class Model:
     ) -> str:
         if self.exists(task_id):
             return "already" if self.tasks[task_id].message == message else "conflict"
-        if lock and self.exists(self.locks.get(lock, "")):
+        owner = self.locks.get(lock, "")
+        if lock and self.exists(owner) and self.tasks[owner].fields.get("unique") == lock:
             return "duplicate"
         now = time.time()
         due = now + delay if delay else at
@@ -154,15 +156,20 @@ class Model:
         del self.zsets["lease"][task_id]
         now = time.time()
         if outcome in ("done", "revoked", "expired"):
-            self._release(task_id)
+            self.release(task_id)
             del self.tasks[task_id]
             self.flow[outcome] += 1
             self.processed += outcome != "expired"
         elif outcome == "completed":
-            self._release(task_id)
+            self.release(task_id)
             stored.leave_active("completed", completed_at=str(now), result="r")
             self.zsets["completed"][task_id] = now + 600
             self.processed += 1
+        elif outcome != "archived" and stored.fields.get("cancel") == token:
+            counts = outcome == "retry"
+            self._unwanted(task_id, error="e" if counts or outcome == "uncounted" else CANCELLED)
+            self.processed += counts
+            self.failed += counts
         elif outcome in ("retry", "uncounted"):
             stored.leave_active("retry", error="e", failed_at=str(now))
             self.zsets["retry"][task_id] = now + 600
@@ -183,7 +190,14 @@ class Model:
             self.zsets["scheduled"][task_id] = now + 600
         return True
 
-    def _release(self, task_id: str) -> None:
+    def _unwanted(self, task_id: str, error: str) -> None:
+        """What was to be cancelled is archived, and gives up its lock."""
+        self.release(task_id)
+        now = time.time()
+        self.tasks[task_id].leave_active("archived", failed_at=str(now), reason="cancelled", error=error)
+        self.zsets["archived"][task_id] = now
+
+    def release(self, task_id: str) -> None:
         lock = self.tasks[task_id].fields.get("unique")
         if lock and self.locks.get(lock) == task_id:
             del self.locks[lock]
@@ -215,15 +229,18 @@ class Model:
             stored = self.tasks[task_id]
             lost = int(stored.fields.get("lost", 0)) + 1
             stored.fields["lost"] = str(lost)
-            if lost >= max_lost:
-                error = f"the server that ran it went away, {lost} times"
+            error = f"the server that ran it went away, {'once' if lost == 1 else f'{lost} times'}"
+            is_unwanted = stored.fields.get("cancel") == stored.token
+            if is_unwanted:
+                self._unwanted(task_id, error)
+            elif lost >= max_lost:
                 now = time.time()
                 stored.leave_active("archived", failed_at=str(now), reason="lost", error=error)
                 self.zsets["archived"][task_id] = now
             else:
                 stored.leave_active()
                 self.pending.append(task_id)
-            found.append((task_id, "archived" if lost >= max_lost else "pending", lost))
+            found.append((task_id, stored.fields.get("state", "pending"), lost))
         return found
 
     def _due(self, name: str) -> list[str]:
@@ -264,7 +281,7 @@ class Model:
         for kind, ids in (("reaped", over), ("trimmed", dropped)):
             for task_id in ids:
                 if self.exists(task_id):
-                    self._release(task_id)
+                    self.release(task_id)
                 self.tasks.pop(task_id, None)
             if ids:
                 self.flow[kind] += len(ids)
@@ -277,14 +294,37 @@ class Model:
         stored.fields[name] = value
         return True
 
-    def cancel(self, task_id: str) -> str:
+    def cancel(self, task_id: str, *, again: bool = False) -> str:
+        """With `again`, the first answer was lost, and the second one counts."""
         if not self.exists(task_id):
             return "missing"
         stored = self.tasks[task_id]
-        if stored.token is None:
-            return stored.fields.get("state", "pending")
-        stored.fields["cancel"] = stored.token
-        return "requested"
+        fields = stored.fields
+        state = fields.get("state", "pending")
+        if state == "archived" and again and fields.get("reason") == "cancelled":
+            return "cancelled"
+        if state in ("archived", "completed"):
+            return state
+        if state == "active":
+            fields["cancel"] = fields["delivery"]
+            return "requested"
+        self.take_out(task_id)
+        self._unwanted(task_id, fields.get("error", CANCELLED))
+        return "cancelled"
+
+    def take_out(self, task_id: str) -> None:
+        """Remove a task that waits, or is over, from its place."""
+        fields = self.tasks[task_id].fields
+        state = fields.get("state", "pending")
+        if state == "pending":
+            self.pending.remove(task_id)
+        elif state == "aggregating":
+            group = self.groups[fields["group"]]
+            del group[task_id]
+            if not group:
+                del self.groups[fields["group"]]
+        else:
+            del self.zsets[state][task_id]
 
 
 def agree(expected: dict[str, Any], found: dict[str, Any]) -> str:

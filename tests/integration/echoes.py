@@ -10,12 +10,23 @@ from asyncq._broker import settle
 from asyncq._redis.router import Call, Router
 
 _QUEUE = "q"
-SCRIPTS = ("enqueue", "deliver", "settle", "extend", "forward", "recover", "sweep", "annotate", "cancel")
+SCRIPTS = (
+    "enqueue",
+    "deliver",
+    "settle",
+    "extend",
+    "forward",
+    "recover",
+    "sweep",
+    "annotate",
+    "cancel",
+    "act",
+)
 KINDS = (
     "plain", "plain", "delayed", "past", "unique", "unique delayed", "grouped", "grouped delayed", "chosen",
 )  # fmt: skip
 Echo = Literal["", "lost", "twice"]
-_FORGETFUL = ("enqueue", "deliver", "settle")
+_FORGETFUL = ("enqueue", "deliver", "settle", "act")
 
 
 class EchoingRouter(Router):

@@ -153,7 +153,8 @@ async def test_all_tasks_of_a_state(any_redis: AnyRedis, state: Any, options: di
         assert (half.total, half.scanned, half.matched, half.done) == (990, 990, odd, odd)
         assert half.is_complete
         assert [report.scanned for report in told] == sorted(report.scanned for report in told)
-        assert (told[-1], len(told)) == (half, 5)
+        assert told[-1] == half
+        assert len(told) >= 5
         left = [task.payload async for task in tasks.iterate("q", state, **group)]
         assert sorted(left) == [number for number in range(0, 1000, 2) if number not in away]
         assert left == sorted(left) or state != "pending"

@@ -136,6 +136,8 @@ def test_only_from_the_state_that_was_asked_for(space: Space) -> None:
         ("completed", "completed_at", 150.0, "newer"),
         ("completed", "failed_at", 150.0, "done"),
         ("scheduled", "failed_at", 150.0, "done"),
+        ("pending", "failed_at", 150.0, "done"),
+        ("aggregating", "failed_at", 150.0, "done"),
     ],
 )
 def test_what_ended_after_the_beginning_is_left_alone(

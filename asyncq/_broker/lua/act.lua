@@ -21,7 +21,8 @@
 -- ARGV  keep        seconds to keep the receipt
 -- ARGV  action      run | archive | delete
 -- ARGV  from        the state from which, or '' for any that allows it
--- ARGV  before      Unix seconds; what failed or succeeded after that is left alone. '' for any time
+-- ARGV  before      Unix seconds; in retry, archived and completed, what ended after that is left alone.
+--                   '' for any time
 -- ARGV  fresh       '1': tasks that are run have all their retries again
 -- ARGV  passed      of pending tasks: how many stand before the first of these, counted from the next to be
 --                   taken, as list_pending said it; '' if that is not known
@@ -73,9 +74,8 @@ local function examine(id, task)
   if not ALLOWED[action][t.state] or (from ~= '' and from ~= t.state) then
     t.word = t.state
   elseif before then
-    local ended = f[4]
-    if t.state == 'completed' then ended = f[5] end
-    if t.state ~= 'scheduled' and tonumber(ended or 0) > before then t.word = 'newer' end
+    local ended = ({retry = f[4], archived = f[4], completed = f[5]})[t.state]
+    if tonumber(ended or 0) > before then t.word = 'newer' end
   end
   if t.word then return t end
   -- All that may be on another node is looked at here, before anything is written.

@@ -60,7 +60,9 @@ local function objection()
   if KEYS[7] and KEYS[8] ~= KEYS[7] then
     local owner = redis.pcall('GET', KEYS[8])
     if type(owner) == 'table' then return 'duplicate' end
-    if owner and owner ~= id and call('EXISTS', ARGV[9] .. owner, KEYS[8]) == 2 then return 'duplicate' end
+    -- A lock whose owner is gone, or does not know of it, holds nobody up.
+    local is_held = owner and owner ~= id and redis.pcall('HGET', ARGV[9] .. owner, 'unique') == ARGV[8]
+    if is_held then return 'duplicate' end
   end
 end
 
