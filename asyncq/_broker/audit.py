@@ -137,7 +137,7 @@ class Audit:
 
         async def ask(*command: Any) -> Any:
             if "address" in target:
-                return await router._ask(target["address"], command)
+                return await router.ask(target["address"], command)
             return await router.command(*command, **target)
 
         total: Any = await ask("DBSIZE")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from asyncq._redis.router import Router
 from asyncq.connection import Address, Pong
-from asyncq.errors import BrokerUnavailableError, ServerTooOldError, UnsafeServerError
+from asyncq.errors import BrokerError, BrokerUnavailableError, ServerTooOldError, UnsafeServerError
 
 OLDEST: Final = (6, 2)
 
@@ -16,23 +16,42 @@ OLDEST: Final = (6, 2)
 async def check(router: Router, *, patience: float) -> Pong:
     """Look at every server that holds keys.
 
+    A node of a cluster that does not answer is a warning as long as another one does: what lives on the
+    others can go on, and whoever started only when all are well could not be restarted in bad times.
+
     Raises:
         BrokerUnavailableError: Nobody answers; says where, why and what to try.
         AuthenticationError: Wrong password or user.
         ServerTooOldError: Before Redis 6.2.
         UnsafeServerError: It throws tasks away when memory is full, or it is a read-only replica.
     """
-    await router.command("PING", patience=patience)
+    if not router.is_cluster:
+        await router.command("PING", patience=patience)
     warnings: list[str] = []
     server = ""
-    for address, answer in (await router.ask_everywhere("INFO")).items():
+    answers, latency = await _ask(router)
+    for address, answer in answers.items():
+        if isinstance(answer, BrokerUnavailableError):
+            warnings.append(f"{address} does not answer, and what lives there has to wait: {answer.why}")
+            continue
         facts = facts_of(answer)
         server = identity(facts)
         _check_version(address, facts)
         _check_role(address, facts)
         warnings += _check_persistence(address, facts)
         warnings += _check_policy(address, facts)
-    return Pong(router.where, server, await _latency(router, patience), tuple(warnings))
+    return Pong(router.where, server, latency, tuple(warnings))
+
+
+async def _ask(router: Router) -> tuple[dict[Address, Any], float]:
+    """What each server says of itself, and in how many seconds those answer that do."""
+    answers = await router.ask_each("INFO")
+    errors = [answer for answer in answers.values() if isinstance(answer, BrokerError)]
+    refused = [error for error in errors if not isinstance(error, BrokerUnavailableError)]
+    if refused or len(errors) == len(answers):
+        raise (refused or errors)[0]
+    there = next(address for address, answer in answers.items() if not isinstance(answer, BrokerError))
+    return answers, await _latency(router, there)
 
 
 def facts_of(answer: Any) -> dict[str, str]:
@@ -88,12 +107,12 @@ def _check_policy(address: Address, facts: dict[str, str]) -> list[str]:
     return []
 
 
-async def _latency(router: Router, patience: float) -> float:
+async def _latency(router: Router, address: Address) -> float:
     loop = asyncio.get_running_loop()
     best = float("inf")
     for _ in range(3):
         started = loop.time()
-        await router.command("PING", patience=patience)
+        await router.ask(address, ("PING",))
         best = min(best, loop.time() - started)
     return best
 

@@ -189,7 +189,7 @@ class Supervisor:
     # -- wiring -----------------------------------------------------------------------------------
 
     async def _start(self, stack: AsyncExitStack, broker: Broker) -> None:
-        config, queues = self._config, list(self._config.queues)
+        config = self._config
         await stack.enter_async_context(
             Vitals(
                 self._make_vital_services,
@@ -220,15 +220,12 @@ class Supervisor:
         limiter.stop_work = executor.cancel
         fetcher = self.fetcher = self._fetcher(broker, executor)
         # One for each set of queues that can be asked in one call, and so one in all except in a cluster:
-        # there a node that is away must not hold up what is due, or lost, on the others.
-        together = list(broker.basis.by_slot(queues).values())
-        longest = self._longest_sleep()
-        forwarders = [Forwarder(broker.delayed, some, longest_sleep=longest) for some in together]
-        lease, most, unlock = config.lease, config.max_lost, config.unlock_archived
-        recoverers = self.recoverers = [
-            Recoverer(broker.leases, some, lease=lease, max_lost=most, unlock_archived=unlock)
-            for some in together
+        # there a node that is away must not hold up what is due, lost, or old, on the others.
+        together = list(broker.basis.by_slot(config.queues).values())
+        forwarders = [
+            Forwarder(broker.delayed, some, longest_sleep=self._longest_sleep()) for some in together
         ]
+        recoverers = self.recoverers = self._recoverers(broker, together)
         self.aggregators = aggregators(broker.groups, config, together)
         if config.waking == "push":
             await stack.enter_async_context(
@@ -243,7 +240,8 @@ class Supervisor:
             )
         stack.callback(executor.close)
         stack.push_async_callback(self._drain, executor)
-        for service in (limiter, *forwarders, *recoverers, *self.aggregators, *self._keeping(broker, queues)):
+        looping = (limiter, *forwarders, *recoverers, *self.aggregators)
+        for service in (*looping, *self._keeping(broker, together)):
             await stack.enter_async_context(running(service, self._break, self._log))
         if not self._is_stopped:
             fetcher.start()
@@ -265,22 +263,32 @@ class Supervisor:
             log=self._log,
         )
 
-    def _keeping(self, broker: Broker, queues: list[str]) -> list[Service]:
+    def _recoverers(self, broker: Broker, together: list[list[str]]) -> list[Recoverer]:
+        lease, most, unlock = self._config.lease, self._config.max_lost, self._config.unlock_archived
+        return [
+            Recoverer(broker.leases, some, lease=lease, max_lost=most, unlock_archived=unlock)
+            for some in together
+        ]
+
+    def _keeping(self, broker: Broker, together: list[list[str]]) -> list[Service]:
         """What looks after things every now and then."""
         config = self._config
-        janitor = Janitor(
-            broker.upkeep,
-            queues,
-            max_age=config.archive_max_age,
-            max_count=config.archive_max_count,
-            on_dropped=config.on_dropped,
-            interval=config.janitor_interval,
-            batch=config.janitor_batch_size,
-        )
+        janitors: list[Service] = [
+            Janitor(
+                broker.upkeep,
+                some,
+                max_age=config.archive_max_age,
+                max_count=config.archive_max_count,
+                on_dropped=config.on_dropped,
+                interval=config.janitor_interval,
+                batch=config.janitor_batch_size,
+            )
+            for some in together
+        ]
         if config.health_check is None:
-            return [janitor]
+            return janitors
         return [
-            janitor,
+            *janitors,
             HealthCheck(broker.router, config.health_check, interval=config.health_check_interval),
         ]
 

@@ -22,7 +22,7 @@ from asyncq._redis.link import Link, Reply, dial, pack
 from asyncq._redis.script import Script
 from asyncq._redis.topology import Topology, topology_for
 from asyncq.connection import Address, ConnectionOptions
-from asyncq.errors import AsyncqError, BrokerReplyError, BrokerUnavailableError, ClosedError
+from asyncq.errors import AsyncqError, BrokerError, BrokerReplyError, BrokerUnavailableError, ClosedError
 
 log = logging.getLogger("asyncq.redis")
 
@@ -85,7 +85,7 @@ class Router:
     def __init__(self, options: ConnectionOptions, *, name: str) -> None:
         self.options = options
         self._name = name
-        self._topology: Topology = topology_for(options, self._ask)
+        self._topology: Topology = topology_for(options, self.ask)
         self._links: dict[Address, Link] = {}
         self._dialling: dict[Address, asyncio.Task[Link]] = {}
         self._retries: set[asyncio.Task[None]] = set()
@@ -209,8 +209,8 @@ class Router:
         else:
             self._links[address] = task.result()
 
-    async def _ask(self, address: Address, command: tuple[Any, ...]) -> Any:
-        """One question to one server, for the topology."""
+    async def ask(self, address: Address, command: tuple[Any, ...]) -> Any:
+        """One question to one server, whatever it holds. Not sent again."""
         link = await self._link(address)
         answer = await exchange(link, pack(command))
         if isinstance(answer, ReplyError):
@@ -239,7 +239,35 @@ class Router:
     async def ask_everywhere(self, *command: Any) -> dict[Address, Any]:
         """One question to every server that holds keys."""
         await self._topology.locate(0)
-        return {address: await self._ask(address, command) for address in self._topology.everywhere()}
+        return {address: await self.ask(address, command) for address in self._topology.everywhere()}
+
+    async def ask_each(self, *command: Any) -> dict[Address, Any]:
+        """One question to all servers that hold keys at the same time: answers, and why there is none.
+
+        Raises:
+            BrokerUnavailableError: Nobody knows which servers these are.
+        """
+        answers: dict[Address, Any] = {}
+        for _ in range(2):
+            await self._topology.locate(0)
+            answers = {address: answers.get(address) for address in self._topology.everywhere()}
+            asked = [address for address, answer in answers.items() if answer is None]
+            found = await asyncio.gather(*(self._ask_in_vain(address, command) for address in asked))
+            answers.update(zip(asked, found, strict=True))
+            away = [address for address in asked if isinstance(answers[address], BrokerUnavailableError)]
+            if not away or not self.is_cluster:
+                break
+            # Replicas may have taken over meanwhile: the others know.
+            for address in (*away, None):
+                self._topology.forget(address)
+        return answers
+
+    async def _ask_in_vain(self, address: Address, command: tuple[Any, ...]) -> Any:
+        """An answer, or the error in its place."""
+        try:
+            return await self.ask(address, command)
+        except BrokerError as error:
+            return error
 
     async def aclose(self) -> None:
         """Close everything; calls still on their way fail with `ClosedError`."""

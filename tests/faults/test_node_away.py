@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
-from asyncq import Client, Mux, Server, Task
+from asyncq import Client, ConnectionOptions, Inspector, Mux, Server, Task
 from asyncq._wire.keys import Keys
 from tests.support.cluster import ClusterProcesses
 from tests.support.servers import RedisProcess
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.cluster]
 
@@ -74,3 +76,68 @@ async def test_the_queues_of_other_nodes_go_on(
         await client.enqueue(Task("t", "back"), queue=bad)
         async with asyncio.timeout(20.0):
             assert await ran.get() == "back"
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+@pytest.mark.parametrize("which", [0, 2])
+async def test_servers_start_while_a_node_is_away(
+    own_cluster: ClusterProcesses, how: str, which: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever restarts its servers in the middle of trouble must not make it worse.
+
+    The first node serves slot 0, which is nobody's in particular.
+    """
+    away, there = own_cluster.nodes[which], own_cluster.nodes[1]
+    bad, good = _queue_on(own_cluster, away), _queue_on(own_cluster, there)
+    ran: asyncio.Queue[str] = asyncio.Queue()
+    mux = Mux()
+
+    @mux.handle("t")
+    async def work(task: Task) -> None:
+        ran.put_nowait(task.payload)
+
+    options = replace(ConnectionOptions.from_url(own_cluster.url), connect_timeout=1.0)
+    server = Server(options, queues={bad: 1, good: 1})
+    async with Client(options, patience=30.0) as client:
+        (away.kill if how == "killed" else away.pause)()
+        pong = await client.ping()
+        missing = [text for text in pong.warnings if "does not answer" in text]
+        assert len(missing) == 1
+        assert str(away.port) in missing[0]
+        async with asyncio.timeout(20.0), server.running(mux):
+            await client.enqueue(Task("t", "there"), queue=good)
+            assert await ran.get() == "there"
+            assert any(
+                str(away.port) in one.getMessage() and getattr(one, "event", "") == "redis_warning"
+                for one in caplog.records
+            )
+            (away.start if how == "killed" else away.resume)()
+            await client.enqueue(Task("t", "back"), queue=bad)
+            assert await ran.get() == "back"
+
+
+async def test_old_tasks_of_other_nodes_are_removed(own_cluster: ClusterProcesses) -> None:
+    """What was kept for long enough goes, though the queue of another node comes first."""
+    _, away, there = own_cluster.nodes
+    bad, good = _queue_on(own_cluster, away), _queue_on(own_cluster, there)
+    mux = Mux()
+
+    @mux.handle("t")
+    async def work(task: Task) -> None:
+        """Nothing."""
+
+    server = Server(own_cluster.url, queues={bad: 1, good: 1}, janitor_interval=0.5)
+    async with (
+        Client(own_cluster.url) as client,
+        Inspector(own_cluster.url) as inspector,
+        server.running(mux),
+    ):
+        away.kill()
+        info = await client.enqueue(Task("t"), queue=good, retention=0.5)
+        await client.result(info, 10.0)
+
+        async def is_gone() -> bool:
+            return not (await inspector.queues.get(good)).size
+
+        await wait_until(is_gone, "the completed task to go", 20.0)
+        away.start()
