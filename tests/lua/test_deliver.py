@@ -261,3 +261,16 @@ def test_the_receipt_is_gone_with_the_lease(space: Space) -> None:
     """Then the tasks are somebody else's, and the server's id is never used again."""
     _deliver(space, 1)
     assert 0 < space.client.ttl(space.q.receipt("s.0")) <= LEASE
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.5", "-1", "inf", "1e400", "9" * 30])
+def test_a_history_that_is_no_number_counts_from_nothing(space: Space, text: str) -> None:
+    """Written by hand. It must not keep the tasks behind it from being handed out, ever."""
+    space.pending("odd")
+    space.client.hset(space.q.task("odd"), mapping={"deliveries": text, "retried": text, "lost": text})
+    space.pending("next")
+    reply = _deliver(space, 2)
+    assert _ids(reply) == ["odd", "next"]
+    assert reply[0][3] == "0 0 0"
+    assert space.client.hget(space.q.task("odd"), "deliveries") == b"1"
+    assert _deliver(space, 2, again=True)[0] == reply[0]

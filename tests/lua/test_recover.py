@@ -161,3 +161,12 @@ def test_somebody_is_woken_for_it(space: Space) -> None:
     with space.listen(CHANNEL + "other") as ear:
         _recover(space)
         assert ear.heard() == [(CHANNEL + "other", space.q.waiting)]
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.5", "-1", "nan", "1e400", "9" * 30])
+def test_a_count_that_is_no_number_begins_anew(space: Space, text: str) -> None:
+    """Written by hand. It must not keep what was lost with the task from coming back."""
+    space.active("odd", "s:1", ends_in=-2.0, lost=text)
+    space.active("next", "s:2", ends_in=-1.0)
+    assert _recover(space) == ("on_time", None, [(1, "odd", "pending", 1), (1, "next", "pending", 1)])
+    assert space.client.hget(space.q.task("odd"), "lost") == b"1"

@@ -67,3 +67,10 @@ def test_what_is_damaged_is_told_without_a_token(space: Space) -> None:
     space.client.zadd(space.q.lease, {"gone": 1.0, "odd": 2.0})
     space.client.set(space.q.task("odd"), "what")
     assert [row[2] for row in _running(space)[1]] == ["", ""]
+
+
+def test_a_count_that_is_no_number_is_told_as_nothing(space: Space) -> None:
+    """Written by hand. What else is active is to be seen."""
+    space.active("a", "s:1", deliveries="x", retried="1.5")
+    row = _running(space)[1][0]
+    assert row[4:6] == ["0", "0"]

@@ -4,6 +4,7 @@
 -- INCLUDE confirm
 -- INCLUDE begin
 -- INCLUDE wake
+-- INCLUDE whole
 --
 -- KEYS  receipt     Q receipt:<server>.<lane>, of the first queue
 -- KEYS  ...         for each queue: Q pending, Q lease, Q paused, Q waiting, Q flow
@@ -31,7 +32,7 @@ local reply = {tostring(now)}
 local n = 1
 
 local function history(retried, deliveries, lost)
-  return (retried or '0') .. ' ' .. deliveries .. ' ' .. (lost or '0')
+  return whole(retried) .. ' ' .. whole(deliveries) .. ' ' .. whole(lost)
 end
 
 local receipt = call('GET', KEYS[1])
@@ -47,7 +48,7 @@ if receipt then
       if not f[1] then confirm(task, KEYS[1]) end
       local mine = f[1] == token .. (number + i / 2 - 1)
       reply[n + 1], reply[n + 2], reply[n + 3] = sent[i], mine and sent[i + 1] or '', mine and f[2] or ''
-      reply[n + 4] = mine and history(f[3], tonumber(f[4]) - 1, f[5]) or ''
+      reply[n + 4] = mine and history(f[3], tostring(whole(f[4]) - 1), f[5]) or ''
       n = n + 4
     end
     return reply
@@ -78,7 +79,7 @@ local function give(queue, tasks, id)
     past = history(g[1], deliveries, g[2])
   end
   call('HSET', task, 'state', 'active', 'delivery', token .. (number + given),
-    'deliveries', (deliveries or 0) + 1, 'delivered_at', reply[1])
+    'deliveries', whole(deliveries) + 1, 'delivered_at', reply[1])
   given = given + 1
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = queue, id, message, past
   n = n + 4

@@ -7,6 +7,7 @@
 -- INCLUDE ended
 -- INCLUDE release
 -- INCLUDE wake
+-- INCLUDE whole
 --
 -- KEYS  ...         for each queue: Q lease, Q pending, Q archived, Q waiting, Q flow
 -- ARGV  again       '1' when this call was sent before
@@ -56,7 +57,7 @@ local function recover(queue, base, id)
     tell(queue, id, 'vanished', 0)
     return
   end
-  local lost = tonumber(f[2] or 0) + 1
+  local lost = whole(f[2]) + 1
   -- What was to be cancelled must not run again, and gives up its lock in any case.
   local is_unwanted = f[4] and f[4] == f[5]
   if is_unwanted or lost >= tonumber(ARGV[3]) then

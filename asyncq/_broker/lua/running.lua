@@ -2,6 +2,7 @@
 --
 -- INCLUDE clock
 -- INCLUDE confirm
+-- INCLUDE whole
 --
 -- KEYS  lease       Q lease          zset
 -- ARGV  again       '1' when this call was sent before; only read here
@@ -24,7 +25,7 @@ for i = 1, #page[2], 2 do
     message = redis.call('HGET', task, 'msg') or ''
   end
   for _, item in ipairs({
-    id, ends, f[1] or '', f[2] or '', f[3] or '1', f[4] or '0', message,
+    id, ends, f[1] or '', f[2] or '', f[3] and whole(f[3]) or '1', whole(f[4]), message,
   }) do reply[#reply + 1] = item end
 end
 return reply
