@@ -23,6 +23,7 @@ from redis.asyncio.connection import AbstractConnection, Connection, SSLConnecti
 
 from asyncq._redis.failures import LinkLostError, ReplyError, from_dialling
 from asyncq.connection import Address, ConnectionOptions
+from asyncq.errors import BrokerUnavailableError
 
 log = logging.getLogger("asyncq.redis")
 
@@ -198,17 +199,17 @@ async def dial(link: LinkT, options: ConnectionOptions, *, name: str) -> LinkT:
     except Exception as error:  # the library's, the socket's and OpenSSL's: the table knows them
         await connection.disconnect(nowait=True)
         raise from_dialling(error, where=str(link.address)) from error
-    link.attach(*_take_transport(connection))
+    link.attach(*_take_transport(connection, where=str(link.address)))
     return link
 
 
-def _take_transport(connection: AbstractConnection) -> tuple[asyncio.Transport, object]:
+def _take_transport(connection: AbstractConnection, *, where: str) -> tuple[asyncio.Transport, object]:
     # Private names of the library, bound to the version range in pyproject.toml and guarded by a
     # test. The stream pair must live on: a StreamWriter closes its transport when collected.
     writer, reader = connection._writer, connection._reader
     connection._writer = connection._reader = None
     if writer is None:
-        raise LinkLostError("connection closed during the handshake")
+        raise BrokerUnavailableError(where, "connection closed during the handshake")
     return cast("asyncio.Transport", writer.transport), (writer, reader)
 
 

@@ -18,15 +18,22 @@ from asyncq._redis.insistence import FIRST_DELAY, LONGEST_DELAY
 from asyncq._redis.link import Link, Reply, dial, pack
 from asyncq._redis.router import Router
 from asyncq.connection import Address
-from asyncq.errors import BrokerError
+from asyncq.errors import BrokerError, BrokerUnavailableError
 
 log = logging.getLogger("asyncq.redis")
 
-PING_EVERY: Final = 30.0
+PING_EVERY: Final = 10.0
 """Seconds between two questions whether the other end still lives.
 
-A connection that only listens would not notice a peer that vanished without a word. Two a minute
+A connection that only listens would not notice a peer that vanished without a word. Six a minute
 are part of the idle cost of a server (docs/concepts/performance.md)."""
+
+PONG_WITHIN: Final = 5.0
+"""Seconds for an answer, if no fewer are set for all. Less than for other calls, since nothing is lost with
+this connection: whoever listens again asks for what it may have missed."""
+
+LONGEST_REFUSED: Final = 60.0
+"""Seconds between two attempts where Redis does not let us listen: it will not change its mind by itself."""
 
 OnMessage = Callable[[bytes, bytes], None]
 
@@ -76,18 +83,21 @@ class Subscription:
         for attempt in count():
             try:
                 await self._listen(attempt)
-                delay = FIRST_DELAY
+                delay, longest = FIRST_DELAY, LONGEST_DELAY
             except BrokerError as error:
                 log.debug("cannot listen", extra={"event": "listen_failed", "reason": str(error)})
+                is_away = isinstance(error, BrokerUnavailableError)
+                longest = LONGEST_DELAY if is_away else LONGEST_REFUSED
+            delay = min(delay, longest)
             await asyncio.sleep(random.uniform(delay / 2, delay))
-            delay = min(delay * 2, LONGEST_DELAY)
+            delay *= 2
 
     async def _listen(self, attempt: int) -> None:
         """One connection, from the dial until it is lost."""
         options = self._router.options
         link = _ListeningLink(
             await self._router.somewhere(attempt),
-            response_timeout=options.response_timeout,
+            response_timeout=min(PONG_WITHIN, options.response_timeout),
             on_message=self._on_message,
         )
         await dial(link, options, name=self._name)
@@ -112,7 +122,7 @@ class Subscription:
             if isinstance(answer, ReplyError):
                 raise from_reply(answer, where=str(link.address), what="SUBSCRIBE")
             if isinstance(answer, LinkLostError):
-                raise BrokerError(str(link.address), str(answer))
+                raise BrokerUnavailableError(str(link.address), str(answer))
 
 
 def _resolve(future: asyncio.Future[Any]) -> Callable[[Any], None]:
