@@ -30,6 +30,9 @@ __all__ = ["Client"]
 
 T = TypeVar("T")
 
+LAST_TURNS: Final = 1.0
+"""Seconds at most for what is still under way when the connection is closed to say so."""
+
 
 class Client:
     """Enqueues tasks, from code that blocks.
@@ -117,10 +120,19 @@ class Client:
         if loop is None or thread is None:
             return
         if os.getpid() == self._pid:
-            asyncio.run_coroutine_threadsafe(self._client.aclose(), loop).result()
+            asyncio.run_coroutine_threadsafe(self._end(), loop).result()
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
+
+    async def _end(self) -> None:
+        try:
+            await self._client.aclose()
+        finally:
+            # Calls under way fail by that, but in a later turn of a loop that is about to stop.
+            calls = asyncio.all_tasks() - {asyncio.current_task()}
+            if calls:
+                await asyncio.wait(calls, timeout=LAST_TURNS)
 
     def __enter__(self) -> Self:
         return self
@@ -132,7 +144,9 @@ class Client:
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         try:
-            future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._running_loop())
+            # Under the lock, since a loop that was stopped meanwhile would keep the work and never do it.
+            with self._lock:
+                future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._running_loop())
         except BaseException:
             work.close()
             raise
@@ -144,15 +158,13 @@ class Client:
             raise
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._is_closed:
-                raise ClosedError("the client")
-            if os.getpid() != self._pid:
-                raise LifecycleError("this client was made before a fork; make one in each process")
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="asyncq-client", daemon=True
-                )
-                self._thread.start()
-            return self._loop
+        """The event loop, started when it is needed. Whoever asks holds the lock."""
+        if self._is_closed:
+            raise ClosedError("the client")
+        if os.getpid() != self._pid:
+            raise LifecycleError("this client was made before a fork; make one in each process")
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="asyncq-client", daemon=True)
+            self._thread.start()
+        return self._loop

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from redis import Redis
 
-from asyncq import Connection, Task
+from asyncq import Connection, Task, TaskInfo
 from asyncq.errors import BrokerUnavailableError, ClosedError, ConfigError, DuplicateTaskError
 from asyncq.sync import Client
 
@@ -113,3 +115,49 @@ async def test_connections_belong_to_one_event_loop(redis_url: str) -> None:
         connection.router()
         with Client(connection) as client, pytest.raises(ConfigError, match="loop"):  # type: ignore[arg-type]
             client.enqueue(Task("x"))
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_calls_that_are_under_way_end_with_the_client(redis_url: str, *, many: bool) -> None:
+    """Their threads would wait for ever: the event loop that was to go on with them has stopped."""
+    for _ in range(20):
+        client = Client(redis_url)
+        info = client.enqueue(Task("n"))
+
+        def work(client: Client = client, info: TaskInfo = info) -> None:
+            if many:
+                while True:
+                    assert all(outcome.is_enqueued for outcome in client.enqueue_many([Task("n")] * 300))
+            client.result(info)
+
+        with ThreadPoolExecutor(1) as threads:
+            call = threads.submit(work)
+            client.ping()
+            client.close()
+            with pytest.raises((ClosedError, AssertionError)):
+                call.result(5.0)
+
+
+def test_a_call_that_begins_while_the_client_is_closed_ends(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has found the event loop running, and hands it its work a moment later."""
+    begun, closed = threading.Event(), threading.Event()
+    hand_over = asyncio.run_coroutine_threadsafe
+
+    def hand_over_late(*args: Any) -> Future[Any]:
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            closed.wait(0.5)
+        return hand_over(*args)
+
+    client = Client(redis_url)
+    client.enqueue(Task("n"))
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", hand_over_late)
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(client.enqueue, Task("n"))
+        assert begun.wait(5.0)
+        client.close()
+        closed.set()
+        error = call.exception(5.0)
+    assert error is None or isinstance(error, ClosedError)
