@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -230,8 +231,8 @@ class Conclusions:
         )
         self._settler.put(settle.deferred(delivery.queue, delivery.id, delivery.token, delay=delay))
 
-    async def expired(self, delivery: Delivery, envelope: Envelope) -> None:
-        """Nobody started it in time: it is dropped, and the hook is told."""
+    def expired(self, delivery: Delivery, envelope: Envelope) -> Coroutine[Any, Any, None] | None:
+        """Nobody started it in time: it is dropped. Returns what tells the hook, if there is one."""
         self.counts.expired += 1
         self._log.info(
             "task %s (%s) expired before it was started",
@@ -249,6 +250,7 @@ class Conclusions:
                 delivery.queue, delivery.id, delivery.token, kind="expired", unique_key=envelope.unique_key
             )
         )
-        if self._config.on_expired is not None:
-            task = Task.received(delivery.queue, delivery.id, envelope, self._config.codecs)
-            await tell(self._log, self._config.on_expired, task)
+        if self._config.on_expired is None:
+            return None
+        task = Task.received(delivery.queue, delivery.id, envelope, self._config.codecs)
+        return tell(self._log, self._config.on_expired, task)

@@ -128,7 +128,8 @@ class Executor:
             and delivery.now >= envelope.expires_at
             and not (delivery.retried or delivery.lost)
         ):
-            self._offload.spawn(self._conclusions.expired(delivery, envelope))
+            if (telling := self._conclusions.expired(delivery, envelope)) is not None:
+                self._offload.spawn(telling)
             return
         route = self._mux.resolve(envelope.type)
         if route is None:

@@ -8,13 +8,15 @@ be active any more: whoever leaves in order gives back what it holds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from redis import Redis
 
+from asyncq._engine.offload import Offload
 from asyncq.client import Client
 from asyncq.config import Failure
 from asyncq.context import Context
@@ -240,3 +242,20 @@ def test_cancelling_everything_at_every_step_loses_nothing(url: str, redis_clien
 
     for step in every_step(scenario):
         _check(redis_client, step, may_be_active=True)
+
+
+async def test_an_expired_task_is_dropped_whatever_becomes_of_its_hook(
+    redis_url: str, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would run when its lease is over: a delivery that was lost counts as a start in time."""
+
+    def spawn(self: Offload, work: Coroutine[Any, Any, None]) -> None:
+        self._errands.start(work, name="conclusion").cancel()
+
+    monkeypatch.setattr(Offload, "spawn", spawn)
+    async with Client(redis_url) as client, _server(redis_url).running(_mux()):
+        await client.enqueue(Task("expired"), expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+        await wait_until(
+            lambda: redis_client.hget("asyncq:{default}:flow", "expired") == b"1", "the drop", 5.0
+        )
+    assert take_census(redis_client).counts == {}
