@@ -66,9 +66,11 @@ async def test_a_server_asks_again_after_it_stepped_aside() -> None:
         {"default": 1},
         strict=False,
         interval=NOT_COMING,
+        lease=NOT_COMING,
         concurrency=1,
         free=lambda: 1,
         take=taken.extend,
+        give_back=taken.extend,
     )
     fetcher.start()
     await asyncio.sleep(0)

@@ -64,6 +64,7 @@ def test_an_interval_is_kept_whenever_a_scheduler_began(space: Space, after: flo
 def test_a_time_that_was_refused_is_over_for_all(space: Space) -> None:
     """One refusal in the history, and not one of each scheduler."""
     space.pending("other")
+    space.client.hset(space.q.task("other"), "unique", "k")
     space.client.set(space.q.unique("k"), "other")
     assert [_send(space, sender, NOMINAL, lock=9) for sender in "ab"] == ["duplicate", "taken"]
 
