@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
+
+ROUNDING: Final = 1e-9
+"""What sums of shares may be off by."""
 
 
 class QueueOrder:
@@ -34,8 +38,22 @@ class QueueOrder:
         due = {name: self._carried[name] + want * self._shares[name] for name in self._ranked}
         quotas = {name: max(0, int(due[name])) for name in self._ranked}
         by_need = sorted(self._ranked, key=lambda name: quotas[name] - due[name])
-        for name in by_need[: max(0, want - sum(quotas.values()))]:
+        for name in self._by_deadline(due, quotas)[: want - sum(quotas.values())]:
             quotas[name] += 1
         for name in self._ranked:
             self._carried[name] = due[name] - quotas[name]
         return [(name, quotas[name]) for name in by_need]
+
+    def _by_deadline(self, due: Mapping[str, float], quotas: Mapping[str, int]) -> list[str]:
+        """Who is to be served first of those that have begun to be owed a task.
+
+        By when they will be owed the whole of it, not by how much they are owed now: a light queue may
+        wait, and a heavy one would be owed two by the next time. That is what keeps all of them within one
+        task of their shares (Tijdeman's solution of the chairman assignment problem).
+        """
+
+        def deadline(name: str) -> tuple[bool, float]:
+            owed = due[name] - quotas[name]
+            return owed <= ROUNDING, (1.0 - owed) / self._shares[name]
+
+        return sorted(self._ranked, key=deadline)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,6 +50,16 @@ def test_one_at_a_time_each_round_gives_each_queue_its_weight(queues: dict[str, 
             given_[name] += quota
     for name, weight in queues.items():
         assert abs(given_[name] - rounds * weight) <= 1
+
+
+def test_heavy_and_light_queues_are_never_owed_more_than_there_is() -> None:
+    """Served by how much each is owed, several were owed a whole one when only one was wanted."""
+    weights = random.Random(7)
+    for _ in range(300):
+        queues = {f"q{number}": weights.choice([1, 2, 5, 40, 100]) for number in range(8)}
+        order = QueueOrder(queues, strict=False)
+        for want in weights.choices(range(4), k=80):
+            assert sum(quota for _, quota in order.divide(want)) == want
 
 
 def test_what_one_is_short_of_it_gets_next_time() -> None:
