@@ -18,6 +18,7 @@ from asyncq.options import TaskOptions
 from asyncq.periodic import ManagerConfig
 from asyncq.scheduler import SchedulerConfig
 from tests.acceptance.pages import DOCS, ROOT, names, section, table
+from tools import api
 
 pytestmark = [pytest.mark.acceptance]
 
@@ -47,6 +48,14 @@ def test_every_promise_has_a_test_that_exists() -> None:
         if not source.is_file() or not re.search(rf"def {function}\(", source.read_text(encoding="utf-8")):
             missing.append((number, name))
     assert missing == []
+
+
+# --- the public interface -----------------------------------------------------------------------
+
+
+def test_the_page_of_the_public_interface_is_up_to_date() -> None:
+    """`python tools/api.py` writes it anew."""
+    assert (DOCS / "reference" / "api.md").read_text(encoding="utf-8") == api.page()
 
 
 # --- options ----------------------------------------------------------------------------------
