@@ -206,8 +206,8 @@ class TaskNotFoundError(NotFoundError):
 class ResultNotKeptError(TaskNotFoundError):
     """The task is gone, and its result with it: nothing is kept of a task without `retention`.
 
-    `how` is what became of it: `done`, `revoked`, `expired`, `deleted`, `removed`. It is empty where nobody
-    said so: the task was aggregated, or the message was missed.
+    `how` is what became of it: `done`, `revoked`, `expired`, `deleted`, `removed`, `aggregated`. It is
+    empty where the message was missed.
     """
 
     def __init__(self, queue: str, task_id: str, how: str = "") -> None:

@@ -250,7 +250,7 @@ class Groups:
     async def _aggregate(self, taken: AggregationSet, size: int, new: NewTask) -> str:
         basis, envelope = self._basis, new.envelope
         source, target = basis.queue(taken.queue), basis.queue(new.queue)
-        keys: Any = [taken.key, source.aggregation_sets, source.flow]
+        keys: Any = [taken.key, source.aggregation_sets, source.flow, source.awaited]
         keys += (target.scheduled, target.groups, target.pending, target.flow, target.waiting)
         keys.append(target.task(new.id))
         suffix = envelope.unique_key if new.unique_ttl else ""

@@ -14,10 +14,11 @@ from asyncq._wire.keys import Keys
 from asyncq.client import Client
 from asyncq.mux import Mux
 from asyncq.server import Server
+from tests.conftest import AnyRedis
 from tests.support.census import Census, take_census
 from tests.support.waiting import wait_until
 
-__all__ = ["at_work", "inside", "settled", "task_hash"]
+__all__ = ["at_work", "inside", "is_told", "settled", "subscribers", "task_hash"]
 
 
 @asynccontextmanager
@@ -71,3 +72,19 @@ def task_hash(client: Redis | RedisCluster, task_id: str, queue: str = "default"
     found = cast("Any", client).hgetall(Keys().queue(queue).task(task_id))
     found.pop(b"msg", None)
     return {name.decode(): value.decode("utf-8", "surrogateescape") for name, value in found.items()}
+
+
+def subscribers(client: Redis | RedisCluster) -> int:
+    """Return how many wait for messages of ours about results, on all nodes."""
+    entries: list[dict[str, Any]] = []
+    if isinstance(client, RedisCluster):
+        for node in cast("Any", client).get_primaries():
+            entries += cast("Any", client).client_list(target_nodes=node)
+    else:
+        entries += cast("Any", client).client_list()
+    return sum(entry["name"].startswith("asyncq:results:") and int(entry["sub"]) > 0 for entry in entries)
+
+
+async def is_told(any_redis: AnyRedis) -> None:
+    """Wait until the one client that waits for results listens."""
+    await wait_until(lambda: subscribers(any_redis.client) == 1, "the client to listen")

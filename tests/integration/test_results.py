@@ -8,11 +8,10 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from redis import Redis
-from redis.cluster import RedisCluster
 
 from asyncq import Client, Connection, Context, Inspector, Mux, RevokeTask, SkipRetry, Task, TaskInfo
 from asyncq import sync as blocking
@@ -28,7 +27,7 @@ from asyncq.errors import (
 )
 from asyncq.task_info import Progress
 from tests.conftest import AnyRedis
-from tests.integration.serving import at_work, task_hash
+from tests.integration.serving import at_work, is_told, subscribers, task_hash
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisProcess
 from tests.support.waiting import wait_until
@@ -80,21 +79,6 @@ class Handlers:
         await self._wait()
 
 
-def _subscribers(client: Redis | RedisCluster) -> int:
-    """How many wait for messages of ours about results, on all nodes."""
-    entries: list[dict[str, Any]] = []
-    if isinstance(client, RedisCluster):
-        for node in cast("Any", client).get_primaries():
-            entries += cast("Any", client).client_list(target_nodes=node)
-    else:
-        entries += cast("Any", client).client_list()
-    return sum(entry["name"].startswith("asyncq:results:") and int(entry["sub"]) > 0 for entry in entries)
-
-
-async def _is_told(any_redis: AnyRedis) -> None:
-    await wait_until(lambda: _subscribers(any_redis.client) == 1, "the client to listen")
-
-
 async def _has_looked(client: Client) -> None:
     """Wait until a client knows that the task is not over."""
     area = client._connected().results  # noqa: SLF001 - it has no public name
@@ -108,7 +92,7 @@ async def test_who_waits_is_told_at_once(any_redis: AnyRedis, only_told: None) -
         info = await client.enqueue(Task("echo", {"n": 1}), retention=60)
         waiting = asyncio.create_task(client.result(info, timeout=30))
         await handlers.began.wait()
-        await _is_told(any_redis)
+        await is_told(any_redis)
         assert not waiting.done()
         began = time.monotonic()
         handlers.go.set()
@@ -127,7 +111,7 @@ async def test_a_result_that_is_there_needs_no_waiting(any_redis: AnyRedis) -> N
     async with Client(any_redis.url) as client:
         assert await client.result(info.id, queue="q") == b"bytes"
         assert await client.result(info.id, 0, queue="q") == b"bytes"
-        assert _subscribers(any_redis.client) == 0
+        assert subscribers(any_redis.client) == 0
 
 
 async def test_many_wait_over_one_subscription(any_redis: AnyRedis, only_told: None) -> None:
@@ -139,10 +123,10 @@ async def test_many_wait_over_one_subscription(any_redis: AnyRedis, only_told: N
         ]
         waiting = [asyncio.create_task(client.result(info, 30)) for info in infos * 2]
         await handlers.began.wait()
-        await _is_told(any_redis)
+        await is_told(any_redis)
         handlers.go.set()
         assert await asyncio.gather(*waiting) == [*range(250)] * 2
-        assert _subscribers(any_redis.client) == 1
+        assert subscribers(any_redis.client) == 1
 
 
 async def test_two_clients_wait_for_one_task(any_redis: AnyRedis, only_told: None) -> None:
@@ -152,7 +136,7 @@ async def test_two_clients_wait_for_one_task(any_redis: AnyRedis, only_told: Non
         info = await client.enqueue(Task("echo", 1), retention=60)
         waiting = [asyncio.create_task(one.result(info, 30)) for one in (client, other)]
         await handlers.began.wait()
-        await wait_until(lambda: _subscribers(any_redis.client) == 2, "both to listen")
+        await wait_until(lambda: subscribers(any_redis.client) == 2, "both to listen")
         handlers.go.set()
         assert await asyncio.gather(*waiting) == [1, 1]
 
@@ -164,7 +148,7 @@ async def test_a_task_that_failed_for_good_says_why(any_redis: AnyRedis, only_to
         info = await client.enqueue(Task("fail", "today"), retention=60)
         waiting = asyncio.create_task(client.result(info, 30))
         await handlers.began.wait()
-        await _is_told(any_redis)
+        await is_told(any_redis)
         handlers.go.set()
         for later in (waiting, client.result(info)):
             with pytest.raises(TaskArchivedError, match="SkipRetry: not today") as raised:
@@ -342,10 +326,10 @@ async def test_the_subscription_is_given_up_when_nobody_waits(
         info = await client.enqueue(Task("x"))
         for _ in range(2):
             waiting = asyncio.create_task(client.result(info))
-            await wait_until(lambda: _subscribers(redis_client) == 1, "the client to listen")
+            await wait_until(lambda: subscribers(redis_client) == 1, "the client to listen")
             waiting.cancel()
             await asyncio.wait([waiting])
-            await wait_until(lambda: _subscribers(redis_client) == 0, "the subscription to end")
+            await wait_until(lambda: subscribers(redis_client) == 0, "the subscription to end")
 
 
 async def test_threads_wait_with_the_blocking_client(redis_url: str, redis_client: Redis) -> None:

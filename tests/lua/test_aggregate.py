@@ -32,8 +32,8 @@ def _aggregate(
     """Enqueue a task in place of those of a set."""
     q, into = space.q, queue or space.q
     given = {"at": 0.0, "delay": 0.0, "lock": 0.0, "suffix": "", "group": "", **(detail or {})}
-    keys = [key, q.aggregation_sets, q.flow, into.scheduled, into.groups, into.pending, into.flow]
-    keys += [into.waiting, into.task(task_id)]
+    keys = [key, q.aggregation_sets, q.flow, q.awaited, into.scheduled, into.groups, into.pending]
+    keys += [into.flow, into.waiting, into.task(task_id)]
     keys += [into.unique(given["suffix"])] if given["lock"] else []
     keys += [into.group(given["group"]), into.gathering] if given["group"] else []
     args = [size, q.task_prefix, q.unique_prefix, into.task_prefix, CHANNEL, NEWS, "", task_id, message]
@@ -173,6 +173,32 @@ def test_aggregated_twice_it_is_aggregated_once(space: Space, *, again: bool) ->
     assert space.everything() == before
 
 
+def test_who_waits_for_a_task_is_told_that_it_was_aggregated(space: Space) -> None:
+    """Each on its own channel. Where nobody waits in the queue, no task is looked at for it."""
+    for is_awaited in (True, False):
+        key = take(space, "g", "a", "b")
+        space.client.hset(space.q.task("b"), "awaited", f"{CHANNEL}x {CHANNEL}y")
+        if is_awaited:
+            space.client.set(space.q.awaited, "")
+        with space.listen(CHANNEL + "x", CHANNEL + "y") as ear:
+            assert _aggregate(space, key, 2, task_id=f"new {is_awaited}") == "pending"
+            message = f"ended aggregated {space.q.task('b')}"
+            told = [(CHANNEL + "x", message), (CHANNEL + "y", message)]
+            assert ear.heard() == (told if is_awaited else [])
+        space.client.delete(space.q.awaited)
+
+
+def test_what_was_not_aggregated_is_not_told(space: Space) -> None:
+    """The new task was refused: those that it was made of wait on, and so does whoever waits for them."""
+    key = take(space, "g", "a")
+    space.client.hset(space.q.task("a"), "awaited", CHANNEL + "x")
+    space.client.set(space.q.awaited, "")
+    space.put("new", "active")
+    with space.listen(CHANNEL + "x") as ear:
+        assert _aggregate(space, key, 1) == "conflict"
+        assert ear.heard() == []
+
+
 def test_a_large_set_goes_at_once(space: Space) -> None:
     """The largest that there may be; and no longer than 100 ms on a slow machine."""
     key = space.q.group("g:s.1.0")
@@ -255,6 +281,16 @@ def test_what_cannot_be_read_is_archived(space: Space, *, again: bool) -> None:
     before = space.everything()
     assert _set_aside(space, key, "a", again=again) == "ok"
     assert space.everything() == before
+
+
+def test_who_waits_for_what_cannot_be_read_is_told(space: Space) -> None:
+    """And waits no more."""
+    key = take(space, "g", "a")
+    space.client.hset(space.q.task("a"), "awaited", CHANNEL + "x")
+    with space.listen(CHANNEL + "x") as ear:
+        assert _set_aside(space, key, "a") == "ok"
+        assert ear.heard() == [(CHANNEL + "x", f"ended archived {space.q.task('a')}")]
+    assert "awaited" not in space.task("a")
 
 
 def test_of_a_set_that_is_not_ours_nothing_is_archived(space: Space) -> None:

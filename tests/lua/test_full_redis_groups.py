@@ -35,7 +35,8 @@ def _set_aside(space: Space) -> Any:
 
 def _aggregate(space: Space) -> Any:
     q = space.q
-    keys = [*_in_a_set(space), q.flow, q.scheduled, q.groups, q.pending, q.flow, q.waiting, q.task("new")]
+    keys = [*_in_a_set(space), q.flow, q.awaited, q.scheduled, q.groups, q.pending, q.flow, q.waiting]
+    keys.append(q.task("new"))
     args = [3, q.task_prefix, q.unique_prefix, q.task_prefix, CHANNEL, NEWS, "", "new", "x" * 1000]
     return space.run("aggregate", keys, *args, packed(0, 0, 0, "", ""))
 

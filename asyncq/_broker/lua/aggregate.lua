@@ -3,12 +3,14 @@
 -- INCLUDE clock
 -- INCLUDE confirm
 -- INCLUDE begin
+-- INCLUDE ended
 -- INCLUDE wake
 -- INCLUDE place
 --
 -- KEYS  set               Q g:<group>:<set>   zset, of the queue of the group
 -- KEYS  aggregation_sets  Q aggregation_sets  zset, of the same
 -- KEYS  flow              Q flow              hash, of the same
+-- KEYS  awaited           Q awaited           string, of the same: somebody waits for tasks of this queue
 -- KEYS  scheduled         Q scheduled         zset, of the queue of the new task
 -- KEYS  groups            Q groups            set, of the same
 -- KEYS  pending           Q pending           list, of the same
@@ -37,18 +39,19 @@
 local STEP = 500
 local now = clock()
 if not redis.call('ZSCORE', KEYS[2], KEYS[1]) then
-  return redis.pcall('HGET', KEYS[9], 'msg') == ARGV[10] and 'already' or 'gone'
+  return redis.pcall('HGET', KEYS[10], 'msg') == ARGV[10] and 'already' or 'gone'
 end
 local size = redis.call('ZCARD', KEYS[1])
 if size ~= tonumber(ARGV[2]) then return 'changed' end
 
 -- A queue of which these keys hold something else is refused here, before anything is written.
-redis.call('LLEN', KEYS[6])
-local before = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')[2]
+redis.call('LLEN', KEYS[7])
+local before = redis.call('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')[2]
 
 -- All of what goes is looked at before anything goes: what is on its way from another node of a cluster
 -- must end this while nothing is half done (see _confirm.lua).
-local pages, locks = {}, {}
+local is_awaited = redis.pcall('EXISTS', KEYS[4]) == 1
+local pages, locks, heard = {}, {}, {}
 for first = 0, size - 1, STEP do
   local page = {}
   for _, id in ipairs(redis.call('ZRANGE', KEYS[1], first, first + STEP - 1)) do
@@ -61,6 +64,8 @@ for first = 0, size - 1, STEP do
       if type(owner) ~= 'string' then confirm(lock, task) end
       if owner == id then locks[#locks + 1] = lock end
     end
+    local channels = is_awaited and redis.pcall('HGET', task, 'awaited')
+    if type(channels) == 'string' then heard[#heard + 1] = {channels, task} end
   end
   redis.call('EXISTS', KEYS[1], unpack(page))
   pages[#pages + 1] = page
@@ -70,15 +75,15 @@ begin(KEYS[1])
 local word, due, is_news = 'done', nil, false
 if ARGV[9] ~= '' then
   local _, _, lock_seconds, _, group = unpack(cmsgpack.unpack(ARGV[11]))
-  local at, mine, key = {scheduled = KEYS[4], groups = KEYS[5], tasks = ARGV[5]}, {task = KEYS[9]}, 9
+  local at, mine, key = {scheduled = KEYS[5], groups = KEYS[6], tasks = ARGV[5]}, {task = KEYS[10]}, 10
   if lock_seconds > 0 then key = key + 1; mine.lock = KEYS[key] end
   if group ~= '' then mine.group, mine.gathering = KEYS[key + 1], KEYS[key + 2] end
   -- A lock that an aggregated task holds goes over to the task that stands for it.
   local heir_of = ARGV[3] == ARGV[5] and KEYS[1]
   word, due, is_news = place(at, mine, ARGV[9], ARGV[10], ARGV[11], now, heir_of)
   if word == 'conflict' or word == 'duplicate' or word == 'unusable' then return word end
-  if word == 'pending' then redis.call('LPUSH', KEYS[6], ARGV[9]) end
-  if word ~= 'already' then redis.pcall('HINCRBY', KEYS[7], 'created', 1) end
+  if word == 'pending' then redis.call('LPUSH', KEYS[7], ARGV[9]) end
+  if word ~= 'already' then redis.pcall('HINCRBY', KEYS[8], 'created', 1) end
 end
 
 for _, lock in ipairs(locks) do
@@ -88,7 +93,8 @@ for _, page in ipairs(pages) do redis.call('DEL', unpack(page)) end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], KEYS[1])
 redis.pcall('HINCRBY', KEYS[3], 'aggregated', size)
-if word == 'pending' then wake(KEYS[8], ARGV[6], 1, ARGV[8] == '1', now) end
+for _, one in ipairs(heard) do ended(one[1], 'aggregated', one[2]) end
+if word == 'pending' then wake(KEYS[9], ARGV[6], 1, ARGV[8] == '1', now) end
 if word == 'scheduled' and (not before or due < tonumber(before)) then
   redis.call('PUBLISH', ARGV[7], 'due')
 end

@@ -2,6 +2,7 @@
 --
 -- INCLUDE clock
 -- INCLUDE begin
+-- INCLUDE ended
 --
 -- KEYS  set               Q g:<group>:<set>   zset
 -- KEYS  aggregation_sets  Q aggregation_sets  zset
@@ -18,8 +19,11 @@ for i = 2, #ARGV, 2 do
   if redis.call('ZSCORE', KEYS[1], id) then
     redis.call('ZADD', KEYS[3], now, id)
     redis.call('ZREM', KEYS[1], id)
+    local channels = redis.pcall('HGET', task, 'awaited')
     redis.call('HSET', task,
       'state', 'archived', 'failed_at', now, 'reason', 'unreadable', 'error', ARGV[i + 1])
+    if channels then redis.call('HDEL', task, 'awaited') end
+    ended(channels, 'archived', task)
   end
 end
 return 'ok'
