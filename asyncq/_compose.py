@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 from asyncq._clock import from_unix, now
 from asyncq._wire.messages import Envelope, NewTask
 from asyncq._wire.states import State
 from asyncq.codecs import DEFAULT_CODECS, Codecs
 from asyncq.definitions import TaskDefinition
-from asyncq.errors import ConfigError, PayloadError, Problem
+from asyncq.errors import (
+    BrokerReplyError,
+    ConfigError,
+    DuplicateTaskError,
+    PayloadError,
+    Problem,
+    TaskIdConflictError,
+)
 from asyncq.options import (
     DEFAULT_MAX_RETRY,
     DEFAULT_QUEUE,
@@ -27,7 +34,7 @@ from asyncq.options import (
 from asyncq.task import Task
 from asyncq.task_info import TaskInfo
 
-__all__ = ["DEFAULT_MAX_PAYLOAD", "compose", "info_for", "new_id", "require_task", "unique_key"]
+__all__ = ["DEFAULT_MAX_PAYLOAD", "compose", "info_of", "new_id", "require_task", "unique_key"]
 
 DEFAULT_MAX_PAYLOAD: Final = 1024 * 1024
 """Bytes. Redis blocks everybody while it copies a large value: such data belongs elsewhere."""
@@ -92,7 +99,9 @@ def compose(
         checked = merge_options(defaults, checked)
     if options:
         checked = merge_options(checked, check_options(cast("dict[str, object]", options)))
-    codec, payload = _encoded(task, codecs, max_payload)
+    codec, payload = task.encoded(codecs)
+    if len(payload) > max_payload:
+        raise _too_large(task.type, len(payload), max_payload)
     # The clock of this machine: it is shown, and it is what relative expiry counts from.
     enqueued_at = now()
     if not checked:
@@ -122,16 +131,12 @@ def _expected_task(given: object) -> str:
     return "a Task, or what `task` of a typed definition returns"
 
 
-def _encoded(task: Task, codecs: Codecs, max_payload: int) -> tuple[str, bytes]:
-    """Return the payload in bytes, and the name of the codec that wrote them."""
-    codec, payload = task.encoded(codecs)
-    if len(payload) > max_payload:
-        reason = (
-            f"it has {len(payload):,} bytes and the limit is {max_payload:,}; "
-            "store the data elsewhere and enqueue where it is, or raise max_payload"
-        )
-        raise PayloadError(task.type, reason, len(payload), max_payload)
-    return codec, payload
+def _too_large(type: str, size: int, limit: int) -> PayloadError:  # noqa: A002 - the word of the API
+    reason = (
+        f"it has {size:,} bytes and the limit is {limit:,}; "
+        "store the data elsewhere and enqueue where it is, or raise max_payload"
+    )
+    return PayloadError(type, reason, size, limit)
 
 
 def _composed(task: Task, checked: CheckedOptions, envelope: Envelope) -> NewTask:
@@ -183,18 +188,38 @@ def _check_relations(new: NewTask) -> None:
         raise ConfigError.of(problems)
 
 
-def info_for(
-    new: NewTask,
-    state: State | Literal["pending", "scheduled", "aggregating"],
-    next_at: float = 0.0,
-    codecs: Codecs = DEFAULT_CODECS,
-) -> TaskInfo:
+def info_of(new: NewTask, word: str, now: float, codecs: Codecs = DEFAULT_CODECS) -> TaskInfo:
     """Return what a client is told of the task that it has just enqueued.
 
     Args:
         new: The task as it was written.
-        state: The state it is in now.
-        next_at: When it is due, in Unix seconds. For a pending task that is now.
+        word: What Redis said of it.
+        now: When Redis said so, in Unix seconds. A pending task is due then.
         codecs: To decode the payload with, if somebody asks for it.
+
+    Raises:
+        DuplicateTaskError: It is unique, and another one holds the lock.
+        TaskIdConflictError: There is a task with this id.
+        BrokerReplyError: There is no such word.
     """
-    return TaskInfo(new.queue, new.id, new.envelope, State(state), next_at=next_at, codecs=codecs)
+    if word == "pending":
+        return TaskInfo(new.queue, new.id, new.envelope, State.PENDING, next_at=now, codecs=codecs)
+    if word == "already":  # this very task: where it was put when it was sent before
+        word = _place_of(new, now)
+    if word in _PLACES:
+        due = 0.0 if word == "aggregating" else new.at or now + new.delay
+        return TaskInfo(new.queue, new.id, new.envelope, State(word), next_at=due, codecs=codecs)
+    if word == "duplicate":
+        raise DuplicateTaskError(new.queue, new.envelope.type)
+    if word == "conflict":
+        raise TaskIdConflictError(new.queue, new.id)
+    raise BrokerReplyError("enqueue", word)
+
+
+_PLACES: Final = ("pending", "scheduled", "aggregating")
+
+
+def _place_of(new: NewTask, now: float) -> str:
+    if new.at > now or new.delay:
+        return "scheduled"
+    return "aggregating" if new.envelope.group else "pending"

@@ -16,7 +16,7 @@ from asyncq._broker.enqueue import Placed
 from asyncq._broker.results import OnProgress, Seen
 from asyncq._checks import near_misses, require_whole
 from asyncq._clock import seconds
-from asyncq._compose import DEFAULT_MAX_PAYLOAD, compose, info_for, new_id, require_task
+from asyncq._compose import DEFAULT_MAX_PAYLOAD, compose, info_of, new_id, require_task
 from asyncq._enqueue_middleware import EnqueueCall, EnqueueMiddleware, checked, wrapped
 from asyncq._service import Errands
 from asyncq._wire.messages import NewTask
@@ -25,15 +25,12 @@ from asyncq.codecs import Codecs
 from asyncq.connection import ConnectionOptions, Pong
 from asyncq.errors import (
     AsyncqError,
-    BrokerReplyError,
     ClosedError,
     ConfigError,
-    DuplicateTaskError,
     QueueNotFoundError,
     ResultNotKeptError,
     ResultTimeoutError,
     TaskArchivedError,
-    TaskIdConflictError,
     TaskNotFoundError,
 )
 from asyncq.options import DEFAULT_QUEUE, CheckedOptions, TaskOptions, check_options, is_queue_name, is_text
@@ -180,23 +177,7 @@ class Client:
         return self._info(new, await self._connected().enqueue.submit(new))
 
     def _info(self, new: NewTask, placed: Placed) -> TaskInfo:
-        word = placed.word
-        if word == "pending":
-            return info_for(new, "pending", placed.now, self._codecs)
-        if word == "scheduled":
-            return info_for(new, "scheduled", new.at or placed.now + new.delay, self._codecs)
-        if word == "aggregating":
-            return info_for(new, "aggregating", 0.0, self._codecs)
-        if word == "already" and new.envelope.group and not (new.at > placed.now or new.delay):
-            return info_for(new, "aggregating", 0.0, self._codecs)
-        if word == "already":
-            is_delayed = new.at > placed.now or new.delay
-            return info_for(new, "scheduled" if is_delayed else "pending", new.at or placed.now, self._codecs)
-        if word == "duplicate":
-            raise DuplicateTaskError(new.queue, new.envelope.type)
-        if word == "conflict":
-            raise TaskIdConflictError(new.queue, new.id)
-        raise BrokerReplyError("enqueue", word)
+        return info_of(new, placed.word, placed.now, self._codecs)
 
     async def enqueue_many(
         self,

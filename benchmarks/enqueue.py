@@ -6,8 +6,9 @@ same client; 100 at a time by `gather` at least 25,000/s; `enqueue_many` 45,000/
 "Bare" is the product's own connection and router. With a script that does nothing; with one
 that makes the same writes (store the message, push the id, count, remember the call) and none of the
 checks; with the very script that enqueues, which leaves what the client adds; and, for
-orientation, a script that does nothing by the client that comes with redis-py. Turns are
-short and interleaved: a machine that drifts does not favour anybody.
+orientation, a script that does nothing by the client that comes with redis-py. A turn has short
+blocks of each, in an order that changes, and a ratio is taken within a turn: a machine that drifts
+does not favour anybody, nor does whose block comes after whose.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import hashlib
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import redis.asyncio
-from _bench import Bench, Variant, latencies, run
+from _bench import Bench, latencies, run
 from _product import PAYLOAD, TYPE, fill
 
 from asyncq import Client, Task
@@ -30,6 +32,10 @@ from asyncq.connection import ConnectionOptions
 
 OURS = "client.enqueue"
 PATIENCE = 5.0
+BLOCK = 100
+"""Calls in a row. Enough to be warm again after another's block, and too few to drift meanwhile."""
+
+BLOCKS = 6
 PREFIX = "asyncq:{default}:"
 HEAD = [f"{PREFIX}{name}" for name in ("pending", "scheduled", "groups", "flow", "waiting", "receipt:bare")]
 
@@ -108,25 +114,38 @@ async def one_at_a_time(bench: Bench) -> None:
     async with Client(bench.server.url) as client:
         callers = Callers(bench.server.url, bench.server.path, client)
 
-        def variant(call: Callable[[int], Awaitable[object]]) -> Variant:
-            async def short_turn() -> Mapping[str, float]:
-                seconds = await timed(500, call)
-                bench.server.flush()
-                return {**latencies(seconds), "mean_us": sum(seconds) / len(seconds) * 1e6}
-
-            return short_turn
-
         for call in callers.by_name.values():
             await timed(50, call)
-        variants = {name: variant(call) for name, call in callers.by_name.items()}
-        rows = await bench.interleave(variants, times=1 if bench.short else 3)
+        turns = await bench.interleave({"turn": partial(turn, callers, bench)}, times=5)
         await callers.router.aclose()
         await callers.library.aclose()
+    rows: dict[str, dict[str, float]] = {name: {} for name in callers.by_name}
+    for metric, value in turns["turn"].items():
+        name, _, what = metric.partition("/")
+        rows[name][what] = value
     for name, row in rows.items():
-        row["enqueue is, times"] = rows[OURS]["p50_us"] / row["p50_us"]
         if name != OURS:
             bench.judge(f"enqueue, times a {name}", row["enqueue is, times"], most=1.3)
     bench.table("One at a time", rows)
+
+
+async def turn(callers: Callers, bench: Bench) -> Mapping[str, float]:
+    """Some blocks of calls of each, and how they compare."""
+    seconds: dict[str, list[float]] = {name: [] for name in callers.by_name}
+    for number in range(BLOCKS):
+        names = list(callers.by_name)
+        first = number % len(names)
+        names = names[first:] + names[:first]
+        for name in reversed(names) if number % 2 else names:
+            seconds[name] += (await timed(BLOCK + 10, callers.by_name[name]))[10:]
+        bench.server.flush()
+    found = {name: latencies(taken) for name, taken in seconds.items()}
+    ours = found[OURS]["p50_us"]
+    return {
+        f"{name}/{what}": value
+        for name, row in found.items()
+        for what, value in {**row, "enqueue is, times": ours / row["p50_us"]}.items()
+    }
 
 
 async def many_at_a_time(bench: Bench) -> None:

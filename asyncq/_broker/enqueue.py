@@ -100,6 +100,13 @@ class _Lane:
             keys.waiting,
             keys.receipt(basis.owner),
         )
+        self._settings = (
+            RECEIPT_SECONDS,
+            basis.channel_prefix,
+            basis.wire.keys.news,
+            basis.in_cluster,
+            keys.task_prefix,
+        )
         self._gathered: deque[_Entry] = deque()
         self._under_way: list[_Entry] = []
         self._number = 0
@@ -151,14 +158,7 @@ class _Lane:
         basis = self._basis
         entries = self._under_way
         keys = [*self._head]
-        args: list[Any] = [
-            self._number,
-            RECEIPT_SECONDS,
-            basis.channel_prefix,
-            basis.wire.keys.news,
-            basis.in_cluster,
-            self._keys.task_prefix,
-        ]
+        args: list[Any] = [self._number, *self._settings]
         size = 0
         gathered = self._gathered
         while gathered and len(entries) < MAX_TASKS and size < MAX_BYTES:
@@ -208,12 +208,15 @@ class _Lane:
             # Before anybody hears that the task is there, so that `drain` waits for it.
             self._announce(self._loop.time())
         entries, self._under_way = self._under_way, []
-        text = reply[0].decode()
-        words = text.split(",") if "," in text else [text] * len(entries)
-        if len(words) != len(entries):
+        text, now = reply[0].decode(), float(reply[1])
+        if "," not in text:
+            everyone = Placed(text, now)  # one for all: the usual case, and it cannot be changed
+            for entry in entries:
+                if not entry.placed.done():
+                    entry.placed.set_result(everyone)
+        elif len(words := text.split(",")) != len(entries):
             self._fail(entries, BrokerReplyError(SCRIPT.name, reply))
         else:
-            now = float(reply[1])
             for entry, word in zip(entries, words, strict=True):
                 if not entry.placed.done():
                     entry.placed.set_result(Placed(word, now))

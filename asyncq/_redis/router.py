@@ -29,6 +29,9 @@ log = logging.getLogger("asyncq.redis")
 OnValue = Callable[[Any], None]
 OnFailure = Callable[[AsyncqError], None]
 
+_TROUBLE: Final = (ReplyError, LinkLostError)
+"""Named once: `ReplyError | LinkLostError` inside a function makes a new object at each call."""
+
 
 class Call:
     """One command or script call, from the first sending to its answer."""
@@ -66,14 +69,14 @@ class Call:
         """The bytes to send. `args` of a script call are: number of keys, keys, arguments."""
         if self.script is None:
             return pack(tuple(self.args))
-        count = self.args[0]
+        args = self.args
+        keys_end = args[0] + 1
         head = ("EVAL", self.script.source) if with_source else ("EVALSHA", self.script.sha)
-        keys, rest = self.args[1 : 1 + count], self.args[1 + count :]
-        return pack((*head, count, *keys, "1" if self.again else "", *rest))
+        return pack((*head, *args[:keys_end], "1" if self.again else "", *args[keys_end:]))
 
     def __call__(self, reply: Reply) -> None:
         """Take the answer; called by the link."""
-        if isinstance(reply, ReplyError | LinkLostError):
+        if isinstance(reply, _TROUBLE):
             self.router.retry(self, reply)
         else:
             self.on_value(reply)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final, cast
+
+_NO_HEADERS: Final = cast("Callable[[], dict[str, str]]", dict)
+"""Not `dict[str, str]`, which takes ten times as long to make an empty one: one is made for every task."""
 
 
 @dataclass(slots=True)
@@ -25,7 +30,7 @@ class Envelope:
     unique_key: str = ""  #: suffix of the lock key: "<type>:<md5 of the payload>"
     group: str = ""
     retry_policy: str = ""  #: name of a policy the server knows, empty for the server's own
-    headers: dict[str, str] = field(default_factory=dict[str, str])
+    headers: dict[str, str] = field(default_factory=_NO_HEADERS)
     enqueued_at: float = 0.0  #: by the client's clock, to be shown; nothing is decided by it
     nonce: str = ""  #: set when the caller chose the id, so that a re-send is recognised
 

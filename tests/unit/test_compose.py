@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from asyncq._clock import now
-from asyncq._compose import compose, info_for, new_id
+from asyncq._compose import compose, info_of, new_id
 from asyncq._wire.messages import Envelope, NewTask
 from asyncq._wire.states import State
 from asyncq.codecs import Codecs
@@ -156,7 +156,7 @@ def test_the_payload_is_encoded_by_the_codec_of_the_client() -> None:
 def test_info_says_what_was_enqueued() -> None:
     """It is what `enqueue` returns."""
     new = compose(Task("email", {"a": 1}), TaskOptions(queue="low"))
-    info = info_for(new, "scheduled", NOON.timestamp())
+    info = info_of(new, "scheduled", NOON.timestamp())
     assert (info.id, info.queue, info.state, info.payload) == (new.id, "low", State.SCHEDULED, {"a": 1})
     assert info.next_process_at == NOON
 
