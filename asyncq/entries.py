@@ -10,6 +10,7 @@ from typing import Any, Final, Unpack, cast
 
 from asyncq._compose import compose
 from asyncq._cron import IntervalSchedule, Schedule, parse
+from asyncq._entry_rules import RULE_NAMES, USUAL, CatchUp, EntryOptions, Overlap, Rules, check_rules, split
 from asyncq.codecs import Codecs
 from asyncq.errors import ConfigError, Problem
 from asyncq.options import (
@@ -22,7 +23,7 @@ from asyncq.options import (
 )
 from asyncq.task import Task
 
-__all__ = ["Entry", "PeriodicTask", "define"]
+__all__ = ["CatchUp", "Entry", "EntryOptions", "Overlap", "PeriodicTask", "Rules", "define"]
 
 LONGEST_ID: Final = 200
 _SHOWN_OF_DIGEST: Final = 8
@@ -45,14 +46,15 @@ class PeriodicTask:
         id: A name of your own that lasts: an entry that keeps its id keeps its history when it
             is changed. Made of the definition when not given.
         timezone: Zone of this entry; the manager's when not given.
-        options: As for `Client.enqueue`.
+        options: As for `Client.enqueue`, and those of `EntryOptions`.
     """
 
     spec: str | timedelta
     task: Task
     id: str | None
     timezone: str | tzinfo | None
-    options: TaskOptions
+    options: TaskOptions  #: those of the task
+    rules: Mapping[str, Any]  #: those of the entry alone: `catch_up`, `max_age`, `overlap`, `jitter`
 
     def __init__(
         self,
@@ -61,12 +63,14 @@ class PeriodicTask:
         *,
         id: str | None = None,  # noqa: A002 - the word of the API
         timezone: str | tzinfo | None = None,
-        **options: Unpack[TaskOptions],
+        **options: Unpack[EntryOptions],
     ) -> None:
         """Hold what was given."""
         for name, value in (("spec", spec), ("task", task), ("id", id), ("timezone", timezone)):
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "options", options)
+        of_task, rules = split(cast("dict[str, Any]", options))
+        object.__setattr__(self, "options", of_task)
+        object.__setattr__(self, "rules", rules)
 
 
 @dataclass(slots=True)
@@ -79,6 +83,7 @@ class Entry:
     options: TaskOptions  #: those given beside the task; they win over its own
     checked: CheckedOptions = field(repr=False)  #: both, checked and merged
     definition: str = field(repr=False)  #: digest of all that was said; equal for equal entries
+    rules: Rules = USUAL  #: what to do about missed and overlapping times
     next_at: datetime | None = None  #: `None`: never again, or the scheduler was not started yet
     last_at: datetime | None = None  #: the last of its times that has come, whichever scheduler enqueued it
     last_error: str = ""  #: why the last time was not enqueued; empty when it was
@@ -113,7 +118,12 @@ def define(wanted: PeriodicTask, *, timezone: str | tzinfo = UTC, codecs: Codecs
         problems += error.problems
     given: CheckedOptions = {}
     try:
-        given = check_options(cast("dict[str, Any]", wanted.options))
+        given = check_options(cast("dict[str, Any]", wanted.options), others=RULE_NAMES)
+    except ConfigError as error:
+        problems += error.problems
+    rules = USUAL
+    try:
+        rules = check_rules(wanted.rules, interval=schedule.gap if schedule else 0.0)
     except ConfigError as error:
         problems += error.problems
     task = cast("object", wanted.task)
@@ -126,9 +136,9 @@ def define(wanted: PeriodicTask, *, timezone: str | tzinfo = UTC, codecs: Codecs
     if problems or schedule is None or not isinstance(task, Task):
         raise ConfigError.of(problems)
     checked = merge_options(task.checked_options, given)
-    digest, is_plain = _digest(schedule, task, checked, codecs)
+    digest, is_plain = _digest(schedule, task, checked, codecs, rules)
     name = _made_id(schedule, task, digest, is_plain=is_plain) if wanted.id is None else wanted.id
-    return Entry(name, schedule, task, wanted.options, checked, digest)
+    return Entry(name, schedule, task, wanted.options, checked, digest, rules)
 
 
 def _what_is_wrong(task: Task, options: TaskOptions, codecs: Codecs) -> list[Problem]:
@@ -157,15 +167,19 @@ def _made_id(schedule: Schedule, task: Task, digest: str, *, is_plain: bool) -> 
     return f"{fitting} #{digest[:_SHOWN_OF_DIGEST]}"
 
 
-def _digest(schedule: Schedule, task: Task, checked: CheckedOptions, codecs: Codecs) -> tuple[str, bool]:
+def _digest(
+    schedule: Schedule, task: Task, checked: CheckedOptions, codecs: Codecs, rules: Rules
+) -> tuple[str, bool]:
     """Return a digest of a definition, and whether spec and type say all of it."""
     zone = "" if isinstance(schedule, IntervalSchedule) else str(schedule.zone)
     # A task that came out of Redis is passed on byte for byte, also by who cannot read it.
     payload = task.encoded(codecs) if task.id else _canonical(task.payload, task, codecs)
-    beside = (payload, _canonical(checked, task, codecs), zone)
+    beside: tuple[object, ...] = (payload, _canonical(checked, task, codecs), zone)
+    if rules != USUAL:
+        beside += (sorted(rules.plain().items()),)
     parts = repr((schedule.spec.strip(), task.type, beside))
     digest = hashlib.blake2s(parts.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    return digest, payload is None and not checked and zone in ("", "UTC")
+    return digest, payload is None and not checked and zone in ("", "UTC") and rules == USUAL
 
 
 def _canonical(value: object, task: Task, codecs: Codecs) -> object:

@@ -8,7 +8,7 @@ reported by one `ConfigError`, before anything is sent.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, TypedDict, cast
 
@@ -104,11 +104,12 @@ _PROCESS_IN_VS_AT = "process_at or process_in, not both"
 _EXPIRES_IN_VS_AT = "expires_at or expires_in, not both"
 
 
-def check_options(options: Mapping[str, object]) -> CheckedOptions:
+def check_options(options: Mapping[str, object], *, others: Iterable[str] = ()) -> CheckedOptions:
     """Check what a caller gave, and convert it.
 
     Args:
         options: Keyword arguments as `TaskOptions` describes them. Not kept, not changed.
+        others: Names of what else may be said there; for the hint when a name is unknown.
 
     Raises:
         ConfigError: With every problem there is.
@@ -118,7 +119,7 @@ def check_options(options: Mapping[str, object]) -> CheckedOptions:
     for name, value in options.items():
         rule = _RULES.get(name)
         if rule is None:
-            problems.append(Problem(name, value, _near_miss(name)))
+            problems.append(Problem(name, value, _near_miss(name, [*_RULES, *others])))
             continue
         stored_as, convert, expected = rule
         converted = convert(value)
@@ -198,11 +199,11 @@ def is_queue_name(value: object) -> bool:
     return is_text(value) and "{" not in str(value) and "}" not in str(value)
 
 
-def _near_miss(name: str) -> str:
-    close = difflib.get_close_matches(name, _RULES, n=1, cutoff=0.6)
+def _near_miss(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"an option that exists; did you mean {close[0]!r}?"
-    return f"one of {', '.join(sorted(_RULES))}"
+    return f"one of {', '.join(sorted(known))}"
 
 
 def _text(value: object) -> str | None:

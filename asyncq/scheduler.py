@@ -30,9 +30,8 @@ from asyncq._signals import handled
 from asyncq._timetable import Timetable
 from asyncq.client import Client
 from asyncq.connection import ConnectionOptions, Pong
-from asyncq.entries import Entry, PeriodicTask, define
+from asyncq.entries import Entry, EntryOptions, PeriodicTask, define
 from asyncq.errors import AlreadyRunningError, ClosedError, ConfigError, NotStartedError
-from asyncq.options import TaskOptions
 from asyncq.shared import Connection, read_connection
 from asyncq.task import Task
 
@@ -94,7 +93,7 @@ class Scheduler:
         *,
         entry_id: str = "",
         timezone: str | tzinfo | None = None,
-        **options: Unpack[TaskOptions],
+        **options: Unpack[EntryOptions],
     ) -> str:
         """Register a periodic task. Also while the scheduler runs.
 
@@ -104,7 +103,7 @@ class Scheduler:
             entry_id: A name of your own, under which the history of the entry is kept. Made of the
                 definition when not given: the same definition has the same id after a restart.
             timezone: Zone of this entry; the scheduler's when not given.
-            options: As for `Client.enqueue`.
+            options: As for `Client.enqueue`, and those of `EntryOptions`: `catch_up`, `overlap` and so on.
 
         Returns:
             The id of the entry, for `unregister`.

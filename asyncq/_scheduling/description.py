@@ -22,6 +22,7 @@ def describe_entry(entry: Entry, codecs: Codecs) -> dict[str, Any]:
         "type": entry.task.type,
         "queue": entry.queue,
         "options": dict(entry.checked),
+        "rules": entry.rules.plain(),
         "codec": codec,
         "payload": raw if len(raw) <= SHOWN_PAYLOAD else None,
         "next": unix(entry.next_at),

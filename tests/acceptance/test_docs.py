@@ -14,6 +14,7 @@ import pytest
 from asyncq import Client, ConnectionOptions, Inspector, Semaphore, ServerConfig, errors, sync
 from asyncq._wire.keys import Keys, SemaphoreKeys
 from asyncq._wire.states import State
+from asyncq.entries import Rules
 from asyncq.options import TaskOptions
 from asyncq.periodic import ManagerConfig
 from asyncq.scheduler import SchedulerConfig
@@ -69,6 +70,7 @@ def _parameters(door: Any) -> list[str]:
     ("heading", "known"),
     [
         ("Task options", list(TaskOptions.__annotations__)),
+        ("Entry options", [field.name for field in dataclasses.fields(Rules)]),
         ("Server options", [field.name for field in dataclasses.fields(ServerConfig)]),
         ("Client options", _parameters(Client)),
         ("Client options", _parameters(sync.Client)),
@@ -85,7 +87,18 @@ def _parameters(door: Any) -> list[str]:
         ("Semaphore options", _parameters(Semaphore)),
         ("Connection options", [field.name for field in dataclasses.fields(ConnectionOptions)]),
     ],
-    ids=["task", "server", "client", "sync", "scheduler", "manager", "inspector", "semaphore", "connection"],
+    ids=[
+        "task",
+        "entry",
+        "server",
+        "client",
+        "sync",
+        "scheduler",
+        "manager",
+        "inspector",
+        "semaphore",
+        "connection",
+    ],
 )
 def test_options_are_listed_in_their_order(heading: str, known: list[str]) -> None:
     """An option that is not on the page does not exist for its reader."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -12,7 +14,7 @@ import pytest
 
 from asyncq._wire.messages import Envelope
 from asyncq.codecs import Codecs
-from asyncq.entries import Entry, PeriodicTask, define
+from asyncq.entries import Entry, PeriodicTask, Rules, define
 from asyncq.errors import ConfigError
 from asyncq.task import Task
 
@@ -161,3 +163,49 @@ def test_a_task_that_came_out_of_redis_can_be_made_periodic() -> None:
     one, other = (entry("@daily", task) for task in received)
     assert one.id.startswith("@daily x #")
     assert one.id != other.id
+
+
+def test_rules_are_checked_and_kept() -> None:
+    """Beside the options of the task."""
+    made = entry("@every 1h", Task("x"), catch_up="all", max_age=timedelta(days=1), overlap="skip", jitter=5)
+    assert made.rules == Rules("all", 86400.0, "skip", 5.0)
+    assert made.options == {}
+    assert Rules.of({**made.rules.plain(), "of another version": 1}) == made.rules
+    assert Rules().plain() == {}
+    assert entry("@every 1h", Task("x"), catch_up="latest", max_age=math.inf).rules == Rules("latest")
+
+
+def test_rules_are_part_of_the_definition_unless_they_are_the_usual_ones() -> None:
+    """Ids of entries that say nothing of them stay as they were."""
+    plain, said = entry("@daily", Task("x")), entry("@daily", Task("x"), catch_up="skip", overlap="allow")
+    assert (plain.id, plain.definition) == (said.id, said.definition)
+    assert plain.id == "@daily x"
+    others = [
+        entry("@daily", Task("x"), catch_up="all"),
+        entry("@daily", Task("x"), catch_up="all", max_age=9),
+        entry("@daily", Task("x"), overlap="skip"),
+        entry("@daily", Task("x"), jitter=1),
+    ]
+    assert len({one.definition for one in [plain, *others]}) == 5
+    assert len({one.id for one in [plain, *others]}) == 5
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"catch_up": "yes"}, "'skip', 'latest' or 'all'"),
+        ({"catch_up": None}, "'skip', 'latest' or 'all'"),
+        ({"overlap": ["skip"]}, "'allow', 'skip', 'queue_one' or 'cancel_running'"),
+        ({"max_age": 60}, "nothing is made up for"),
+        ({"max_age": 0, "catch_up": "all"}, "a positive number of seconds"),
+        ({"max_age": "1h", "catch_up": "all"}, "a positive number of seconds"),
+        ({"jitter": -1}, "zero or a positive number of seconds"),
+        ({"jitter": math.inf}, "at most a year"),
+        ({"jitter": 3600}, "less than the interval, 3600 s"),
+        ({"catchup": "all"}, "did you mean 'catch_up'"),
+    ],
+)
+def test_a_wrong_rule_is_refused(rules: dict[str, Any], message: str) -> None:
+    """When it is said, and not at the first bad day."""
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        entry("@every 1h", Task("x"), **rules)
