@@ -24,6 +24,9 @@ _PLEASANT: Final = 0.002
 _CALLS_A_SECOND: Final = 10
 """With a rate: so that it is kept in every part of a second, and not only over many."""
 
+_SPARE: Final = 1000
+"""Tasks that may come in before the last of those that are meant, beside as many as there were."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkReport:
@@ -106,8 +109,9 @@ class Bulk:
 
     What it acts upon is what was there when it began. Where the score is a time that only grows, that is
     the cut. Tasks that failed or succeeded since are passed over by what their hash says. In the pending
-    list the newest of then are the mark, and what stands behind them came later. Of scheduled tasks, which
-    come in anywhere, it looks at no more than there were.
+    list the newest of then are the mark, and what stands behind them came later. Scheduled tasks come in
+    anywhere and nothing says when: it goes on to the last of then, and takes what came before that for one of
+    them. Where so many come that it would not end, it stops, and is not complete.
     """
 
     def __init__(
@@ -153,7 +157,7 @@ class Bulk:
             self._count(len(ids), words)
             spot = self._next_spot(leaf, ids, words)
             is_over = is_last or not leaf.follow
-            is_limited = is_limited or (self._spent >= self._limit and not is_over)
+            is_limited = is_limited or (self._is_enough and not is_over)
             if is_over or is_limited:
                 return self._tell(is_complete=not is_limited)
             self._tell()
@@ -171,6 +175,11 @@ class Bulk:
             self._size = max(_LEAST, self._size // 2)
         elif took < _PLEASANT:
             self._size = min(CHUNK, self._size + _LEAST)
+
+    @property
+    def _is_enough(self) -> bool:
+        """Whether to stop before the end."""
+        return self._spent >= self._limit or self._report.scanned >= 2 * self._report.total + _SPARE
 
     @property
     def _spent(self) -> int:
@@ -216,9 +225,9 @@ class Bulk:
     def _of_then(self, leaf: Leaf) -> tuple[list[str], bool]:
         """Those that were there when it began, and whether there are no others."""
         ids = leaf.ids if self._place.takes_all else leaf.ids[: len(leaf.tasks)]
-        still = self._report.total - self._report.scanned + self._reasons["newer"]
         if self._place.state is not State.PENDING:
-            return ids[:still], len(ids) >= still
+            return ids, False
+        still = self._report.total - self._report.scanned
         if leaf.asked == 0:
             # The mark was taken, and so was all that stood before it.
             return [], True

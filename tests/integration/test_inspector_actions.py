@@ -223,6 +223,28 @@ async def test_what_comes_in_meanwhile_is_left_alone(any_redis: AnyRedis) -> Non
         await assert_sound(inspector)
 
 
+async def test_what_comes_in_before_the_last_hides_nothing(any_redis: AnyRedis) -> None:
+    """Delayed tasks come in anywhere; what was there first is not left behind for them in silence."""
+    async with both(any_redis) as (client, inspector):
+        for chunks, is_enough in ((2, True), (100, False)):
+            await put(client, (Task("old", queue="q", process_in=600 + n) for n in range(900)))
+            more = list[asyncio.Task[Any]]()
+
+            def come_in(_: BulkReport, chunks: int = chunks, more: Any = more) -> None:
+                new = [Task("new", queue="q", process_in=1400) for _ in range(300)]
+                more += [asyncio.ensure_future(put(client, new))] if len(more) < chunks else []
+
+            report = await inspector.tasks.delete_all("q", "scheduled", type="old", on_progress=come_in)
+            await asyncio.gather(*more)
+            left = [task.type async for task in inspector.tasks.iterate("q", "scheduled")]
+            assert report.is_complete == ("old" not in left)
+            assert left.count("new") == len(more) * 300
+            if is_enough:
+                assert (report.total, report.done) == (900, 900)
+            await inspector.tasks.delete_all("q", "scheduled")
+        await assert_sound(inspector)
+
+
 async def test_what_fails_again_meanwhile_is_left_alone(any_redis: AnyRedis) -> None:
     """Archived tasks that run again may be archived again before the work has ended."""
     mux, runs = Mux(), list[str]()
