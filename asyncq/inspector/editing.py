@@ -11,6 +11,7 @@ from asyncq._broker.browse import Seen
 from asyncq._clock import from_unix, now
 from asyncq._compose import DEFAULT_MAX_PAYLOAD, unique_key
 from asyncq._wire.messages import Envelope
+from asyncq._wire.states import State
 from asyncq.codecs import Codecs
 from asyncq.errors import (
     BrokerReplyError,
@@ -147,7 +148,10 @@ class Editing:
             envelope, at, delay = change(seen)
             word = await self._write(seen, version, envelope, at, delay)
             if word == "done":
-                return info_of(self._queue, await self._look(), self._reach.codecs)
+                written = _written(seen, envelope, at, delay)
+                is_now = await self._reach.broker().browse.look(self._queue, self._id)
+                # It may have run since, and be forgotten.
+                return info_of(self._queue, is_now or written, self._reach.codecs)
             if word != "changed" or self._version is not None:
                 break
         await self._refuse(word, allowed)
@@ -187,6 +191,15 @@ class Editing:
         refuse_state(self._queue, self._id, word, allowed)
 
     _type: str = ""
+
+
+def _written(seen: Seen, envelope: Envelope, at: float | None, delay: float | None) -> Seen:
+    """Return the task as edit.lua leaves it."""
+    if at is None and delay is None:
+        return replace(seen, envelope=envelope)
+    due = at if at is not None else seen.now + (delay or 0.0)
+    state = State.RETRY if seen.state is State.RETRY else State.SCHEDULED
+    return replace(seen, envelope=envelope, state=state, due=repr(due).encode())
 
 
 def refuse_state(queue: str, task_id: str, word: str, allowed: tuple[str, ...]) -> None:

@@ -238,7 +238,7 @@ class Tasks:
             **changes: What to change; see `TaskChanges`.
 
         Returns:
-            The task as it is now.
+            The task as it is now; as it was written, where it has run since and was forgotten.
 
         Raises:
             ConfigError: Something is wrong with the changes.
@@ -273,7 +273,7 @@ class Tasks:
             version: As for `edit`.
 
         Returns:
-            The task as it is now.
+            The task as it is now; as it was written, where it has run since and was forgotten.
 
         Raises:
             ConfigError: Neither or both were given, or the task would be too late then.

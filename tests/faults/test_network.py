@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from asyncq import Client, Server, Task
+from asyncq import Client, Inspector, Server, Task
 from asyncq._redis.script import load
 from asyncq.errors import AsyncqError, BrokerUnavailableError
 from asyncq.retry import Fixed
@@ -143,6 +143,36 @@ async def test_an_enqueue_is_recognised_although_its_task_is_done_and_gone(
                 await asyncio.to_thread(proxy.start)
                 enqueued.append((await enqueueing).id)
             await _assert_ran_once(own_redis, ledger, enqueued)
+
+
+async def test_a_change_is_told_although_its_task_is_done_and_gone(
+    own_redis: RedisProcess, ledger: Ledger, proxy: Proxy
+) -> None:
+    """Who changed a task must not hear that it is not there because it has run by then."""
+    async with Client(own_redis.url) as client, Inspector(proxy.url, patience=30) as inspector:
+        tasks = [
+            await client.enqueue(Task("note", {"value": "old"}), process_in=later) for later in (0, 60, 60)
+        ]
+        await inspector.tasks.edit("default", tasks[0].id, payload={"value": "older"})  # the script is known
+        for number, info in enumerate(tasks):
+            proxy.lose_reply("EVALSHA", containing=_sha("edit"))
+            if number < 2:
+                change = inspector.tasks.edit("default", info.id, payload={"value": "new"})
+            else:
+                change = inspector.tasks.reschedule("default", info.id, delay=0.05)
+            changing = asyncio.create_task(change)
+            await wait_until(lambda: proxy.losses > number, "the answer to be lost")  # noqa: B023
+            await asyncio.to_thread(proxy.refuse)
+            async with _serving(own_redis.url, ledger), Inspector(own_redis.url) as other:
+                if number == 1:
+                    await other.tasks.run("default", info.id)
+                await wait_until(lambda: info.id in ledger.ended(), "the task to be done")  # noqa: B023
+            await asyncio.to_thread(proxy.start)
+            changed = await changing
+            assert changed.id == info.id
+            assert changed.state == ("pending" if number == 0 else "scheduled")
+            assert changed.payload == {"value": "new" if number < 2 else "old"}
+        await assert_drained(own_redis, "default")
 
 
 async def test_many_enqueued_at_once_survive_lost_answers(

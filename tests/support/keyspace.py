@@ -34,7 +34,8 @@ def snapshot(client: Redis | RedisCluster, *, without: tuple[str, ...] = ()) -> 
 def _value(client: Any, key: bytes) -> Any:
     match _text(client.type(key)):
         case "string":
-            return _text(client.get(key))
+            found = client.get(key)
+            return None if found is None else _text(found)  # it may have expired since
         case "list":
             return [_text(item) for item in client.lrange(key, 0, -1)]
         case "set":
