@@ -25,24 +25,6 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow]
 LEASE = 1.0
 SLOTS = 2  # of the handler `limited`
 KEY = "asyncq:sema:{bank}"
-_OVER = {"end", "cancelled", "failed"}
-
-
-def _most_at_once(ledger: Ledger, killed_at: dict[int, float]) -> int:
-    """Return how many handlers were at work at the same time; those of a killed process until its death."""
-    moments: list[tuple[float, int]] = []
-    for entry in ledger.entries():
-        if entry.phase == "begin":
-            moments.append((entry.at, 1))
-        elif entry.phase in _OVER:
-            moments.append((entry.at, -1))
-    for runs in ledger.runs().values():
-        moments += [(killed_at[run.pid], -1) for run in runs if run.pid in killed_at and not run.outcome]
-    count = most = 0
-    for _, step in sorted(moments):
-        count += step
-        most = max(most, count)
-    return most
 
 
 @pytest.mark.timeout(120)
@@ -72,7 +54,7 @@ async def test_never_more_than_the_limit_while_servers_are_killed(
         await assert_drained(own_redis, "default")
     account = ledger.account(ids, killed=fleet.killed)
     account.assert_complete()
-    assert _most_at_once(ledger, killed_at) == SLOTS
+    assert ledger.most_at_once(killed_at) == SLOTS
 
 
 async def test_the_slots_of_a_killed_server_are_free_within_a_lease_and_a_second(
@@ -117,7 +99,7 @@ async def test_a_handler_that_blocks_the_loop_keeps_its_slot(own_redis: RedisPro
     account = ledger.account(ids)
     account.assert_complete()
     assert account.repeated == 0
-    assert _most_at_once(ledger, {}) == SLOTS
+    assert ledger.most_at_once() == SLOTS
     assert not ledger.count("log", "semaphore_lost")
 
 
@@ -176,7 +158,7 @@ async def test_a_server_whose_calls_get_lost_respects_the_limit(
     account = ledger.account(ids)
     account.assert_complete()
     assert account.repeated == 0
-    assert _most_at_once(ledger, {}) <= SLOTS
+    assert ledger.most_at_once() <= SLOTS
 
 
 async def test_tasks_wait_while_redis_is_away(own_redis: RedisProcess, ledger: Ledger) -> None:
@@ -195,4 +177,4 @@ async def test_tasks_wait_while_redis_is_away(own_redis: RedisProcess, ledger: L
             await wait_until(lambda: ledger.ended() == set(ids), "every task to be done", 30.0)
             await assert_drained(own_redis, "default")
     ledger.account(ids).assert_complete()
-    assert _most_at_once(ledger, {}) <= SLOTS
+    assert ledger.most_at_once() <= SLOTS

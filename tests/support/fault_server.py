@@ -19,18 +19,19 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from asyncq import Context, Limit, Mux, Server, Task
 from asyncq.config import GroupAggregator
+from asyncq.mux import Call
 from asyncq.retry import Fixed
 
 from .ledger import Ledger
 
-__all__ = ["make_aggregator", "make_mux", "recorded"]
+__all__ = ["make_aggregator", "make_mux", "recorded", "surround"]
 
 _STEP = 0.01
 _PR_SET_PDEATHSIG = 1
@@ -46,7 +47,8 @@ def make_mux(ledger: Ledger) -> Mux:
 
     `work` runs on the loop, `work:thread` in a thread, where nothing can stop it. `merged` is what
     the aggregator makes; it notes a `part` for each task that it stands for.
-    `limited` is `work`, of which two may run at the same time over all servers.
+    `limited` is `work`, of which two may run at the same time over all servers. `report` says how far it is
+    and returns its `number` and the header `trace`; `note` notes its `value`; `nested:junk` does nothing.
     """
     mux = Mux()
 
@@ -79,7 +81,68 @@ def make_mux(ledger: Ledger) -> Mux:
             for part in task.payload["of"]:
                 ledger.write("part", id=part, detail=ctx.id)
 
+    _add_more(mux, ledger)
     return mux
+
+
+def _add_more(mux: Mux, ledger: Ledger) -> None:
+    @mux.handle("report")
+    async def report(task: Task, ctx: Context) -> list[Any]:
+        plan: dict[str, Any] = task.payload
+        with _noted(ledger, ctx):
+            for step in range(3):
+                ctx.progress(step, 3, str(plan["number"]))
+                await asyncio.sleep(plan.get("wait", 0.0))
+            if ctx.retried < plan.get("fails", 0):
+                raise RuntimeError("as the payload wants it")
+        return [plan["number"], ctx.headers.get("trace")]
+
+    @mux.handle("note")
+    async def note(task: Task, ctx: Context) -> None:
+        with _noted(ledger, ctx):
+            ledger.write("note", id=ctx.id, detail=str(task.payload["value"]))
+
+    nested = Mux()
+
+    @nested.handle("nested:junk")
+    async def junk(task: Task, ctx: Context) -> None:
+        with _noted(ledger, ctx):
+            pass
+
+    mux.handle("nested:", nested)
+
+
+def surround(mux: Mux, ledger: Ledger) -> dict[str, Any]:
+    """Put everything around the handlers that can be around them; returns options of a server.
+
+    What belongs to a delivery is noted with its token as the id.
+    """
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncGenerator[str]:
+        ledger.write("up")
+        yield "up"
+        ledger.write("down")
+
+    @asynccontextmanager
+    async def task_lifespan(task: Task, ctx: Context) -> AsyncGenerator[str]:
+        ledger.write("enter", id=ctx.token, detail=str(ctx.state))
+        try:
+            yield ctx.token
+        finally:
+            ledger.write("leave", id=ctx.token)
+
+    async def around(task: Task, ctx: Context, call_next: Call) -> Any:
+        ledger.write("around", id=ctx.token, detail=str(ctx.local))
+        return await call_next(task, ctx)
+
+    mux.use(around)
+    return {
+        "lifespan": lifespan,
+        "task_lifespan": task_lifespan,
+        "health_check": lambda error: ledger.write("health", detail="" if error is None else repr(error)),
+        "health_check_interval": 0.25,
+    }
 
 
 def make_aggregator(ledger: Ledger) -> GroupAggregator:
@@ -155,11 +218,14 @@ def main(arguments: list[str]) -> None:
     queues = {name: int(weight) for name, _, weight in pairs}
     ledger = Ledger(given.ledger)
     options: dict[str, Any] = {"concurrency": 4, "max_lost": 1000, "retry": Fixed(0.2), **given.options}
+    mux = make_mux(ledger)
     if options.pop("aggregate", False):
         options["group_aggregator"] = make_aggregator(ledger)
+    if options.pop("surround", False):
+        options |= surround(mux, ledger)
     with recorded(ledger):
         try:
-            Server(given.url, queues=queues, **options).run(make_mux(ledger))
+            Server(given.url, queues=queues, **options).run(mux)
         except BaseException as error:
             ledger.write("exit", detail=repr(error))
             raise

@@ -7,10 +7,11 @@ before it was killed is there, and what it was just writing then spoils nobody e
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,11 @@ class Run:
     token: str
     pid: int
     began_at: float
+    queue: str = ""
     outcome: str = ""
     """Empty while it runs, and for ever if its process was killed meanwhile."""
+
+    ended_at: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -118,9 +122,10 @@ class Ledger:
     def _note(self, entry: Entry) -> None:
         self._entries.append(entry)
         if entry.phase == "begin":
-            self._runs[entry.token] = Run(entry.id, entry.token, entry.pid, entry.at)
+            self._runs[entry.token] = Run(entry.id, entry.token, entry.pid, entry.at, entry.queue)
         elif entry.token in self._runs:
-            self._runs[entry.token].outcome = entry.phase
+            run = self._runs[entry.token]
+            run.outcome, run.ended_at = entry.phase, entry.at
 
     def count(self, phase: str, detail: str | None = None) -> int:
         """Return the number of lines of a phase."""
@@ -144,6 +149,30 @@ class Ledger:
         """Return how many handlers a process has begun and not ended."""
         self.entries()
         return sum(run.pid == pid and not run.outcome for run in self._runs.values())
+
+    def most_at_once(
+        self,
+        killed_at: Mapping[int, float] | None = None,
+        *,
+        counts: Callable[[Run], bool] = lambda _: True,
+    ) -> int:
+        """Return how many handlers were at work at the same time; those of a killed process until its death.
+
+        Args:
+            killed_at: When which process was killed.
+            counts: Which runs are meant.
+        """
+        self.entries()
+        deaths = killed_at or {}
+        moments: list[tuple[float, int]] = []
+        for run in self._runs.values():
+            if counts(run):
+                moments += [(run.began_at, 1), (min(run.ended_at, deaths.get(run.pid, math.inf)), -1)]
+        count = most = 0
+        for _, step in sorted(moments):
+            count += step
+            most = max(most, count)
+        return most
 
     def account(
         self,
