@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import heapq
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from asyncq._checks import near_misses
 from asyncq._clock import from_unix
+from asyncq._cron import Schedule
 from asyncq.entries import Entry
 from asyncq.errors import EntryNotFoundError
 
 __all__ = ["Changes", "Tick", "Timetable"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_MOST_REMEMBERED: Final = 10_000
+_SLACK: Final = 64
+"""Items of the heap that may be out of date, besides as many as there are entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,7 @@ class Tick:
     entry: Entry
     nominal: datetime  #: when it was due
     next_at: datetime | None  #: when the entry is due again
+    delay: float = 0.0  #: seconds of jitter behind `nominal`
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +50,18 @@ class Changes:
 
 
 class Timetable:
-    """The entries of one scheduler, and their times."""
+    """The entries of one scheduler, and their times.
+
+    A heap: what is due is found without a look at what is not. An entry whose time has changed, or
+    that is gone, leaves an item behind that is thrown away when it comes up, or when there are many.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self._heap: list[tuple[int, int, str]] = []  # when, number of the item, whose
+        self._items: dict[str, int] = {}  # the number of the item that is valid
+        self._number = 0
+        self._steps = _Steps()
 
     def __contains__(self, entry_id: str) -> bool:
         return entry_id in self._entries
@@ -61,6 +80,10 @@ class Timetable:
             raise EntryNotFoundError(entry_id, near_misses(entry_id, self._entries))
         return entry
 
+    def all(self) -> list[Entry]:
+        """Return all entries, in no particular order."""
+        return [*self._entries.values()]
+
     def in_order(self) -> list[Entry]:
         """Return all entries, by their next time; those that are never due again come last."""
         return sorted(
@@ -69,9 +92,18 @@ class Timetable:
         )
 
     def add(self, entry: Entry, now: datetime) -> None:
-        """Take an entry in, or put it in the place of the one with its id."""
-        entry.next_at = entry.schedule.next(now)
+        """Take an entry in, or put it in the place of the one with its id.
+
+        One that has the times of the one before keeps them: only what is enqueued has changed then, and
+        the time that is due just now must not be missed for that.
+        """
+        known = self._entries.get(entry.id)
         self._entries[entry.id] = entry
+        if known is not None and (known.spec, known.schedule.zone) == (entry.spec, entry.schedule.zone):
+            entry.next_at, entry.last_at = known.next_at, known.last_at
+        else:
+            entry.next_at = self._steps.next(entry.schedule, now)
+        self._put(entry)
 
     def remove(self, entry_id: str) -> None:
         """Forget an entry.
@@ -80,6 +112,7 @@ class Timetable:
             EntryNotFoundError: There is none.
         """
         del self._entries[self.get(entry_id).id]
+        self._items.pop(entry_id, None)
 
     def replace(self, before: Iterable[str], after: Mapping[str, Entry], now: datetime) -> Changes:
         """Put some entries in the place of others, in one step; what is defined as before keeps its times."""
@@ -91,7 +124,7 @@ class Timetable:
         }
         for entry_id in old:
             if entry_id not in after:
-                del self._entries[entry_id]
+                self.remove(entry_id)
         for entry_id, entry in after.items():
             if entry_id not in kept:
                 self.add(entry, now)
@@ -103,9 +136,10 @@ class Timetable:
         )
 
     def begin(self, now: datetime) -> None:
-        """Count from now: what was due before is not made up for."""
+        """Count from now: what was due before is for those who make up for it."""
         for entry in self._entries.values():
-            entry.next_at = entry.schedule.next(now)
+            entry.next_at = self._steps.next(entry.schedule, now)
+        self._rebuild()
 
     def align(self, entry_id: str, last: float, now: datetime) -> None:
         """Reckon an interval from the time that another scheduler, or we before a restart, had last.
@@ -118,22 +152,109 @@ class Timetable:
         if entry is None or not 0 < last <= now.timestamp() + entry.schedule.gap:
             return
         entry.next_at = entry.schedule.following(from_unix(last), now)
+        self._put(entry)
 
-    def take_due(self, now: datetime) -> list[Tick]:
-        """Return what is due, and move each of it on to its next time.
+    def take_due(self, now: datetime, most: int | None = None) -> list[Tick]:
+        """Return what is due, the longest first, and move each of it on to its next time.
 
         Of several times that have passed meanwhile, as in a machine that was asleep, the last one counts.
+
+        Args:
+            now: Until when.
+            most: How many at the most; what is left is due all the same.
         """
         ticks: list[Tick] = []
-        for entry in self._entries.values():
-            if entry.next_at is None or entry.next_at > now:
-                continue
-            nominal = entry.schedule.latest(entry.next_at, now)
-            entry.next_at = entry.schedule.following(nominal, now)
-            ticks.append(Tick(entry, nominal, entry.next_at))
+        until, heap, items = _micros(now), self._heap, self._items
+        while heap and heap[0][0] <= until and (most is None or len(ticks) < most):
+            _, number, entry_id = heapq.heappop(heap)
+            entry = self._entries.get(entry_id)
+            if entry is not None and entry.next_at is not None and items.get(entry_id) == number:
+                ticks.append(self._tick(entry, entry.next_at, now))
         return ticks
+
+    def _tick(self, entry: Entry, nominal: datetime, now: datetime) -> Tick:
+        schedule = entry.schedule
+        following = self._steps.next(schedule, nominal)
+        # The jitter of the following one is not known yet; what is within it may not have come.
+        came = now - timedelta(seconds=entry.rules.jitter)
+        if following is not None and following <= came:
+            nominal = schedule.latest(nominal, came)
+            following = schedule.following(nominal, came)
+        entry.next_at = following
+        delay = _delay(entry, nominal, following)
+        self._put(entry)
+        return Tick(entry, nominal, following, delay)
 
     def wait(self, now: datetime) -> float:
         """Return the seconds until something is due; `math.inf` when nothing will be."""
-        due = [entry.next_at for entry in self._entries.values() if entry.next_at is not None]
-        return max(0.0, (min(due) - now).total_seconds()) if due else math.inf
+        heap, items = self._heap, self._items
+        while heap and items.get(heap[0][2]) != heap[0][1]:
+            heapq.heappop(heap)
+        return max(0, heap[0][0] - _micros(now)) / 1e6 if heap else math.inf
+
+    def _put(self, entry: Entry) -> None:
+        if entry.next_at is None:
+            self._items.pop(entry.id, None)
+            return
+        self._number += 1
+        self._items[entry.id] = self._number
+        heapq.heappush(self._heap, (self._due(entry, entry.next_at), self._number, entry.id))
+        if len(self._heap) > 2 * len(self._items) + _SLACK:
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        self._heap.clear()
+        self._items.clear()
+        for number, entry in enumerate(self._entries.values()):
+            if entry.next_at is not None:
+                self._heap.append((self._due(entry, entry.next_at), number, entry.id))
+                self._items[entry.id] = number
+        self._number = len(self._entries)
+        heapq.heapify(self._heap)
+
+    def _due(self, entry: Entry, nominal: datetime) -> int:
+        if not entry.rules.jitter:
+            return _micros(nominal)
+        delay = _delay(entry, nominal, self._steps.next(entry.schedule, nominal))
+        return _micros(nominal) + round(delay * 1e6)
+
+
+def _micros(moment: datetime) -> int:
+    """Return a moment as a whole number: sums of floats would be due a little before they are."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _delay(entry: Entry, nominal: datetime, following: datetime | None) -> float:
+    """Return the jitter of one time: each scheduler comes to the same, and it is over at the next time."""
+    longest = entry.rules.jitter
+    if not longest:
+        return 0.0
+    if following is not None:
+        longest = min(longest, (following - nominal).total_seconds())
+    said = f"{entry.id}\0{nominal.timestamp():.6f}".encode("utf-8", "surrogatepass")
+    drawn = int.from_bytes(hashlib.blake2s(said, digest_size=4).digest(), "big")
+    return longest * drawn / 2**32
+
+
+class _Steps:
+    """The next times of schedules, each found once: many entries share a few schedules.
+
+    On a calendar the first time after a moment is also the first one after all moments until then.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Schedule, datetime, datetime]] = {}
+
+    def next(self, schedule: Schedule, after: datetime) -> datetime | None:
+        """Return the first time after a moment."""
+        if schedule.gap:
+            return schedule.next(after)
+        known = self._known.get(id(schedule))
+        if known is not None and known[0] is schedule and known[1] <= after < known[2]:
+            return known[2]
+        found = schedule.next(after)
+        if found is not None:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[id(schedule)] = (schedule, after, found)
+        return found

@@ -16,15 +16,12 @@ from asyncq._clock import from_unix, now
 from asyncq._compose import new_id
 from asyncq._logs import SCHEDULER_LOG, Log, log_for
 from asyncq._redis.router import Router
-from asyncq._scheduling.alignment import Alignment
-from asyncq._scheduling.chronicle import Chronicle
-from asyncq._scheduling.claimant import Claimant
 from asyncq._scheduling.description import describe_entry
-from asyncq._scheduling.dispatcher import Dispatcher
 from asyncq._scheduling.herald import Herald
 from asyncq._scheduling.orders import Orders
 from asyncq._scheduling.settings import SchedulerConfig, SchedulerOptions, options_of, refuse_unknown
 from asyncq._scheduling.ticker import Ticker
+from asyncq._scheduling.wiring import Plan
 from asyncq._service import Errands, Service, running
 from asyncq._signals import handled
 from asyncq._timetable import Timetable
@@ -259,31 +256,30 @@ class Scheduler:
 
     async def _begin(self) -> None:
         """Start the actors. The order of the blocks is the order in which they stop, the last first."""
-        broker = self._client._connected()
-        schedules = broker.schedules
         self._id, self._started_at = new_id()[:_ID_LENGTH], now()
-        herald = Herald(schedules, self._id, self._describe, interval=self.config.heartbeat_interval)
-        alignment = Alignment(schedules, self._timetable, clock=_now, on_change=self._poke)
-        dispatcher = Dispatcher(
-            Claimant(
-                self._client._compose, broker.enqueue.submit, self._client._info, self.config.middleware
-            ),
-            Chronicle(schedules, scheduler_id=self._id, log=self._log),
-            alignment,
-            self.config,
-            log=self._log,
-            on_change=herald.poke_soon,
-        )
-        ticker = Ticker(self._timetable, dispatcher.begin, clock=_now)
+        actors = self._plan().actors(self._client._connected())
+        herald, ticker = actors.herald, actors.ticker
         self._timetable.begin(_now())
-        await alignment.align_all()
+        await actors.alignment.align_all()
         self._stack.push_async_callback(herald.leave)
         await herald.tick()
         await self._stack.enter_async_context(running(herald, self._break, self._log))
-        self._stack.push_async_callback(dispatcher.aclose)
+        self._stack.push_async_callback(actors.dispatcher.aclose)
         for service in [ticker, *self._further_services()]:
             await self._stack.enter_async_context(running(service, self._break, self._log))
         self._ticker, self._herald = ticker, herald
+
+    def _plan(self) -> Plan:
+        return Plan(
+            self._id,
+            self.config,
+            self._timetable,
+            self._client,
+            clock=_now,
+            describe=self._describe,
+            poke=self._poke,
+            log=self._log,
+        )
 
     def _further_services(self) -> list[Service]:
         return []

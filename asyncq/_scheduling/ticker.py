@@ -13,6 +13,11 @@ LONGEST_SLEEP: Final = 30.0
 """Seconds after which it looks at the clock again: somebody may have set it."""
 
 
+MOST_AT_ONCE: Final = 500
+"""Times that are begun between two turns of the event loop: the first are on their way to Redis while the
+others are begun."""
+
+
 class Ticker(Service):
     """Finds what is due. It waits for nothing but time, so nothing that hangs can stop it."""
 
@@ -25,6 +30,6 @@ class Ticker(Service):
         self._clock: Final = clock
 
     async def tick(self) -> float:
-        for tick in self._timetable.take_due(self._clock()):
+        for tick in self._timetable.take_due(self._clock(), MOST_AT_ONCE):
             self._begin(tick)
         return min(self._timetable.wait(self._clock()), LONGEST_SLEEP)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from asyncq._cron import parse
 from asyncq._timetable import Changes, Timetable
 from asyncq.codecs import Codecs
-from asyncq.entries import Entry, PeriodicTask, define
+from asyncq.entries import Entry, PeriodicTask, Rules, define
 from asyncq.errors import EntryNotFoundError
 from asyncq.task import Task
 
@@ -144,7 +146,7 @@ def test_a_set_is_replaced_by_another_and_what_stays_keeps_its_times() -> None:
     changes = table.replace(first, second, NOON + 30 * MINUTE)
     assert changes == Changes(added=("d",), removed=("c",), changed=("b",), kept=("a",))
     assert (table.get("a").next_at, table.get("a").last_at) == (NOON + HOUR, NOON)
-    assert table.get("b").next_at == NOON + 90 * MINUTE
+    assert table.get("b").next_at == NOON + HOUR  # what is enqueued has changed, and not when
     assert sorted(one.id for one in table.in_order()) == ["a", "b", "by hand", "d"]
 
     assert table.replace(second, {}, NOON) == Changes(removed=("a", "b", "d"))
@@ -172,3 +174,97 @@ def test_an_hourly_entry_comes_every_hour_when_clocks_change(
         seen.append(f"{following:%H:%M}")
         at = following
     assert seen == nominals
+
+
+def test_an_entry_that_is_due_otherwise_begins_anew() -> None:
+    """Its old times are nobody's."""
+    table = timetable(entry("@every 1h", "x"))
+    table.add(entry("@every 2h", "x"), NOON + 30 * MINUTE)
+    assert walk(table, NOON + 3 * HOUR) == ["14:30:00 x"]
+
+
+def test_a_time_that_is_due_is_not_lost_when_its_entry_is_changed() -> None:
+    """A provider that gives another payload just then."""
+    table = timetable(entry("@hourly", "x"))
+    table.add(entry("@hourly", "x", "other payload"), NOON + HOUR + SECOND)
+    (tick,) = table.take_due(NOON + HOUR + SECOND)
+    assert (tick.nominal, tick.entry.task.payload) == (NOON + HOUR, "other payload")
+
+
+def test_what_is_gone_comes_up_no_more() -> None:
+    """Whatever is left of it in the heap."""
+    table = timetable(entry("@every 10s", "x"), entry("@every 20s", "y"))
+    table.remove("x")
+    assert table.wait(NOON) == 20
+    table.add(entry("@every 5s", "x"), NOON)
+    table.remove("y")
+    assert walk(table, NOON + 20 * SECOND) == ["12:00:05 x", "12:00:10 x", "12:00:15 x", "12:00:20 x"]
+
+
+def test_a_heap_is_no_larger_than_its_entries_demand() -> None:
+    """An entry that is moved a thousand times leaves no thousand items."""
+    table = timetable(entry("@every 1h", "x"))
+    for second in range(1000):
+        table.align("x", (NOON + second * SECOND).timestamp(), NOON + second * SECOND)
+    assert len(table._heap) < 100  # noqa: SLF001 - what it costs is not seen from outside
+    assert table.wait(NOON + 999 * SECOND) == 3600
+
+
+def test_not_more_are_taken_than_asked_for_and_the_longest_due_come_first() -> None:
+    """A hundred thousand that are due at once must not hold up the event loop."""
+    table = timetable(*(entry("@every 1m", f"late {n}") for n in range(3)), entry("@every 30s", "first"))
+    now = NOON + MINUTE
+    assert [tick.entry.id for tick in table.take_due(now, 2)] == ["first", "late 0"]
+    assert table.wait(now) == 0
+    assert [tick.entry.id for tick in table.take_due(now, 9)] == ["late 1", "late 2"]
+    assert table.wait(now) == 30
+
+
+def test_a_tick_costs_no_look_at_those_that_are_not_due() -> None:
+    """A hundred thousand entries wait, and one is due."""
+    schedule = parse("0 0 1 1 *")
+    table = timetable(entry("@every 1s", "x"))
+    calls = 0
+
+    class Counted:
+        spec, zone, gap = schedule.spec, schedule.zone, 0.0
+
+        def next(self, after: datetime) -> datetime | None:
+            nonlocal calls
+            calls += 1
+            return schedule.next(after)
+
+    counted: Any = Counted()
+    table.replace(
+        [], {f"{n}": replace(entry("@yearly", f"{n}"), schedule=counted) for n in range(1000)}, NOON
+    )
+    assert calls == 1  # found once for all
+    assert len(walk(table, NOON + 100 * SECOND)) == 100
+    assert calls == 1
+
+
+def test_jitter_spreads_times_and_is_the_same_everywhere() -> None:
+    """So that each scheduler comes to the same, and not all entries to the same second."""
+    entries = [replace(entry("@every 1m", f"{n}"), rules=Rules(jitter=30.0)) for n in range(50)]
+    one, other = timetable(*entries), timetable(*(replace(entry) for entry in entries))
+    assert one.take_due(NOON + 59 * SECOND) == []
+    delays: dict[str, float] = {}
+    for table in (one, other):
+        now, seen = NOON, dict[str, float]()
+        while len(seen) < 50:
+            now += timedelta(seconds=table.wait(now) + 1e-6)
+            for tick in table.take_due(now):
+                assert tick.nominal == NOON + MINUTE
+                assert (now - tick.nominal).total_seconds() == pytest.approx(tick.delay, abs=1e-3)
+                seen[tick.entry.id] = tick.delay
+        assert seen == (delays or seen)
+        delays = seen
+    assert 0 <= min(delays.values()) < 5
+    assert 25 < max(delays.values()) < 30
+    assert len(set(delays.values())) == 50
+
+
+def test_jitter_ends_where_the_next_time_begins() -> None:
+    """Times of an entry never overtake each other."""
+    table = timetable(replace(entry("* * * * *", "x"), rules=Rules(jitter=3600.0)))
+    assert walk(table, NOON + HOUR) == [f"12:{minute:02}:00 x" for minute in range(1, 60)]
