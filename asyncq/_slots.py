@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from asyncq._broker.semaphores import CALLED, Semaphores
 from asyncq._broker.together import together
 from asyncq._logs import SERVER_LOG, Log
 from asyncq._service import Errands, Service
-from asyncq.errors import AsyncqError, ConfigError
+from asyncq.errors import AsyncqError, ClosedError, ConfigError
 from asyncq.limit import Limit, Place
 
 POLL: Final = 1.0
@@ -62,18 +63,22 @@ class Slots:
         self.is_current: Final = is_current  #: tells whether a delivery is held
         self.place: Final = place
         self._log: Final = log
-        self._loop: Final = asyncio.get_running_loop()
+        self.loop: Final = asyncio.get_running_loop()
         self._errands: Final = Errands()
         self._held: dict[str, Held] = {}
         self._calls: dict[str, asyncio.Event] = {}
         self._last = 0
+        self._taking = 0
+        self._nobody_takes: Final = asyncio.Event()
+        self._nobody_takes.set()
+        self._is_closed = False
         self.on_waiting: Callable[[], None] | None = None  #: told when somebody waits
         self.on_held: Callable[[], None] | None = None  #: told when one was taken
 
     @property
     def is_here(self) -> bool:
         """Whether this is its event loop. A handler in a thread may run one of its own."""
-        return asyncio.get_running_loop() is self._loop
+        return asyncio.get_running_loop() is self.loop
 
     def check(self, limits: Iterable[Limit]) -> None:
         """Refuse limits whose slots are elsewhere: this server would count by itself.
@@ -88,7 +93,7 @@ class Slots:
 
     def keeper(self, semaphores: Semaphores) -> SlotKeeper:
         """What prolongs the slots; may run in another thread, with a connection of its own."""
-        tell = self._loop.call_soon_threadsafe
+        tell = self.loop.call_soon_threadsafe
         return SlotKeeper(
             semaphores,
             self.snapshot,
@@ -109,22 +114,26 @@ class Slots:
         """Take a slot, waiting for so many seconds if there is none. `None` when there was none.
 
         A cancellation, or a Redis that cannot be reached, leaves nothing behind but what runs out by itself.
+
+        Raises:
+            ClosedError: This was closed meanwhile.
         """
         token = token or self.new_token()
         call = asyncio.Event()
-        give_up_at = self._loop.time() + seconds
+        give_up_at = self.loop.time() + seconds
         if seconds > 0:
             self._calls[token] = call
+        self._begin_taking()
         try:
             while True:
                 call.clear()
-                wait = await self._ask(limit, token, give_up_at - self._loop.time())
+                wait = await self._ask(limit, token, give_up_at - self.loop.time())
                 if wait is None:
                     return self._keep(Held(limit, token, delivery))
                 if seconds > 0 and self.on_waiting is not None:
                     self.on_waiting()
-                if self._loop.time() + wait >= give_up_at:
-                    wait = give_up_at - self._loop.time()
+                if self.loop.time() + wait >= give_up_at:
+                    wait = give_up_at - self.loop.time()
                     if wait <= 0:
                         return None
                 try:
@@ -138,11 +147,21 @@ class Slots:
             raise
         finally:
             self._calls.pop(token, None)
+            self._end_taking()
+
+    def _begin_taking(self) -> None:
+        self._taking += 1
+        self._nobody_takes.clear()
+
+    def _end_taking(self) -> None:
+        self._taking -= 1
+        if not self._taking:
+            self._nobody_takes.set()
 
     async def _ask(self, limit: Limit, token: str, left: float) -> float | None:
         """Ask once. Returns how long to wait before asking again; `None` when the slot is ours."""
         while True:
-            asked_at = self._loop.time()
+            asked_at = self.loop.time()
             found = await self._semaphores.acquire(
                 limit.scope,
                 token,
@@ -150,10 +169,13 @@ class Slots:
                 lease=self._lease,
                 stand=STAND if left > 0 else 0.0,
             )
+            if self._is_closed:
+                # What was just given back must not be taken again by one of our own who waited.
+                raise ClosedError("the semaphore")
             if not found.free:
                 wait = random.uniform(POLL * 0.7, POLL)
                 return wait if found.wait is None else min(wait, found.wait + AHEAD)
-            if self._loop.time() - asked_at < self._lease / 2:
+            if self.loop.time() - asked_at < self._lease / 2:
                 return None
             # An answer that was long in coming may be about a slot that has run out since.
 
@@ -234,9 +256,14 @@ class Slots:
             self._tell(held)
 
     async def aclose(self, patience: float) -> None:
-        """Give everything back that is still held, and wait for that so many seconds."""
+        """Give everything back that is still held, end every wait, and wait for that so many seconds."""
+        self._is_closed = True
         for held in self.snapshot():
             self.give_back(held)
+        self.call_all()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._nobody_takes.wait()
         await self._errands.finish(patience)
         await self._errands.cancel(patience)
 

@@ -255,10 +255,8 @@ class Semaphore:
 
     def _of_handler(self, context: Context | None) -> tuple[Slots | None, str]:
         """The slots of the server that runs the handler we are in, and its delivery."""
-        if context is None:
-            return None, ""
-        slots = cast("Slots | None", context._host.slots)
-        if slots is None or slots.place != self.limit.place or not slots.is_here:
+        slots = slots_at(context, self.limit)
+        if context is None or slots is None or not slots.is_here:
             return None, ""
         # What a handler left running is not bound to a delivery that is over.
         return slots, context.token if slots.is_current(context.token) else ""
@@ -276,6 +274,12 @@ class Semaphore:
 
     def __repr__(self) -> str:
         return f"<Semaphore {self.scope!r} maximum={self.maximum}>"
+
+
+def slots_at(context: Context | None, limit: Limit) -> Slots | None:
+    """The slots of the server that runs this handler, if those of the semaphore are in the same place."""
+    slots = None if context is None else cast("Slots | None", context._host.slots)
+    return slots if slots is not None and slots.place == limit.place else None
 
 
 class _Own:

@@ -7,16 +7,20 @@ It prints:
     a free slot: yes
     another one: no slot of semaphore 'export' became free within 0.1 s
     held: 1, and after the block: 0
+    three threads, at most 1 at the same time
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing
 
 from _example import example_url
 
-from asyncq import Client, Context, Limit, Mux, Semaphore, Server, Task
+from asyncq import Client, Context, Limit, Mux, Semaphore, Server, Task, sync
 from asyncq.errors import NoSlotError
 
 TASKS = 20
@@ -73,10 +77,31 @@ async def limit_a_block(url: str) -> None:
         print(f"held: {inside}, and after the block: {(await export.held()).count}")
 
 
+def limit_threads(url: str) -> None:
+    """The same for code that blocks."""
+    lock = threading.Lock()
+    at_work = most = 0
+
+    def work(export: sync.Semaphore) -> None:
+        nonlocal at_work, most
+        with export:
+            with lock:
+                at_work += 1
+                most = max(most, at_work)
+            time.sleep(0.02)
+            with lock:
+                at_work -= 1
+
+    with closing(sync.Semaphore(url, "export", 1)) as export, ThreadPoolExecutor(3) as threads:
+        list(threads.map(work, [export] * 3))
+    print(f"three threads, at most {most} at the same time")
+
+
 async def main(url: str) -> None:
-    """Both."""
+    """One after the other."""
     await limit_a_handler(url)
     await limit_a_block(url)
+    await asyncio.to_thread(limit_threads, url)
 
 
 if __name__ == "__main__":

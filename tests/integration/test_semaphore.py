@@ -219,6 +219,19 @@ async def test_closing_gives_everything_back(redis_url: str, redis_client: Redis
         await semaphore.held()
 
 
+async def test_closing_ends_every_wait(redis_url: str, redis_client: Redis) -> None:
+    """Who waited gets an error, and not the slot that was given back a moment before."""
+    semaphore = Semaphore(redis_url, "bank", 1)
+    await semaphore.acquire()
+    waiting = [asyncio.create_task(semaphore.acquire()) for _ in range(3)]
+    await wait_until(lambda: redis_client.zcard(KEY + ":queue") == 3, "all to wait")
+    await semaphore.aclose()
+    for one in waiting:
+        with pytest.raises(ClosedError, match="the semaphore is closed"):
+            await one
+    assert not redis_client.exists(KEY, KEY + ":queue")
+
+
 async def test_a_connection_may_be_shared(redis_url: str) -> None:
     """And is left open then."""
     async with Connection(redis_url) as connection:

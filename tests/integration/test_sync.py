@@ -83,7 +83,7 @@ def test_a_closed_client_says_so_and_leaves_no_thread(redis_url: str) -> None:
 
 
 def test_nothing_is_started_before_the_first_use(redis_url: str) -> None:
-    """A client made at import costs nothing, and survives a fork that comes before its first use."""
+    """A client made at import costs nothing."""
     client = Client(redis_url)
     assert not [thread for thread in threading.enumerate() if thread.name == "asyncq-client"]
     client.close()
@@ -107,6 +107,25 @@ def test_a_client_made_before_a_fork_says_so_in_the_child(redis_url: str) -> Non
         with os.fdopen(reading, "rb") as pipe:
             assert b"fork" in pipe.read()
         os.waitpid(child, 0)
+
+
+def test_a_client_that_was_not_used_before_a_fork_works_in_the_child(
+    redis_url: str, redis_client: Redis
+) -> None:
+    """Made at import, as web servers do that fork for each of their workers."""
+    client = Client(redis_url)
+    child = os.fork()
+    if child == 0:
+        try:
+            client.enqueue(Task("x"))
+            client.close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert redis_client.llen(PENDING) == 1
+    client.enqueue(Task("x"))
+    assert redis_client.llen(PENDING) == 2
+    client.close()
 
 
 async def test_connections_belong_to_one_event_loop(redis_url: str) -> None:
