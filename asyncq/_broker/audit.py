@@ -174,6 +174,8 @@ class Audit:
                 return
             await asyncio.sleep(0.05 * attempt)
         for name in missing:
+            if not await self._audits[name].is_there():
+                continue  # it was removed since we looked
             text = "is a queue that is not in the set of queues, so tools do not show it"
             self.report.add(Finding(Kind.UNLISTED_QUEUE, name, name, text, "add its name", name.encode()))
 

@@ -29,6 +29,9 @@ SCAN_COUNT: Final = 1000
 LARGEST_MESSAGE: Final = 64 * 1024
 """Bytes up to which messages come with the examination; larger ones are fetched one by one."""
 
+SAMPLES: Final = 20
+"""Tasks that are remembered to see whether a queue is still there that has nothing else."""
+
 LEASE_GRACE: Final = 5.0
 """Seconds after which a lease that ran out should have been taken back by any server that lives."""
 
@@ -50,6 +53,7 @@ class QueueAudit:
         self._said: set[tuple[Kind, bytes]] = set()
         self._groups: set[bytes] = set()
         self._unlisted: set[bytes] = set()
+        self._samples: list[bytes] = []
         self.has_content = False
         self.is_broken = False
 
@@ -73,12 +77,18 @@ class QueueAudit:
                 self._add(Kind.WRONG_TYPE, key.encode(), text, "rename or delete it, then look again")
             self.has_content |= found == right
 
+    async def is_there(self) -> bool:
+        """Whether there is still something that makes it a queue."""
+        return bool(await self._command("EXISTS", *place_keys(self._keys), *self._samples))
+
     async def take(self, rest: bytes) -> None:
         """One key of the queue, without the queue's prefix."""
         if self.is_broken:
             return
         if rest.startswith(b"t:"):
             self.has_content = True
+            if len(self._samples) < SAMPLES:
+                self._samples.append(self._keys.base.encode() + rest)
             self._to_examine.append(rest[2:])
             if len(self._to_examine) >= CHUNK:
                 await self._examine_gathered()

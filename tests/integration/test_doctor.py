@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from asyncq import Client, Connection, Mux, RetryIn, Server, Task
 from asyncq._broker import judgement
@@ -256,6 +257,15 @@ async def test_one_queue_and_its_progress(any_redis: AnyRedis) -> None:
     assert list(report.counts) == ["a*b"]
     assert report.examined == 1
     assert {"keys", "a*b: pending"} <= {step.step for step in steps}
+
+
+async def test_a_queue_that_was_removed_meanwhile_is_not_missed(redis_url: str, redis_client: Redis) -> None:
+    """It is not in the set of queues, and has nothing to do there."""
+    async with Client(redis_url) as client, basis_for(redis_url) as basis:
+        await client.enqueue(Task("a", {}, queue="q"))
+        report = await audit(basis, on_progress=lambda _: redis_client.flushall())
+    assert not report.findings, str(report)
+    assert report.examined == 1
 
 
 async def test_a_client_that_closes_at_once_leaves_its_queue_listed(any_redis: AnyRedis) -> None:
