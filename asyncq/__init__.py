@@ -13,6 +13,7 @@ from asyncq.connection import ConnectionOptions, Pong
 from asyncq.context import Context, current_context
 from asyncq.definitions import task
 from asyncq.errors import AsyncqError, RetryIn, RevokeTask, SkipRetry
+from asyncq.group_settings import GroupSettings
 from asyncq.inspector import Inspector
 from asyncq.limit import Limit
 from asyncq.mux import Mux
@@ -34,6 +35,7 @@ __all__ = [
     "ConnectionOptions",
     "Context",
     "Failure",
+    "GroupSettings",
     "Inspector",
     "Limit",
     "Mux",

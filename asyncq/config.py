@@ -18,6 +18,7 @@ from asyncq._logs import LoggerLike, level_of, logging_problems
 from asyncq.codecs import Codecs
 from asyncq.context import Context
 from asyncq.errors import AsyncqError, ConfigError, Problem
+from asyncq.group_settings import GroupSettings, no_settings, settings_problems, size_problems
 from asyncq.options import is_queue_name
 from asyncq.retry import RetryFunction, RetryPolicies, RetryPolicy
 from asyncq.task import Task
@@ -144,6 +145,9 @@ class ServerConfig:
     group_max_size: int | None = None
     """It is aggregated when it has so many tasks, and no more of them at once.
     None or 0: as many as one call can do, 10,000."""
+
+    group_settings: Mapping[str, GroupSettings] = field(default_factory=no_settings)
+    """Settings of their own for groups whose names begin with one of these; of several the longest counts."""
 
     unlock_archived: bool = False
     """Whether a unique task that is archived gives up its lock, so that another one may be enqueued.
@@ -292,11 +296,11 @@ class ServerConfig:
     def _check_groups(self, problems: list[Problem]) -> None:
         if self.group_max_delay is not None:
             self._check_duration("group_max_delay", problems)
-        size = self.group_max_size
-        problem = None if size is None else whole_problem("group_max_size", size, least=0)
-        if problem is None and size is not None and size > MOST_GROUPED:
-            problem = Problem("group_max_size", size, f"at most {MOST_GROUPED:,}")
-        problems += [problem] if problem is not None else []
+        problems += size_problems("group_max_size", self.group_max_size)
+        unsound = settings_problems(self.group_settings)
+        problems += unsound
+        if not unsound:
+            object.__setattr__(self, "group_settings", MappingProxyType(dict(self.group_settings)))
 
     def _check_queues(self, problems: list[Problem]) -> None:
         queues = cast("object", self.queues)
@@ -334,8 +338,6 @@ def refuse_unknown(options: Iterable[str]) -> None:
 
 
 MIN_INTERVAL = 0.01
-MOST_GROUPED = 10_000
-"""Tasks that are aggregated at once, at the most: one script forgets them all, in about 20 ms."""
 LISTENING = 5.0
 POLLING = 1.0
 LARGEST_BATCH = 1000

@@ -24,6 +24,7 @@ MODULES = (
     "definitions",
     "server",
     "config",
+    "group_settings",
     "mux",
     "context",
     "retry",

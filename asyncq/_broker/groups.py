@@ -48,6 +48,13 @@ class Ripeness:
     grace: float  #: seconds after its latest task came
     max_delay: float  #: seconds after its oldest one did; 0 for no limit
     max_size: int  #: when it has so many
+    special: tuple[tuple[str, float, float, int], ...] = ()
+    """The same for groups whose names begin with a prefix, the longest prefix first."""
+
+    @property
+    def sizes(self) -> str:
+        """The sizes at which groups are full, for those who put in tasks."""
+        return " ".join(map(str, sorted({self.max_size, *(size for _, _, _, size in self.special)})))
 
 
 class AggregationSet(NamedTuple):
@@ -139,6 +146,7 @@ class Groups:
             keys = [receipt]
             args: list[Any] = [basis.owner, self._number, left, self._turn % len(todo) + 1, page, lease]
             args += (ripeness.grace, ripeness.max_delay, ripeness.max_size, KNOWN_FOR)
+            args += (_pack(ripeness.special), ripeness.sizes)
             began = [self._cursors.get(name, "0") for name in todo]
             for name, cursor in zip(todo, began, strict=True):
                 queue = basis.queue(name)

@@ -10,8 +10,9 @@ from asyncq._broker.groups import AggregationSet, Gathered, Groups, Member, Ripe
 from asyncq._engine.aggregation import Aggregation
 from asyncq._engine.outcome import describe
 from asyncq._service import Errands, Service
-from asyncq.config import MOST_GROUPED, ServerConfig
+from asyncq.config import ServerConfig
 from asyncq.errors import BrokerError, EnqueueRefusedError
+from asyncq.group_settings import MOST_GROUPED
 from asyncq.task import Task
 
 AT_ONCE: Final = 10
@@ -57,9 +58,7 @@ class Aggregator(Service):
         self._groups: Final = groups
         self._queues: Final = list(queues)
         self._aggregation: Final = aggregation
-        self._ripeness: Final = Ripeness(
-            config.group_grace_period, config.group_max_delay or 0.0, config.group_max_size or MOST_GROUPED
-        )
+        self._ripeness: Final = ripeness_of(config)
         self._codecs: Final = config.codecs
         self._lease: Final = config.lease
         is_told = config.waking == "push"
@@ -274,6 +273,19 @@ def aggregators(groups: Groups, config: ServerConfig, together: Sequence[Sequenc
         return []
     aggregation = Aggregation(config.group_aggregator, config.codecs, at_once=AT_ONCE)
     return [Aggregator(groups, aggregation, config, queues) for queues in together]
+
+
+def ripeness_of(config: ServerConfig) -> Ripeness:
+    """When groups are ripe, by the options of a server."""
+    grace, max_delay = config.group_grace_period, config.group_max_delay or 0.0
+    max_size = config.group_max_size or MOST_GROUPED
+    special: list[tuple[str, float, float, int]] = []
+    for prefix, one in sorted(config.group_settings.items(), key=lambda item: len(item[0]), reverse=True):
+        given = {"grace_period": grace, "max_delay": max_delay, "max_size": max_size}
+        given |= {name: getattr(one, name) for name in given if getattr(one, name) is not None}
+        size = int(given["max_size"]) or MOST_GROUPED
+        special.append((prefix, float(given["grace_period"]), float(given["max_delay"]), size))
+    return Ripeness(grace, max_delay, max_size, tuple(special))
 
 
 class Backoffs:

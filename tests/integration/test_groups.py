@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from asyncq import Client, Inspector, Server, Task
+from asyncq import Client, GroupSettings, Inspector, Server, Task
 from asyncq.errors import DuplicateTaskError
 from tests.conftest import AnyRedis
 from tests.integration.batches import Batches, combine, put, serve
@@ -96,10 +96,29 @@ async def test_a_full_group_does_not_wait_at_all(redis_url: str) -> None:
             assert (group.name, group.size) == ("g", 1)
 
 
+async def test_groups_may_have_settings_of_their_own(any_redis: AnyRedis) -> None:
+    """By the beginning of their names: a delay, a size, and of all the others nothing."""
+    batches = Batches()
+    options = {
+        "group_grace_period": NEVER,
+        "group_settings": {
+            "fast:": GroupSettings(grace_period=0.05),
+            "fast:not:": GroupSettings(max_size=2),
+        },
+    }
+    async with serve(any_redis.url, batches, **options) as (client, server):
+        await _until_asleep(server)
+        await put(client, "slow", 1)
+        await put(client, "fast:a", 2, 3)
+        await put(client, "fast:not:a", *range(4, 9))
+        await batches.wait_for(*range(2, 8))
+        assert sorted(batch["of"] for batch in batches.seen) == [[2, 3], [4, 5], [6, 7]]
+        await settled(any_redis.client, aggregating=2, done=3, aggregated=6)
+
+
 async def _until_asleep(server: Server) -> None:
     """Wait until the aggregator has looked once, so that what comes after has to wake it."""
-    (aggregator,) = inside(server).aggregators
-    await wait_until(lambda: aggregator.looks, "a first look")
+    await wait_until(lambda: all(one.looks for one in inside(server).aggregators), "a first look")
 
 
 async def test_many_groups_are_aggregated_at_the_same_time(redis_url: str) -> None:

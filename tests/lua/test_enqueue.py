@@ -225,6 +225,16 @@ def test_aggregators_hear_of_the_first_task_of_a_group_and_of_a_full_one(space: 
             assert ear.heard() == [(NEWS, "groups")] * heard, number
 
 
+def test_groups_may_be_full_at_several_sizes(space: Space) -> None:
+    """Servers may say different ones for different groups; they know which is meant."""
+    space.client.set(space.q.gathering, "3 4")
+    with space.listen(NEWS) as ear:
+        for number, heard in enumerate([1, 0, 1, 1, 0, 1, 0, 1], 1):
+            task = (f"t{number}", "m", _detail(group="g"), *_group(space))
+            assert _enqueue(space, task, number=number) == "aggregating"
+            assert ear.heard() == [(NEWS, "groups")] * heard, number
+
+
 def test_many_tasks_of_one_call_are_one_piece_of_news(space: Space) -> None:
     """Each message goes to every server."""
     space.client.set(space.q.gathering, "2")

@@ -16,7 +16,7 @@ __all__ = ["full_process", "space"]
 def _gather(space: Space) -> Any:
     q = space.q
     keys = [q.receipt("s.groups"), q.groups, q.aggregation_sets, q.gathering]
-    args = ["s", 1, 5, 1, 100, LEASE, 60, 0, 2, 60, q.group_prefix, "0", packed()]
+    args = ["s", 1, 5, 1, 100, LEASE, 60, 0, 2, 60, packed(), "2", q.group_prefix, "0", packed()]
     return space.run("gather", keys, *args)[2:]
 
 

@@ -36,12 +36,15 @@ def _gather(
     max_size: int = FULL,
     cursors: dict[str, str] | None = None,
     left_alone: tuple[str, ...] = (),
+    special: tuple[tuple[str, float, float, int], ...] = (),
+    sizes: str = "",
     again: bool = False,
 ) -> _Found:
     """Take ripe groups."""
     given = queues or (space.q,)
     keys = [given[0].receipt(f"{server}.groups")]
     args: list[object] = [server, number, want, first, page, lease, grace, max_delay, max_size, 60]
+    args += [packed(*special), sizes or str(max_size)]
     for queue in given:
         keys += [queue.groups, queue.aggregation_sets, queue.gathering]
         args += [queue.group_prefix, (cursors or {}).get(queue.name, "0"), packed(*left_alone)]
@@ -205,6 +208,29 @@ def test_clients_are_told_how_many_are_a_full_group(space: Space) -> None:
     _gather(space, number=3, max_size=4)
     assert space.client.get(space.q.gathering) == b"4"
     assert 0 < space.client.ttl(space.q.gathering) <= 60  # type: ignore[operator]
+
+
+def test_with_several_sizes_clients_are_told_each_of_them(space: Space) -> None:
+    """The smallest first: of servers that do not agree it says which of them is to be told."""
+    _gather(space, sizes="3 5")
+    _gather(space, number=2, sizes="4")
+    assert space.client.get(space.q.gathering) == b"3 5"
+    _gather(space, number=3, sizes="3 9")
+    assert space.client.get(space.q.gathering) == b"3 9"
+
+
+def test_a_group_is_ripe_by_the_settings_of_its_prefix(space: Space) -> None:
+    """The first that fits; the others by those of all."""
+    special = (("mail:urgent:", 5.0, 0.0, FULL), ("mail:", 600.0, 20.0, 2))
+    for name in ("mail:urgent:a", "mail:b", "other"):
+        add(space, name, "a" + name, ago=10.0)
+    found = _gather(space, grace=60.0, lease=100.0, special=special)
+    assert [name for _, name, _, _ in found.sets] == ["mail:urgent:a"]
+    assert found.wait == pytest.approx(10.0, abs=1.0)  # the longest delay of mail:b
+    add(space, "mail:b", *"pqrst", ago=5.0)
+    found = _gather(space, number=2, grace=60.0, lease=100.0, special=special)
+    assert [(name, size) for _, name, _, size in found.sets] == [("mail:b", 2)] * 3
+    assert found.wait == pytest.approx(50.0, abs=1.0)
 
 
 def test_a_listed_group_that_is_empty_is_taken_off_the_list(space: Space) -> None:

@@ -43,7 +43,7 @@ def _taken(space: Space) -> None:
 def _gather(space: Space) -> Any:
     q = space.q
     keys = [q.receipt("s.groups"), q.groups, q.aggregation_sets, q.gathering]
-    args = ["s", 1, 5, 1, 100, 30, 60, 0, 100, 60, q.group_prefix, "0", packed()]
+    args = ["s", 1, 5, 1, 100, 30, 60, 0, 100, 60, packed(), "100", q.group_prefix, "0", packed()]
     reply = space.run("gather", keys, *args)
     if not reply[2:]:
         assert reply[1] == ["0"]

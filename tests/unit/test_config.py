@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from asyncq._engine.aggregator import ripeness_of
 from asyncq.config import ServerConfig
 from asyncq.errors import ConfigError
+from asyncq.group_settings import GroupSettings
 from asyncq.retry import Exponential, Fixed
 from asyncq.server import Server
 
@@ -159,6 +161,11 @@ def test_options_by_name_win_over_the_object() -> None:
         {"group_max_size": -1},
         {"group_max_size": 1.5},
         {"group_max_size": 10_001},
+        {"group_settings": [("a", GroupSettings())]},
+        {"group_settings": {"a": {"max_size": 5}}},
+        {"group_settings": {"": GroupSettings()}},
+        {"group_settings": {b"a": GroupSettings()}},
+        {"group_settings": {str(number): GroupSettings() for number in range(101)}},
     ],
 )
 def test_wrong_options_of_groups_are_refused(options: dict[str, object]) -> None:
@@ -174,3 +181,43 @@ def test_none_and_zero_are_no_limit_of_a_group() -> None:
         assert not config.group_max_delay
         assert not config.group_max_size
     assert ServerConfig(group_grace_period=timedelta(seconds=5)).group_grace_period == 5.0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"grace_period": 0},
+        {"grace_period": "soon"},
+        {"max_delay": -1},
+        {"max_size": -1},
+        {"max_size": True},
+        {"max_size": 10_001},
+    ],
+)
+def test_wrong_settings_of_some_groups_are_refused(settings: dict[str, Any]) -> None:
+    """Where they are written."""
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        GroupSettings(**settings)
+
+
+def test_settings_of_some_groups_fall_back_to_those_of_all() -> None:
+    """Those of the longest prefix stand first; 0 says that there is no limit, and None says nothing."""
+    config = ServerConfig(
+        group_grace_period=9,
+        group_max_delay=90,
+        group_max_size=900,
+        group_settings={
+            "a:": GroupSettings(max_delay=0, max_size=0),
+            "a:b:": GroupSettings(grace_period=timedelta(seconds=1), max_size=50),
+            "c": GroupSettings(),
+        },
+    )
+    ripeness = ripeness_of(config)
+    assert (ripeness.grace, ripeness.max_delay, ripeness.max_size) == (9.0, 90.0, 900)
+    assert ripeness.special == (
+        ("a:b:", 1.0, 90.0, 50),
+        ("a:", 9.0, 0.0, 10_000),
+        ("c", 9.0, 90.0, 900),
+    )
+    assert ripeness.sizes == "50 900 10000"
+    assert ripeness_of(ServerConfig()).sizes == "10000"

@@ -41,8 +41,11 @@ local function place(at, mine, id, message, detail, now, heir_of)
     local is_new = redis.pcall('SADD', at.groups, group) == 1
     -- Only aggregators write it (gather.lua): without one there is nobody to tell.
     local most = redis.pcall('GET', mine.gathering)
-    most = type(most) == 'string' and tonumber(most)
-    if most then is_news = is_new or redis.call('ZCARD', mine.group) % most == 0 end
+    if type(most) == 'string' and string.find(most, '%d') then
+      local size = redis.call('ZCARD', mine.group)
+      is_news = is_new
+      for full in string.gmatch(most, '%d+') do is_news = is_news or size % tonumber(full) == 0 end
+    end
   end
   return word, due, is_news
 end

@@ -19,6 +19,9 @@
 -- ARGV  max_delay   or so many seconds after its oldest one did; 0 for no limit
 -- ARGV  max_size    or when it has so many; tasks in one set at the most
 -- ARGV  keep        seconds to remember that this server looks after groups
+-- ARGV  special     msgpack [[prefix, grace, max_delay, max_size] ...] for groups whose names begin so, the
+--                   longest prefix first
+-- ARGV  sizes       at which groups are full, the smallest first, with spaces between
 -- ARGV  ...         for each queue: prefix of its groups, cursor, msgpack [group to leave alone ...]
 -- REPLY [seconds until the next is ripe or '', [cursor of each queue: '0' when all were seen, or unusable],
 --       then for each set: queue number, group, key of the set, tasks in it]
@@ -30,6 +33,8 @@ local now = clock()
 local server, number, want = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local lease, grace = tonumber(ARGV[7]), tonumber(ARGV[8])
 local max_delay, max_size = tonumber(ARGV[9]), tonumber(ARGV[10])
+local special, sizes = cmsgpack.unpack(ARGV[12]), ARGV[13]
+local smallest = tonumber(string.match(sizes, '^%d+'))
 local queues = (#KEYS - 1) / PER_QUEUE
 local cursors, sent, soonest, candidates = {}, {number}, nil, {}
 local reply = {'', cursors}
@@ -82,25 +87,35 @@ local function reclaim(base, prefix)
   if next_end then sooner(tonumber(next_end)) end
 end
 
+local function terms(name)
+  for _, one in ipairs(special) do
+    if string.sub(name, 1, #one[1]) == one[1] then return one[2], one[3], one[4] end
+  end
+  return grace, max_delay, max_size
+end
+
 -- The second at which a group is ripe; nil when there is no such group.
-local function ripens(key)
+local function ripens(key, name)
   local size = redis.pcall('ZCARD', key)
   if type(size) == 'table' and moving(size) then redis.call('ZCARD', key) end
   if type(size) ~= 'number' or size == 0 then return nil, size == 0 end
   local oldest = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
-  if size >= max_size then return math.min(oldest, now) end
+  local its_grace, its_delay, its_size = terms(name)
+  if size >= its_size then return math.min(oldest, now) end
   local newest = tonumber(redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')[2])
-  local moment = newest + grace
-  if max_delay > 0 then moment = math.min(moment, oldest + max_delay) end
+  local moment = newest + its_grace
+  if its_delay > 0 then moment = math.min(moment, oldest + its_delay) end
   return moment
 end
 
 local function look(queue)
-  local base, argument = 1 + (queue - 1) * PER_QUEUE, 12 + (queue - 1) * 3
+  local base, argument = 1 + (queue - 1) * PER_QUEUE, 14 + (queue - 1) * 3
   local prefix, cursor = ARGV[argument], ARGV[argument + 1]
   local known = redis.pcall('GET', KEYS[base + 3])
-  if type(known) ~= 'table' and not (known and tonumber(known) and tonumber(known) < max_size) then
-    redis.call('SET', KEYS[base + 3], max_size, 'EX', ARGV[11])
+  -- Where servers do not agree, those with the smallest size are told in time.
+  local least = type(known) == 'string' and tonumber(string.match(known, '^%d+'))
+  if type(known) ~= 'table' and not (least and least < smallest) then
+    redis.call('SET', KEYS[base + 3], sizes, 'EX', ARGV[11])
   end
   reclaim(base, prefix)
   local left_alone = {}
@@ -108,7 +123,7 @@ local function look(queue)
   local scanned = redis.call('SSCAN', KEYS[base + 1], cursor, 'COUNT', ARGV[6])
   for _, name in ipairs(scanned[2]) do
     if not left_alone[name] then
-      local moment, is_empty = ripens(prefix .. name)
+      local moment, is_empty = ripens(prefix .. name, name)
       if is_empty then
         confirm(prefix .. name, KEYS[base + 1])
         redis.call('SREM', KEYS[base + 1], name)
@@ -126,21 +141,22 @@ local function look(queue)
 end
 
 local function take(queue, candidate)
-  local base, prefix = 1 + (queue - 1) * PER_QUEUE, ARGV[12 + (queue - 1) * 3]
+  local base, prefix = 1 + (queue - 1) * PER_QUEUE, ARGV[14 + (queue - 1) * 3]
   local group = prefix .. candidate.name
   local set = group .. ':' .. server .. '.' .. number .. '.' .. (#sent - 1) / 4
   local size = redis.call('ZCARD', group)
+  local _, _, most = terms(candidate.name)
   -- The set is listed when it is there: where an error ends this, nothing was changed.
-  if size <= max_size then
+  if size <= most then
     redis.call('RENAME', group, set)
     redis.call('ZADD', KEYS[base + 2], now + lease, set)
     redis.call('SREM', KEYS[base + 1], candidate.name)
   else
-    size = max_size
+    size = most
     redis.call('ZRANGESTORE', set, group, 0, size - 1)
     redis.call('ZADD', KEYS[base + 2], now + lease, set)
     redis.call('ZREMRANGEBYRANK', group, 0, size - 1)
-    local moment = ripens(group)
+    local moment = ripens(group, candidate.name)
     if moment <= now then table.insert(candidates[queue], candidate) else sooner(moment) end
   end
   tell(queue, candidate.name, set, size)
