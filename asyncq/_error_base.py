@@ -61,3 +61,17 @@ class ConfigError(AsyncqError, ValueError):
         if len(self.problems) == 1:
             return str(self.problems[0])
         return "\n- ".join([f"{len(self.problems)} values are wrong:", *map(str, self.problems)])
+
+
+class NotFoundError(AsyncqError, LookupError):
+    """What was asked for is not in Redis, or not there any more. `near` has names like the one given."""
+
+    near: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {' or '.join(map(repr, self.near))}?" if self.near else ""
+        return super().__str__() + hint
+
+
+class WrongStateError(AsyncqError):
+    """It exists, but it is not in a state that allows this."""

@@ -34,6 +34,7 @@ from asyncq.errors import (
     TaskNotFoundError,
 )
 from asyncq.options import DEFAULT_QUEUE, CheckedOptions, TaskOptions, check_options, is_queue_name, is_text
+from asyncq.schedules import Schedules
 from asyncq.shared import Connection, read_connection
 from asyncq.task import Task
 from asyncq.task_info import Progress, TaskInfo
@@ -80,6 +81,9 @@ class Client:
             again never makes a second task of one.
         prefix: What every key begins with; `asyncq:` when not given.
         middleware: What to wrap around enqueueing; see `use`.
+
+    Attributes:
+        schedules: The entries of schedulers, to add, change, pause, run and look at.
     """
 
     def __init__(  # noqa: PLR0913 - its options, one by one
@@ -108,6 +112,7 @@ class Client:
         self._broker: Broker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
+        self.schedules: Final = Schedules(self._connected, self._codecs, self._enqueue_wrapped)
 
     async def __aenter__(self) -> Self:
         return self
@@ -170,6 +175,9 @@ class Client:
             return await self._around(task, options)
         new = self._compose(task, options)
         return self._info(new, await self._connected().enqueue.submit(new))
+
+    async def _enqueue_wrapped(self, task: Task, options: TaskOptions) -> TaskInfo:
+        return await (self._around or self._enqueue)(task, options)
 
     async def _enqueue(self, task: Task, options: TaskOptions) -> TaskInfo:
         """What is inside the middleware."""

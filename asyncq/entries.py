@@ -87,6 +87,8 @@ class Entry:
     next_at: datetime | None = None  #: `None`: never again, or the scheduler was not started yet
     last_at: datetime | None = None  #: the last of its times that has come, whichever scheduler enqueued it
     last_error: str = ""  #: why the last time was not enqueued; empty when it was
+    version: int = 0  #: of what is stored; 0 when it is not yet
+    since: datetime | None = None  #: when its rhythm began; what came before is not made up for
 
     @property
     def spec(self) -> str:

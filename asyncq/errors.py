@@ -22,6 +22,9 @@
     │  ├─ TaskNotActiveError         the lease was lost; somebody else owns the task
     │  ├─ TaskStateError
     │  ├─ TaskChangedError           somebody else was faster: look again
+    │  ├─ EntryChangedError          the same with an entry of schedulers
+    │  ├─ EntryExistsError           this id has another definition
+    │  ├─ EntryDeclaredError         code declares it: change it there
     │  ├─ QueueNotEmptyError
     │  ├─ NoSlotError                no slot of a semaphore became free in time
     │  └─ SlotLostError              a slot was held for longer than its lease could be prolonged
@@ -56,7 +59,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from asyncq._error_base import AsyncqError, ConfigError, Problem, shown
+from asyncq._entry_errors import (
+    EntryChangedError,
+    EntryDeclaredError,
+    EntryExistsError,
+    EntryNotFoundError,
+    ProviderError,
+)
+from asyncq._error_base import AsyncqError, ConfigError, NotFoundError, Problem, WrongStateError, shown
 from asyncq._task_errors import (
     HandlerCrashedError,
     HandlerNotFoundError,
@@ -75,14 +85,14 @@ from asyncq._task_errors import (
 __all__ = [
     "AlreadyRunningError", "AsyncqError", "AuthenticationError", "BrokerError", "BrokerReplyError",
     "BrokerUnavailableError", "ClosedError", "ConfigError", "DuplicateTaskError", "EmbeddedUnavailableError",
-    "EnqueueRefusedError", "EntryNotFoundError", "GroupNotFoundError", "HandlerCrashedError",
-    "HandlerNotFoundError", "LeaseExpiredError", "LifecycleError", "NoSlotError", "NotFoundError",
-    "NotStartedError", "PayloadError", "Problem", "ProviderError", "QueueNotEmptyError",
-    "QueueNotFoundError", "ResultNotKeptError", "ResultTimeoutError", "RetryIn", "RevokeTask",
-    "ServerNotFoundError", "ServerTooOldError", "SkipRetry", "SlotLostError", "TaskArchivedError",
-    "TaskCancelledError", "TaskChangedError", "TaskControl", "TaskFailure", "TaskIdConflictError",
-    "TaskNotActiveError", "TaskNotFoundError", "TaskStateError", "TaskTimedOutError", "UnsafeServerError",
-    "WireError", "WorkerProcessDiedError", "WrongStateError",
+    "EnqueueRefusedError", "EntryChangedError", "EntryDeclaredError", "EntryExistsError",
+    "EntryNotFoundError", "GroupNotFoundError", "HandlerCrashedError", "HandlerNotFoundError",
+    "LeaseExpiredError", "LifecycleError", "NoSlotError", "NotFoundError", "NotStartedError", "PayloadError",
+    "Problem", "ProviderError", "QueueNotEmptyError", "QueueNotFoundError", "ResultNotKeptError",
+    "ResultTimeoutError", "RetryIn", "RevokeTask", "ServerNotFoundError", "ServerTooOldError", "SkipRetry",
+    "SlotLostError", "TaskArchivedError", "TaskCancelledError", "TaskChangedError", "TaskControl",
+    "TaskFailure", "TaskIdConflictError", "TaskNotActiveError", "TaskNotFoundError", "TaskStateError",
+    "TaskTimedOutError", "UnsafeServerError", "WireError", "WorkerProcessDiedError", "WrongStateError",
 ]  # fmt: skip
 
 
@@ -156,16 +166,6 @@ class TaskIdConflictError(EnqueueRefusedError):
         self.queue, self.task_id = queue, task_id
 
 
-class NotFoundError(AsyncqError, LookupError):
-    """What was asked for is not in Redis, or not there any more. `near` has names like the one given."""
-
-    near: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        hint = f"; did you mean {' or '.join(map(repr, self.near))}?" if self.near else ""
-        return super().__str__() + hint
-
-
 class QueueNotFoundError(NotFoundError):
     """No task has ever been put in this queue, or it was removed."""
 
@@ -227,20 +227,6 @@ class ServerNotFoundError(NotFoundError):
     def __init__(self, server_id: str, near: Sequence[str] = ()) -> None:
         super().__init__(server_id, tuple(near))
         self.server_id, self.near = server_id, tuple(near)
-
-
-class EntryNotFoundError(NotFoundError):
-    """No scheduler has such an entry, and there is no history of one."""
-
-    _text = "there is no entry {entry_id!r}"
-
-    def __init__(self, entry_id: str, near: Sequence[str] = ()) -> None:
-        super().__init__(entry_id, tuple(near))
-        self.entry_id, self.near = entry_id, tuple(near)
-
-
-class WrongStateError(AsyncqError):
-    """It exists, but it is not in a state that allows this."""
 
 
 class TaskNotActiveError(WrongStateError):
@@ -375,19 +361,6 @@ class WireError(AsyncqError, ValueError):
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(key, reason)
         self.key, self.reason = key, reason
-
-
-class ProviderError(AsyncqError):
-    """A provider of periodic tasks raised, hung, or gave what cannot be taken. The last good set stays.
-
-    What it raised is the `__cause__`.
-    """
-
-    _text = "the provider of periodic tasks failed: {why}"
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
 
 
 for _name in __all__:

@@ -66,7 +66,7 @@ class PeriodicTaskManager(Scheduler):
         self._set_up(url, prefix)
         self._syncer = Syncer(
             Source(provider, timeout=checked.provider_timeout),
-            self._timetable,
+            self._roster,
             checked,
             clock=_now,
             log=self._log,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -16,9 +14,11 @@ from asyncq._clock import from_unix, now
 from asyncq._compose import new_id
 from asyncq._logs import SCHEDULER_LOG, Log, log_for
 from asyncq._redis.router import Router
-from asyncq._scheduling.description import describe_entry
+from asyncq._scheduling.description import describe_scheduler
+from asyncq._scheduling.follower import Follower, told
 from asyncq._scheduling.herald import Herald
 from asyncq._scheduling.orders import Orders
+from asyncq._scheduling.roster import Roster
 from asyncq._scheduling.settings import SchedulerConfig, SchedulerOptions, options_of, refuse_unknown
 from asyncq._scheduling.ticker import Ticker
 from asyncq._scheduling.wiring import Plan
@@ -28,7 +28,7 @@ from asyncq._timetable import Timetable
 from asyncq.client import Client
 from asyncq.connection import ConnectionOptions, Pong
 from asyncq.entries import Entry, EntryOptions, PeriodicTask, define
-from asyncq.errors import AlreadyRunningError, ClosedError, ConfigError, NotStartedError
+from asyncq.errors import AlreadyRunningError, ClosedError, NotStartedError
 from asyncq.shared import Connection, read_connection
 from asyncq.task import Task
 
@@ -74,6 +74,13 @@ class Scheduler:
         self._client = Client(self._connection, codecs=self.config.codecs)
         self._log: Log = log_for(self.config.logger, self.config.least_level, standard=SCHEDULER_LOG)
         self._timetable = Timetable()
+        self._roster = Roster(
+            self._timetable,
+            application=self.config.application,
+            codecs=self.config.codecs,
+            clock=_now,
+            log=self._log,
+        )
         self._status = "new"
         self._id = ""
         self._started_at = 0.0
@@ -82,6 +89,7 @@ class Scheduler:
         self._stack = AsyncExitStack()
         self._ticker: Ticker | None = None
         self._herald: Herald | None = None
+        self._follower: Follower | None = None
 
     def register(
         self,
@@ -90,9 +98,12 @@ class Scheduler:
         *,
         entry_id: str = "",
         timezone: str | tzinfo | None = None,
+        replace: bool = False,
         **options: Unpack[EntryOptions],
     ) -> str:
         """Register a periodic task. Also while the scheduler runs.
+
+        It is stored in Redis as declared in code: tools show it, and it may be paused from anywhere.
 
         Args:
             spec: Five cron fields, `@hourly` and its kind, `@every 1h30m`, or a `timedelta`.
@@ -100,6 +111,8 @@ class Scheduler:
             entry_id: A name of your own, under which the history of the entry is kept. Made of the
                 definition when not given: the same definition has the same id after a restart.
             timezone: Zone of this entry; the scheduler's when not given.
+            replace: Take the place of an entry of this id that is defined otherwise: one registered
+                before, or one that a client has put.
             options: As for `Client.enqueue`, and those of `EntryOptions`: `catch_up`, `overlap` and so on.
 
         Returns:
@@ -110,34 +123,33 @@ class Scheduler:
         """
         wanted = PeriodicTask(spec, task, id=entry_id or None, timezone=timezone, **options)
         entry = define(wanted, timezone=self.config.zone, codecs=self.config.codecs)
-        if entry.id in self._timetable:
-            if entry_id or self._timetable.get(entry.id).definition != entry.definition:
-                raise ConfigError("entry_id", entry.id, "an id that no other entry has")
-            raise ConfigError(
-                "entry_id", None, f"a name for the second of two equal entries; the first is {entry.id!r}"
-            )
-        self._timetable.add(entry, _now())
+        if not replace:
+            self._roster.refuse_second(entry, is_named=bool(entry_id))
+        self._roster.declare(entry, replace=replace)
         self._entries_changed()
         return entry.id
 
     def unregister(self, entry_id: str) -> None:
-        """Forget an entry. What it has enqueued stays, and so does its history for a while.
+        """Register an entry no more. What it has enqueued stays, and so does its history for a while.
+
+        It is removed when no other scheduler of the application declares it. What a client has put is
+        removed by a client.
 
         Raises:
-            EntryNotFoundError: There is no such entry; says which ids look like it.
+            EntryNotFoundError: None of this id was registered here; says which ids look like it.
         """
-        self._timetable.remove(entry_id)
+        self._roster.drop(entry_id)
         self._entries_changed()
 
     @property
     def entries(self) -> list[Entry]:
-        """All entries, by their next run."""
-        return self._timetable.in_order()
+        """All entries that are enqueued here, by their next run; those that are paused come last."""
+        return [*self._timetable.in_order(), *self._roster.paused.values()]
 
     def _entries_changed(self) -> None:
-        self._poke()
-        if self._herald is not None:
-            self._herald.poke()
+        for actor in (self._ticker, self._herald, self._follower):
+            if actor is not None:
+                actor.poke()
 
     def _poke(self) -> None:
         if self._ticker is not None:
@@ -257,23 +269,27 @@ class Scheduler:
     async def _begin(self) -> None:
         """Start the actors. The order of the blocks is the order in which they stop, the last first."""
         self._id, self._started_at = new_id()[:_ID_LENGTH], now()
-        actors = self._plan().actors(self._client._connected())
-        herald, ticker = actors.herald, actors.ticker
+        broker = self._client._connected()
+        actors = self._plan().actors(broker)
+        herald, ticker, follower = actors.herald, actors.ticker, actors.follower
         self._timetable.begin(_now())
-        await actors.alignment.align_all()
         self._stack.push_async_callback(herald.leave)
+        # Before anything is stored, so that others see that there is somebody who declares it.
         await herald.tick()
+        await follower.begin()
         await self._stack.enter_async_context(running(herald, self._break, self._log))
         self._stack.push_async_callback(actors.dispatcher.aclose)
-        for service in [ticker, *self._further_services()]:
+        for service in [ticker, follower, *self._further_services()]:
             await self._stack.enter_async_context(running(service, self._break, self._log))
-        self._ticker, self._herald = ticker, herald
+        await self._stack.enter_async_context(told(broker, follower, self.config.waking))
+        self._ticker, self._herald, self._follower = ticker, herald, follower
 
     def _plan(self) -> Plan:
         return Plan(
             self._id,
             self.config,
             self._timetable,
+            self._roster,
             self._client,
             clock=_now,
             describe=self._describe,
@@ -335,7 +351,7 @@ class Scheduler:
 
     async def _end(self) -> None:
         self._status = "leaving"
-        self._ticker = None
+        self._ticker = self._follower = None
         try:
             await self._stack.aclose()
         finally:
@@ -376,15 +392,7 @@ class Scheduler:
             await router.aclose()
 
     def _describe(self) -> dict[str, Any]:
-        return {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "name": self.config.name,
-            "status": self._status if self._status == "stopped" else "running",
-            "started_at": self._started_at,
-            "timezone": str(self.config.zone),
-            "entries": [describe_entry(entry, self.config.codecs) for entry in self.entries],
-        }
+        return describe_scheduler(self.config, self._roster, status=self._status, started_at=self._started_at)
 
 
 def _now() -> datetime:

@@ -30,6 +30,8 @@ MODULES = (
     "retry",
     "scheduler",
     "periodic",
+    "schedules",
+    "entry_info",
     "semaphore",
     "inspector",
     "connection",

@@ -10,6 +10,7 @@ from asyncq._broker.browse import Browse
 from asyncq._broker.delayed import Delayed
 from asyncq._broker.deliver import Deliver
 from asyncq._broker.enqueue import Enqueue
+from asyncq._broker.entries import Entries
 from asyncq._broker.groups import Groups
 from asyncq._broker.leases import Leases
 from asyncq._broker.nodes import Nodes
@@ -45,6 +46,7 @@ class Broker:
         self.presence: Final = Presence(self.basis)
         self.results: Final = Results(self.basis)
         self.schedules: Final = Schedules(self.basis)
+        self.entries: Final = Entries(self.basis)
         self.queues: Final = Queues(self.basis)
         self.nodes: Final = Nodes(self.basis)
         self.semaphores: Final = Semaphores(self.basis)

@@ -1,33 +1,31 @@
-"""What tools are told of an entry."""
+"""What tools are told of a scheduler."""
 
 from __future__ import annotations
 
+import os
+import socket
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from asyncq.codecs import Codecs
-from asyncq.entries import Entry
-
-SHOWN_PAYLOAD: Final = 4096
-"""Bytes of a payload that are shown with an entry. What is larger is not repeated with every heartbeat."""
+from asyncq._scheduling.roster import Roster
+from asyncq._scheduling.settings import SchedulerConfig
 
 
-def describe_entry(entry: Entry, codecs: Codecs) -> dict[str, Any]:
-    """Return an entry as plain values."""
-    codec, raw = entry.task.encoded(codecs)
+def describe_scheduler(
+    config: SchedulerConfig, roster: Roster, *, status: str, started_at: float
+) -> dict[str, Any]:
+    """Return a scheduler as plain values. Its entries are stored, and not repeated with each heartbeat."""
     return {
-        "id": entry.id,
-        "spec": entry.spec,
-        "timezone": str(entry.schedule.zone),
-        "type": entry.task.type,
-        "queue": entry.queue,
-        "options": dict(entry.checked),
-        "rules": entry.rules.plain(),
-        "codec": codec,
-        "payload": raw if len(raw) <= SHOWN_PAYLOAD else None,
-        "next": unix(entry.next_at),
-        "previous": unix(entry.last_at),
-        "error": entry.last_error,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "name": config.name,
+        "status": status if status == "stopped" else "running",
+        "started_at": started_at,
+        "timezone": str(config.zone),
+        "entries": roster.count,
+        "application": config.application,
+        # Two that declare the same can tell what nobody declares any more.
+        "declares": roster.declares,
     }
 
 

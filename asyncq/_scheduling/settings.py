@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, tzinfo
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
 from asyncq._clock import seconds
 from asyncq._cron import time_zone
@@ -16,7 +16,7 @@ from asyncq._logs import LoggerLike, level_of, logging_problems
 from asyncq.codecs import Codecs
 from asyncq.entries import Entry
 from asyncq.errors import AsyncqError, ConfigError, Problem
-from asyncq.options import TaskOptions
+from asyncq.options import TaskOptions, is_text
 from asyncq.task import Task
 from asyncq.task_info import TaskInfo
 
@@ -37,6 +37,10 @@ class SchedulerOptions(TypedDict, total=False):
     on_error: OnEntryError | None
     heartbeat_interval: float
     start_patience: float
+    application: str
+    orphans: Literal["report", "remove"]
+    look_interval: float
+    waking: Literal["push", "poll"]
     logger: LoggerLike | None
     log_level: int | str | None
     name: str
@@ -83,6 +87,23 @@ class SchedulerConfig:
     start_patience: float = 10.0
     """Seconds to wait for a Redis that does not answer yet when the scheduler starts."""
 
+    application: str = ""
+    """Whose code the registered entries are. Give each program a name of its own that shares a Redis with
+    others: by it a scheduler knows which stored entries its code has ceased to declare."""
+
+    orphans: Literal["report", "remove"] = "report"
+    """What becomes of stored entries of this application that no running scheduler of it declares any more.
+    They are not enqueued in any case. `"report"`: the log and the inspector say so. `"remove"`: they are
+    removed; needs an `application`."""
+
+    look_interval: float = 10.0
+    """Seconds between two looks whether stored entries have changed, behind the messages that say so.
+    At least 1."""
+
+    waking: Literal["push", "poll"] = "push"
+    """How the scheduler learns of changed entries: `"push"` by a message, `"poll"` by looking alone, for
+    proxies that do not let subscriptions through."""
+
     logger: LoggerLike | None = None
     """Where this scheduler logs, `logging.getLogger("asyncq.scheduler")` when not given. As for a server."""
 
@@ -101,6 +122,9 @@ class SchedulerConfig:
         if not isinstance(cast("object", self.codecs), Codecs):
             problems.append(Problem("codecs", self.codecs, "Codecs"))
         problems += self._middleware_problems()
+        problems += self._application_problems()
+        if self.waking not in ("push", "poll"):
+            problems.append(Problem("waking", self.waking, "'push' or 'poll'"))
         problems += logging_problems(self.logger, self.log_level)
         if problems:
             raise ConfigError.of(problems)
@@ -110,6 +134,15 @@ class SchedulerConfig:
             object.__setattr__(self, "middleware", tuple(checked(self.middleware)))
         except ConfigError as error:
             return [*error.problems]
+        return []
+
+    def _application_problems(self) -> list[Problem]:
+        if self.application and not is_text(cast("object", self.application)):
+            return [Problem("application", self.application, "text that is not blank")]
+        if self.orphans not in ("report", "remove"):
+            return [Problem("orphans", self.orphans, "'report' or 'remove'")]
+        if self.orphans == "remove" and not self.application:
+            return [Problem("orphans", self.orphans, "an application, so that those of others stay")]
         return []
 
     def _zone_problems(self) -> list[Problem]:
@@ -130,8 +163,9 @@ class SchedulerConfig:
             object.__setattr__(self, name, value)
             if name.endswith("_interval") and value < 1.0:
                 problems.append(Problem(name, value, "at least 1 second"))
-        if self.heartbeat_interval == math.inf:
-            problems.append(Problem("heartbeat_interval", math.inf, "an interval with an end"))
+        for name in ("heartbeat_interval", "look_interval"):
+            if getattr(self, name) == math.inf:
+                problems.append(Problem(name, math.inf, "an interval with an end"))
         return problems
 
     @property
@@ -145,7 +179,7 @@ class SchedulerConfig:
         return cast("tzinfo", self.timezone)
 
     def _durations(self) -> tuple[str, ...]:
-        return ("start_patience", "heartbeat_interval")
+        return ("start_patience", "heartbeat_interval", "look_interval")
 
     def _callbacks(self) -> tuple[str, ...]:
         return ("pre_enqueue", "post_enqueue", "on_error")

@@ -1,4 +1,4 @@
-"""Keeps the timetable in step with a provider."""
+"""Keeps what is declared in step with a provider."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import Final
 
 from asyncq._logs import Log
 from asyncq._scheduling import hooks
+from asyncq._scheduling.roster import Roster
 from asyncq._scheduling.settings import ManagerConfig
 from asyncq._scheduling.source import Source
 from asyncq._service import Service
-from asyncq._timetable import Changes, Timetable
+from asyncq._timetable import Changes
 from asyncq.entries import Entry, PeriodicTask, define
 from asyncq.errors import ConfigError, ProviderError
 
@@ -34,7 +35,7 @@ class Syncer(Service):
     def __init__(
         self,
         source: Source,
-        timetable: Timetable,
+        roster: Roster,
         config: ManagerConfig,
         *,
         clock: Callable[[], datetime],
@@ -43,7 +44,7 @@ class Syncer(Service):
     ) -> None:
         super().__init__("syncer")
         self._source: Final = source
-        self._timetable: Final = timetable
+        self._roster: Final = roster
         self._config: Final = config
         self._clock: Final = clock
         self.log = log
@@ -102,10 +103,10 @@ class Syncer(Service):
 
     def _take_over(self, entries: dict[str, Entry]) -> Changes:
         """Put the new set in the place of the old one, in one step."""
-        foreign = [name for name in entries if name in self._timetable and name not in self._provided]
+        foreign = [name for name in entries if name in self._roster.declared and name not in self._provided]
         if foreign:
             raise _refusal([f"entry {name!r} was registered by hand" for name in foreign], len(entries))
-        changes = self._timetable.replace(self._provided, entries, self._clock())
+        changes = self._roster.replace(self._provided, entries)
         self._provided = [*entries]
         return changes
 

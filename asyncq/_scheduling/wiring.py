@@ -14,7 +14,10 @@ from asyncq._scheduling.alignment import Alignment
 from asyncq._scheduling.chronicle import Chronicle
 from asyncq._scheduling.claimant import Claimant
 from asyncq._scheduling.dispatcher import Dispatcher
+from asyncq._scheduling.follower import Follower
 from asyncq._scheduling.herald import Herald
+from asyncq._scheduling.reconciler import Reconciler
+from asyncq._scheduling.roster import Roster
 from asyncq._scheduling.settings import SchedulerConfig
 from asyncq._scheduling.ticker import Ticker
 from asyncq._timetable import Timetable
@@ -38,7 +41,7 @@ class Actors:
 
     herald: Herald
     dispatcher: Dispatcher
-    alignment: Alignment
+    follower: Follower
     ticker: Ticker
 
 
@@ -49,6 +52,7 @@ class Plan:
     scheduler_id: str
     config: SchedulerConfig
     timetable: Timetable
+    roster: Roster
     client: Enqueuing
     clock: Callable[[], datetime]
     describe: Callable[[], Mapping[str, Any]]
@@ -70,5 +74,30 @@ class Plan:
             on_change=herald.poke_soon,
         )
         return Actors(
-            herald, dispatcher, alignment, Ticker(self.timetable, dispatcher.begin, clock=self.clock)
+            herald,
+            dispatcher,
+            self._follower(broker, alignment),
+            Ticker(self.timetable, dispatcher.begin, clock=self.clock),
+        )
+
+    def _follower(self, broker: Broker, alignment: Alignment) -> Follower:
+        config = self.config
+        reconciler = Reconciler(
+            broker.entries,
+            broker.schedules,
+            self.roster,
+            scheduler_id=self.scheduler_id,
+            application=config.application,
+            removes_orphans=config.orphans == "remove",
+            codecs=config.codecs,
+            log=self.log,
+        )
+        return Follower(
+            broker.entries,
+            self.roster,
+            reconciler,
+            align=alignment.align_all,
+            interval=config.look_interval,
+            on_change=self.poke,
+            log=self.log,
         )

@@ -22,6 +22,7 @@ class QueueKeys:
         "base",
         "completed",
         "failed",
+        "fence_prefix",
         "flow",
         "gathering",
         "group_prefix",
@@ -64,6 +65,7 @@ class QueueKeys:
         self.unique_prefix = base + "unique:"
         self.receipt_prefix = base + "receipt:"
         self.tick_prefix = base + "tick:"
+        self.fence_prefix = base + "fence:"
 
     def task(self, task_id: str) -> str:
         """The hash of one task."""
@@ -85,6 +87,10 @@ class QueueKeys:
         """The last time of an entry of schedulers that was enqueued here."""
         return self.tick_prefix + entry_id
 
+    def fence(self, entry_id: str) -> str:
+        """The least version of an entry of schedulers that may be enqueued here."""
+        return self.fence_prefix + entry_id
+
     def day(self, counter: str, when: float) -> str:
         """A daily counter, `processed` or `failed`, of the UTC day of `when`."""
         return f"{self.base}{counter}:{utc_day(int(when // 86400))}"
@@ -102,16 +108,29 @@ class SemaphoreKeys:
         self.parked = self.holders + ":parked"
 
 
+class EntryKeys:
+    """The stored entries of schedulers. All carry the hash tag `{entries}`."""
+
+    __slots__ = ("changes", "entries", "removed", "state")
+
+    def __init__(self, prefix: str) -> None:
+        self.entries = f"{prefix}schedule:{{entries}}"
+        self.changes = self.entries + ":changes"
+        self.state = self.entries + ":state"
+        self.removed = self.entries + ":removed"
+
+
 class Keys:
     """The keys outside queues, and the way to those of a queue."""
 
-    __slots__ = ("_queues", "prefix", "queues", "schedulers", "servers")
+    __slots__ = ("_queues", "entries", "prefix", "queues", "schedulers", "servers")
 
     def __init__(self, prefix: str = NATIVE_PREFIX) -> None:
         self.prefix = prefix
         self.queues = prefix + "queues"
         self.servers = prefix + "servers"
         self.schedulers = prefix + "schedulers"
+        self.entries = EntryKeys(prefix)
         self._queues: dict[str, QueueKeys] = {}
 
     def queue(self, name: str) -> QueueKeys:
@@ -145,6 +164,11 @@ class Keys:
     def news(self) -> str:
         """Where all servers listen: something became due earlier than they knew."""
         return self.prefix + "news"
+
+    @property
+    def entry_news(self) -> str:
+        """Where all schedulers listen: an entry was added, changed or removed."""
+        return self.prefix + "news:entries"
 
 
 @lru_cache(maxsize=64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncq._broker.findings import Finding, Progress, Report
 from asyncq._broker.nodes import Node, RedisInfo
+from asyncq.entry_info import EnqueueEvent, EntryInfo
 from asyncq.inspector.bulk import BulkOptions, BulkReport
 from asyncq.inspector.cluster import Cluster
 from asyncq.inspector.door import Inspector
@@ -11,7 +12,7 @@ from asyncq.inspector.editing import TaskChanges
 from asyncq.inspector.groups import GroupInfo, Groups
 from asyncq.inspector.listing import TaskFilters, TaskPage
 from asyncq.inspector.queues import DailyStats, QueueInfo, QueueMemory, Queues
-from asyncq.inspector.schedulers import EnqueueEvent, SchedulerEntry, SchedulerInfo, Schedulers
+from asyncq.inspector.schedulers import SchedulerInfo, Schedulers
 from asyncq.inspector.servers import ServerInfo, Servers, WorkerInfo
 from asyncq.inspector.tasks import Tasks
 
@@ -21,6 +22,7 @@ __all__ = [
     "Cluster",
     "DailyStats",
     "EnqueueEvent",
+    "EntryInfo",
     "Finding",
     "GroupInfo",
     "Groups",
@@ -32,7 +34,6 @@ __all__ = [
     "Queues",
     "RedisInfo",
     "Report",
-    "SchedulerEntry",
     "SchedulerInfo",
     "Schedulers",
     "ServerInfo",

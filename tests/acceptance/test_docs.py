@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from asyncq import Client, ConnectionOptions, Inspector, Semaphore, ServerConfig, errors, sync
-from asyncq._wire.keys import Keys, SemaphoreKeys
+from asyncq._wire.keys import EntryKeys, Keys, SemaphoreKeys
 from asyncq._wire.states import State
 from asyncq.entries import Rules
 from asyncq.options import TaskOptions
@@ -183,6 +183,7 @@ def test_keys_are_those_of_the_code() -> None:
         queue.group("<group>:<set>"),
         queue.receipt("<sender>"),
         queue.tick("<entry>"),
+        queue.fence("<entry>"),
     }
     made |= {re.sub(r"\d{4}-\d\d-\d\d$", "<day>", queue.day(name, 0)) for name in ("processed", "failed")}
     listed = {name.replace("Q ", base) for name in _first_names(section(KEYSPACE, "Keys of a queue"))}
@@ -195,8 +196,13 @@ def test_keys_are_those_of_the_code() -> None:
         keys.scheduler("<id>"),
         keys.history("<entry>"),
         *(getattr(keys.semaphore("<scope>"), name) for name in SemaphoreKeys.__slots__),
+        *(getattr(keys.entries, name) for name in EntryKeys.__slots__),
     }
-    assert set(_first_names(section(KEYSPACE, "Channels"))) == {keys.channel("<server>"), keys.news}
+    assert set(_first_names(section(KEYSPACE, "Channels"))) == {
+        keys.channel("<server>"),
+        keys.news,
+        keys.entry_news,
+    }
 
 
 _FIELD = re.compile(r"'([a-z_]+)'")

@@ -99,7 +99,7 @@ def _mux() -> Mux:
 
 async def _live(url: str, admin: Redis, **options: Any) -> None:
     """Do everything that clients, servers and schedulers do."""
-    scheduler = Scheduler(url)
+    scheduler = Scheduler(url, waking=options.get("waking", "push"))
     scheduler.register("@every 1s", Task("done", queue="periodic"))
     server = Server(
         url, concurrency=10, queues={"default": 2, "periodic": 1}, retry=Fixed(0.05), lease=1.0, **options
@@ -119,6 +119,11 @@ async def _live(url: str, admin: Redis, **options: Any) -> None:
                 )
                 if kind == "done" and not options:  # it would try to subscribe
                     assert await client.result(info, 30) == {"n": 1}
+            await client.schedules.upsert("@daily", Task("done"), entry_id="stored")
+            await client.schedules.pause("stored")
+            await client.schedules.resume("stored")
+            await client.schedules.upsert("@daily", Task("done"), entry_id="gone")
+            await client.schedules.remove("gone")
             await client.enqueue(Task("nobody knows"))
             for _ in range(3):
                 await client.enqueue(Task("limited", queue="periodic"))

@@ -9,10 +9,10 @@ from asyncq import Inspector
 from asyncq.inspector import (
     DailyStats,
     EnqueueEvent,
+    EntryInfo,
     Node,
     QueueInfo,
     RedisInfo,
-    SchedulerEntry,
     SchedulerInfo,
     ServerInfo,
     WorkerInfo,
@@ -33,5 +33,5 @@ async def rooms(inspector: Inspector) -> None:
     assert_type(await inspector.cluster.nodes("q"), list[Node])
     assert_type(await inspector.cluster.redis(), list[RedisInfo])
     assert_type(await inspector.schedulers.list(), list[SchedulerInfo])
-    assert_type(await inspector.schedulers.entries(), list[SchedulerEntry])
+    assert_type(await inspector.schedulers.entries(), list[EntryInfo])
     assert_type(await inspector.schedulers.events("entry", limit=3), list[EnqueueEvent])

@@ -1,0 +1,279 @@
+"""The entries of schedulers, as Redis has them: what is true for all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+import msgpack
+
+from asyncq._broker.basis import Basis, script
+from asyncq.errors import BrokerReplyError, WireError
+
+PUT: Final = script("entry_put")
+MARK: Final = script("entry_mark")
+REMOVE: Final = script("entry_remove")
+NEWS: Final = script("entry_news")
+FENCE: Final = script("fence")
+
+CHUNK: Final = 250
+"""Entries in one call, fewer when they are large."""
+
+MOST_BYTES: Final = 512 * 1024
+"""Bytes of definitions in one call: Redis does nothing else meanwhile."""
+
+FENCE_SECONDS: Final = 86400
+"""Seconds for which a change is fenced: longer than any scheduler goes on with what it knew."""
+
+FENCES_AT_A_TIME: Final = 100
+
+Origin = Literal["code", "client"]
+Mark = Literal["pause", "resume", "orphan"]
+
+_FIELDS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """An entry on its way into Redis."""
+
+    id: str
+    queue: str
+    digest: str  #: equal for equal definitions
+    rhythm: str  #: says when it is due: spec and time zone
+    packed: bytes
+    expected: int | None = None  #: the version it must have, 0 for none; `None` for whatever
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry as it is in Redis. Times are Unix seconds, 0 for never."""
+
+    id: str
+    version: int
+    origin: str  #: code | client
+    application: str  #: whose code it is
+    digest: str
+    packed: bytes
+    queue: str
+    created_at: float
+    changed_at: float
+    since: float  #: when its rhythm began
+    paused_at: float
+    reason: str  #: why it is paused
+    orphaned_at: float
+
+
+class Put(NamedTuple):
+    """What became of a definition."""
+
+    word: str  #: added | changed | kept | exists | stale | declared
+    version: int  #: that the entry has now
+
+
+class Marked(NamedTuple):
+    """What became of a mark."""
+
+    word: str  #: done | kept | missing | stale
+    version: int
+    queue: str
+
+
+class Change(NamedTuple):
+    """The last change of one entry."""
+
+    id: str
+    version: int
+    is_there: bool  #: else it was removed
+    stored: Stored | None  #: also `None` when it cannot be read
+
+
+class News(NamedTuple):
+    """What has changed."""
+
+    version: int  #: the last one there is
+    sum: int  #: of the versions of all entries, modulo `MODULUS`
+    floor: int  #: removals up to here are forgotten
+    is_all: bool  #: whether nothing is left to be told
+    last: int  #: the last version that is told of in here
+    rows: list[Change]
+
+
+MODULUS: Final = 2**50
+
+
+class Entries:
+    """The area of stored entries."""
+
+    def __init__(self, basis: Basis) -> None:
+        self._basis = basis
+        keys = basis.wire.keys.entries
+        self._keys: Final = [keys.entries, keys.changes, keys.state, keys.removed]
+
+    @property
+    def _slot(self) -> int:
+        return self._basis.router.slot_of(self._keys[0])
+
+    async def put(
+        self,
+        definitions: Sequence[Definition],
+        *,
+        call: str,
+        origin: Origin,
+        application: str = "",
+        replace: bool = True,
+        force: bool = False,
+    ) -> list[Put]:
+        """Store definitions, each on its own. When this returns nothing is enqueued by older ones.
+
+        Args:
+            definitions: Of different entries.
+            call: An id of this call, so that it is known when it is sent again.
+            origin: Who says so.
+            application: Whose code it is.
+            replace: Also change what a client has put.
+            force: Also change what the code of another application declares.
+        """
+        done: list[Put] = []
+        fences: list[tuple[str, str, int, bool]] = []
+        options = [origin, application, "put" if replace else "add", "1" if force else ""]
+        for number, chunk in enumerate(_chunks(definitions)):
+            args: list[object] = [self._basis.wire.keys.entry_news, f"{call}.{number}", *options]
+            for one in chunk:
+                expected = "" if one.expected is None else one.expected
+                args += (one.id, expected, one.digest, one.rhythm, one.queue, one.packed)
+            reply: Any = await self._basis.run(PUT, self._keys, args, slot=self._slot)
+            if len(reply) != 4 * len(chunk):
+                raise BrokerReplyError(PUT.name, reply)
+            for index, one in enumerate(chunk):
+                word, version, before, paused = reply[4 * index : 4 * index + 4]
+                done.append(Put(word.decode(), int(version)))
+                if before:
+                    fences.append((before.decode(), one.id, int(version), bool(paused)))
+                    if paused and before.decode() != one.queue:
+                        fences.append((one.queue, one.id, int(version), True))
+        for first in range(0, len(fences), FENCES_AT_A_TIME):
+            some = fences[first : first + FENCES_AT_A_TIME]
+            await asyncio.gather(
+                *[self._fence(queue, name, v, lasts=paused) for queue, name, v, paused in some]
+            )
+        return done
+
+    async def mark(
+        self, entry_id: str, mark: Mark, *, expected: int | None = None, reason: str = ""
+    ) -> Marked:
+        """Pause an entry, let it go on, or note that it is an orphan. Once more is once.
+
+        When this returns no time of a paused entry is enqueued any more.
+        """
+        reply: Any = await self._basis.run(
+            MARK,
+            self._keys,
+            [self._basis.wire.keys.entry_news, entry_id, "" if expected is None else expected, mark, reason],
+            slot=self._slot,
+        )
+        marked = Marked(reply[0].decode(), int(reply[1]), reply[2].decode())
+        # Also when it was so already: whoever did it may have died before this.
+        if mark != "orphan" and marked.word in ("done", "kept"):
+            await self._fence(marked.queue, entry_id, marked.version, lasts=mark == "pause")
+        return marked
+
+    async def remove(self, stored: Stored, *, force: bool = False) -> str:
+        """Forget an entry if it still is what was seen. When this returns it is enqueued no more.
+
+        Returns:
+            `removed`, `missing`, `stale` or `declared`.
+        """
+        reply: Any = await self._basis.run(
+            REMOVE,
+            self._keys,
+            [self._basis.wire.keys.entry_news, stored.id, stored.version, "1" if force else ""],
+            slot=self._slot,
+        )
+        word = str(reply[0].decode())
+        if word == "removed":
+            await self._fence(stored.queue, stored.id, int(reply[1]), lasts=False)
+        return word
+
+    async def _fence(self, queue: str, entry_id: str, version: int, *, lasts: bool) -> None:
+        await self._basis.run(
+            FENCE,
+            [self._basis.queue(queue).fence(entry_id)],
+            [version, 0 if lasts else FENCE_SECONDS],
+            slot=self._basis.slot(queue),
+        )
+
+    async def get(self, entry_id: str) -> Stored | None:
+        """One entry; `None` if there is none.
+
+        Raises:
+            WireError: It cannot be read.
+        """
+        key = self._keys[0]
+        router = self._basis.router
+        raw = await router.command("HGET", key, entry_id, slot=self._slot, patience=self._basis.patience)
+        return None if raw is None else unpacked(entry_id, raw)
+
+    async def news(self, after: int, *, limit: int = CHUNK) -> News:
+        """What has changed after a version; from 0 on, all there is."""
+        reply: Any = await self._basis.run(NEWS, self._keys[:3], [after, limit, MOST_BYTES], slot=self._slot)
+        version, total, floor, is_all, *rest = reply
+        rows: list[Change] = []
+        last = after
+        for index in range(0, len(rest), 3):
+            entry_id, last = rest[index].decode("utf-8", "replace"), int(float(rest[index + 1]))
+            try:
+                stored = unpacked(entry_id, rest[index + 2]) if rest[index + 2] else None
+            except WireError:
+                stored = None
+            rows.append(Change(entry_id, last, bool(rest[index + 2]), stored))
+        return News(int(version), int(total), int(floor), bool(is_all), last, rows)
+
+    async def some_ids(self) -> list[str]:
+        """Ids of entries, for hints: those that were not changed for the longest time."""
+        return [change.id for change in (await self.news(0, limit=1000)).rows if change.is_there]
+
+
+def unpacked(entry_id: str, raw: bytes) -> Stored:
+    """Read a record.
+
+    Raises:
+        WireError: It is none.
+    """
+    try:
+        fields: Any = msgpack.unpackb(raw, raw=True)
+        _, version, origin, application, digest, _, packed, queue, *times, _, _ = fields[:_FIELDS]
+        created_at, changed_at, since, paused_at, reason, orphaned_at = times
+        return Stored(
+            entry_id,
+            int(version),
+            origin.decode(),
+            application.decode(),
+            digest.decode(),
+            packed,
+            queue.decode(),
+            float(created_at),
+            float(changed_at),
+            float(since),
+            float(paused_at),
+            reason.decode(),
+            float(orphaned_at),
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise WireError(f"the entry {entry_id!r}", f"it is no record ({error})") from error
+
+
+def _chunks(definitions: Sequence[Definition]) -> Iterable[list[Definition]]:
+    """Portions that are neither many nor large."""
+    chunk: list[Definition] = []
+    size = 0
+    for one in definitions:
+        chunk.append(one)
+        size += len(one.packed)
+        if len(chunk) >= CHUNK or size >= MOST_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

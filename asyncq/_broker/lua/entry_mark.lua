@@ -1,0 +1,46 @@
+-- entry_mark: pause an entry of schedulers, let it go on, or note that no code declares it any more.
+--
+-- INCLUDE clock
+-- INCLUDE begin
+-- INCLUDE book
+--
+-- KEYS  entries  <prefix>schedule:{entries}          hash
+-- KEYS  changes  <prefix>schedule:{entries}:changes  zset
+-- KEYS  state    <prefix>schedule:{entries}:state    hash
+-- KEYS  removed  <prefix>schedule:{entries}:removed  zset
+-- ARGV  again    '1' when this call was sent before
+-- ARGV  news     channel of those who follow the entries
+-- ARGV  id
+-- ARGV  version  that it must have; '' for whatever
+-- ARGV  mark     pause | resume | orphan
+-- ARGV  reason   why it is paused
+-- REPLY [done | kept (it was so already) | missing | stale (it has another version), version, queue]
+--
+-- Sent again it finds everything as it shall be. It goes through when the memory of Redis is full: pausing
+-- what fills it must be possible.
+local PAUSED, REASON, ORPHANED = 12, 13, 14
+begin(KEYS[2])
+local now = clock()
+local entries = book(KEYS, now)
+local id, expected, mark, reason = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local record = entries.read(id)
+if not record then return {'missing', '0', ''} end
+
+local field = mark == 'orphan' and ORPHANED or PAUSED
+local is_set = record[field] ~= 0
+local is_there = is_set == (mark ~= 'resume') or (mark == 'orphan' and record[3] ~= 'code')
+local word = 'kept'
+if not is_there then
+  word = 'done'
+  if expected ~= '' and record[2] ~= tonumber(expected) then
+    word = 'stale'
+  else
+    record[field] = mark == 'resume' and 0 or now
+    if mark ~= 'orphan' then record[REASON] = reason end
+    -- What was due while it was paused is not made up for.
+    if mark == 'resume' then record[11] = now end
+    entries.write(id, record)
+    entries.close(ARGV[2])
+  end
+end
+return {word, string.format('%.0f', record[2]), record[8]}

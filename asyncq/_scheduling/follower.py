@@ -1,0 +1,151 @@
+"""Keeps a scheduler in step with the stored entries: they are the truth, and its timetable a copy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from asyncq._broker.broker import Broker
+from asyncq._broker.entries import Change, Entries
+from asyncq._logs import Log
+from asyncq._redis.subscription import Subscription
+from asyncq._scheduling.reconciler import Reconciler
+from asyncq._scheduling.roster import Roster
+from asyncq._service import Errands, Service
+from asyncq.entries import Entry
+from asyncq.errors import EntryDeclaredError, EntryExistsError
+
+ROUNDS: Final = 3
+"""Looks in one tick: what was stored is read back, and that may say that something else is to be done."""
+
+
+class Follower(Service):
+    """Reads what has changed, and stores what is declared here and Redis does not have.
+
+    It is poked by a message with each change, and looks in intervals where the message was missed.
+    While Redis is away the timetable stays as it is.
+
+    Args:
+        entries: Where they are stored.
+        roster: What is known of them here.
+        reconciler: Stores what is declared, and judges what nobody declares any more.
+        align: Called with entries that come at other times than before.
+        interval: Seconds between two looks.
+        on_change: Called when entries have changed.
+        log: Where to say so.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it acts on, and for whom
+        self,
+        entries: Entries,
+        roster: Roster,
+        reconciler: Reconciler,
+        *,
+        align: Callable[[Sequence[Entry]], Awaitable[None]],
+        interval: float,
+        on_change: Callable[[], None],
+        log: Log,
+    ) -> None:
+        super().__init__("entries")
+        self._entries: Final = entries
+        self._roster: Final = roster
+        self._reconciler: Final = reconciler
+        self._align: Final = align
+        self._interval: Final = interval
+        self._on_change: Final = on_change
+        self.log = log
+        self._version = 0
+        self._lock: Final = asyncio.Lock()
+        self._differs = False
+
+    async def tick(self) -> float:
+        for _ in range(ROUNDS):
+            await self.look()
+            if not await self._reconciler.settle():
+                break
+        return self._interval
+
+    async def begin(self) -> None:
+        """Load everything and store what is declared here, before anything is enqueued.
+
+        Raises:
+            EntryExistsError: A client has put other definitions under ids that are declared here.
+            EntryDeclaredError: Another application that runs declares one of them otherwise.
+            BrokerError: Redis could not be asked.
+        """
+        await self.tick()
+        conflicts = self._reconciler.conflicts
+        foreign = [entry_id for entry_id, (word, _) in conflicts.items() if word == "declared"]
+        if foreign:
+            raise EntryDeclaredError(foreign[0], self._roster.known[foreign[0]].application)
+        if conflicts:
+            raise EntryExistsError(*sorted(conflicts))
+
+    async def refresh(self, entry_id: str) -> Entry | None:
+        """Return an entry as it is now; `None` when it is gone or paused."""
+        await self.look()
+        return self._roster.current(entry_id)
+
+    async def look(self) -> None:
+        """Take over what has changed in Redis."""
+        async with self._lock:
+            if await self._read(self._version):
+                return
+            # Something was lost, in a fail-over or because we did not look for long: compare all of it.
+            is_whole = await self._read(0)
+            if not is_whole and not self._differs:
+                self.log.warning("the stored entries do not add up", extra={"event": "entries_differ"})
+            self._differs = not is_whole
+
+    async def _read(self, after: int) -> bool:
+        """Read what was changed after a version; from 0, everything. Says whether it is all there is."""
+        seen: set[str] | None = None if after else set()
+        anew: list[Entry] = []
+        is_changed = False
+        while True:
+            news = await self._entries.news(after)
+            if news.version < after or (seen is None and after < news.floor):
+                return False
+            for change in news.rows:
+                entry = self._roster.take(change)
+                is_changed = True
+                if entry is not None:
+                    anew.append(entry)
+                if seen is not None and change.is_there:
+                    seen.add(change.id)
+            after = news.last
+            if news.is_all:
+                break
+            await asyncio.sleep(0)
+        if seen is not None:
+            for entry_id in self._roster.gone(seen):
+                self._roster.take(Change(entry_id, 0, is_there=False, stored=None))
+                is_changed = True
+        self._version = news.version
+        await self._align(anew)
+        if is_changed:
+            self._on_change()
+        return news.sum == self._roster.sum or self._differs
+
+
+@asynccontextmanager
+async def told(broker: Broker, follower: Follower, waking: str) -> AsyncGenerator[None]:
+    """Poke a follower with each change that somebody makes, for the length of a block."""
+    if waking == "poll":
+        yield
+        return
+    errands = Errands()
+    subscription = Subscription(
+        broker.router,
+        (broker.wire.keys.entry_news,),
+        name=f"asyncq:entries:{broker.owner}",
+        on_message=lambda channel, data: follower.poke(),  # noqa: ARG005 - it looks for itself
+        on_listening=follower.poke,
+    )
+    errands.start(subscription.run(), name="entry news")
+    try:
+        yield
+    finally:
+        await errands.cancel()
