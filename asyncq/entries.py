@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final, Unpack, cast
 
 from asyncq._compose import compose
-from asyncq._cron import IntervalSchedule, Schedule, parse
+from asyncq._cron import IntervalSchedule, OnceSchedule, Schedule, parse
 from asyncq._entry_rules import RULE_NAMES, USUAL, CatchUp, EntryOptions, Overlap, Rules, check_rules, split
 from asyncq.codecs import Codecs
 from asyncq.errors import ConfigError, Problem
@@ -49,7 +49,7 @@ class PeriodicTask:
         options: As for `Client.enqueue`, and those of `EntryOptions`.
     """
 
-    spec: str | timedelta
+    spec: str | timedelta | datetime
     task: Task
     id: str | None
     timezone: str | tzinfo | None
@@ -58,7 +58,7 @@ class PeriodicTask:
 
     def __init__(
         self,
-        spec: str | timedelta,
+        spec: str | timedelta | datetime,
         task: Task,
         *,
         id: str | None = None,  # noqa: A002 - the word of the API
@@ -173,7 +173,7 @@ def _digest(
     schedule: Schedule, task: Task, checked: CheckedOptions, codecs: Codecs, rules: Rules
 ) -> tuple[str, bool]:
     """Return a digest of a definition, and whether spec and type say all of it."""
-    zone = "" if isinstance(schedule, IntervalSchedule) else str(schedule.zone)
+    zone = "" if isinstance(schedule, IntervalSchedule | OnceSchedule) else str(schedule.zone)
     # A task that came out of Redis is passed on byte for byte, also by who cannot read it.
     payload = task.encoded(codecs) if task.id else _canonical(task.payload, task, codecs)
     beside: tuple[object, ...] = (payload, _canonical(checked, task, codecs), zone)

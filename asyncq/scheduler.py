@@ -93,7 +93,7 @@ class Scheduler:
 
     def register(
         self,
-        spec: str | timedelta,
+        spec: str | timedelta | datetime,
         task: Task,
         *,
         entry_id: str = "",
@@ -106,7 +106,8 @@ class Scheduler:
         It is stored in Redis as declared in code: tools show it, and it may be paused from anywhere.
 
         Args:
-            spec: Five cron fields, `@hourly` and its kind, `@every 1h30m`, or a `timedelta`.
+            spec: Five cron fields, or six with the second first; `@hourly` and its kind; `@every 1h30m`
+                or a `timedelta`; an aware datetime for once. `CRON_TZ=Zone ` before fields names a zone.
             task: What to enqueue each time.
             entry_id: A name of your own, under which the history of the entry is kept. Made of the
                 definition when not given: the same definition has the same id after a restart.
