@@ -58,20 +58,23 @@ def parse(spec: str | timedelta | datetime, timezone: str | tzinfo = UTC) -> Sch
     text = given.strip()
     if len(text) > _LONGEST_SPEC:
         raise ConfigError("spec", given, f"no more than {_LONGEST_SPEC} characters")
-    zone, text = _zone_and_rest(given, text, timezone)
-    if text.startswith("@"):
-        return _named(given, text, zone)
-    return _cron(given, text, zone)
-
-
-def _zone_and_rest(spec: str, text: str, timezone: str | tzinfo) -> tuple[tzinfo, str]:
     prefix = _ZONE.match(text)
-    if prefix is None:
-        return time_zone(timezone), text
+    rest = text[prefix.end() :] if prefix else text
+    problems: list[Problem] = []
+    zone: tzinfo = UTC
     try:
-        return time_zone(prefix[1]), text[prefix.end() :]
+        zone = time_zone(prefix[1] if prefix else timezone)
     except ConfigError as error:
-        raise ConfigError("spec", spec, f"{error.expected} after TZ=") from None
+        named = Problem("spec", given, f"{error.expected} after TZ=")
+        problems += [named] if prefix else error.problems
+    try:
+        schedule = _named(given, rest, zone) if rest.startswith("@") else _cron(given, rest, zone)
+    except ConfigError as error:
+        problems += error.problems
+        raise ConfigError.of(problems) from None
+    if problems:
+        raise ConfigError.of(problems)
+    return schedule
 
 
 def _named(spec: str, text: str, zone: tzinfo) -> Schedule:
