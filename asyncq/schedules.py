@@ -88,7 +88,7 @@ class Schedules:
             EntryExistsError: There is an entry of this id with another definition.
             EntryDeclaredError: Code that is running declares it.
         """
-        wanted = PeriodicTask(spec, task, id=entry_id or None, timezone=timezone, **options)  # type: ignore[arg-type]
+        wanted = PeriodicTask(spec, task, id=entry_id or None, timezone=timezone, **options)
         return await self._put(wanted, replace=replace)
 
     async def upsert(
@@ -118,7 +118,7 @@ class Schedules:
         """
         if version is not None:
             require_whole("version", version, least=0)
-        wanted = PeriodicTask(spec, task, id=entry_id, timezone=timezone, **options)  # type: ignore[arg-type]
+        wanted = PeriodicTask(spec, task, id=entry_id, timezone=timezone, **options)
         return await self._put(wanted, replace=True, version=version)
 
     async def upsert_many(self, entries: Iterable[PeriodicTask], *, timezone: str | tzinfo = UTC) -> Changes:
