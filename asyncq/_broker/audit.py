@@ -166,16 +166,15 @@ class Audit:
 
         A client puts the name there beside its first task, in a cluster on another node: wait a little.
         """
-        missing: list[str] = []
+        missing = [name for name, one in self._audits.items() if one.has_content]
         for attempt in range(5):
             listed = await self._listed()
-            missing = [name for name, one in self._audits.items() if one.has_content and name not in listed]
+            # Asked each time, too: it may have been removed since, and have come back.
+            missing = [name for name in missing if name not in listed and await self._audits[name].is_there()]
             if not missing:
                 return
             await asyncio.sleep(0.05 * attempt)
         for name in missing:
-            if not await self._audits[name].is_there():
-                continue  # it was removed since we looked
             text = "is a queue that is not in the set of queues, so tools do not show it"
             self.report.add(Finding(Kind.UNLISTED_QUEUE, name, name, text, "add its name", name.encode()))
 

@@ -17,7 +17,7 @@ from redis import Redis
 
 from asyncq import Client, Connection, Mux, RetryIn, Server, Task
 from asyncq._broker import judgement
-from asyncq._broker.audit import audit
+from asyncq._broker.audit import Audit, audit
 from asyncq._broker.basis import Basis
 from asyncq._broker.findings import Kind, Progress
 from asyncq._broker.repair import repair
@@ -266,6 +266,30 @@ async def test_a_queue_that_was_removed_meanwhile_is_not_missed(redis_url: str, 
         report = await audit(basis, on_progress=lambda _: redis_client.flushall())
     assert not report.findings, str(report)
     assert report.examined == 1
+
+
+async def test_a_queue_that_is_removed_and_comes_back_is_not_missed(
+    redis_url: str, redis_client: Redis
+) -> None:
+    """Again and again: the auditor looks when it is not there, and it is there when it looks again."""
+    async with Client(redis_url) as client, basis_for(redis_url) as basis:
+        await client.enqueue(Task("a", {}, queue="q"))
+        one = Audit(basis, None, lambda _: None)
+        looks, listed = 0, one._listed  # noqa: SLF001 - no test can be there at the right moment
+
+        async def list_and_come_back() -> set[str]:
+            nonlocal looks
+            looks += 1
+            if looks == 2:
+                redis_client.flushall()
+            found = await listed()
+            if looks > 5:
+                await client.enqueue(Task("a", {}, queue="q"))
+            return found
+
+        one._listed = list_and_come_back  # type: ignore[method-assign]  # noqa: SLF001 - as above
+        report = await one.run()
+    assert not report.findings, str(report)
 
 
 async def test_a_client_that_closes_at_once_leaves_its_queue_listed(any_redis: AnyRedis) -> None:
