@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 import msgpack
 
 from asyncq._cron import Schedule, parse
-from asyncq._entry_rules import Rules
+from asyncq._entry_rules import USUAL, Rules
 from asyncq._wire.messages import Envelope
 from asyncq.codecs import Codecs
 from asyncq.entries import Entry
@@ -38,7 +38,7 @@ def packed(entry: Entry, codecs: Codecs) -> bytes:
         "codec": codec,
         "payload": payload,
         "options": dict(entry.checked),
-        "rules": entry.rules.plain(),
+        "rules": {} if entry.rules == USUAL else entry.rules.plain(),
     }
     return msgpack.packb(form, use_bin_type=True)
 

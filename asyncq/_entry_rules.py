@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Final, Literal, cast, get_args
 
@@ -54,7 +54,8 @@ class Rules:
 
     def plain(self) -> dict[str, Any]:
         """Return those that are not the usual ones, as text and numbers."""
-        return {name: value for name, value in asdict(self).items() if value != getattr(USUAL, name)}
+        values = {name: getattr(self, name) for name in RULE_NAMES}
+        return {name: value for name, value in values.items() if value != getattr(USUAL, name)}
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Rules:

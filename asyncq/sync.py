@@ -16,6 +16,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Self, Unpack, cast
 
+from asyncq._blocking_schedules import Schedules
 from asyncq._compose import DEFAULT_MAX_PAYLOAD
 from asyncq._loop_thread import Handover, HostLoop, Loop, LoopThread, refuse_to_block_a_loop, result_of
 from asyncq.client import DEFAULT_CHUNK, DEFAULT_PATIENCE, EnqueueMiddleware, Outcome
@@ -31,7 +32,7 @@ from asyncq.semaphore import Slot as AsyncSlot
 from asyncq.task import Task
 from asyncq.task_info import TaskInfo
 
-__all__ = ["Client", "Semaphore", "Slot"]
+__all__ = ["Client", "Schedules", "Semaphore", "Slot"]
 
 
 class Client:
@@ -51,6 +52,9 @@ class Client:
         patience: Seconds for which a call is sent again while Redis cannot be reached.
         prefix: What every key begins with; `asyncq:` when not given.
         middleware: What to wrap around enqueueing; runs in the event loop of the client. See `use`.
+
+    Attributes:
+        schedules: The entries of schedulers, to add, change, pause, run and look at.
     """
 
     def __init__(  # noqa: PLR0913 - its options, one by one
@@ -74,6 +78,7 @@ class Client:
             middleware=middleware,
         )
         self._thread: Final = LoopThread("client")
+        self.schedules: Final = Schedules(self._client.schedules, self._thread)
 
     def use(self, *middleware: EnqueueMiddleware) -> None:
         """Wrap middleware around enqueueing: `async def`, as `asyncq.Client.use`."""

@@ -12,8 +12,14 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from asyncq import Connection, Task, TaskInfo
-from asyncq.errors import BrokerUnavailableError, ClosedError, ConfigError, DuplicateTaskError
+from asyncq import Connection, PeriodicTask, Task, TaskInfo
+from asyncq.errors import (
+    BrokerUnavailableError,
+    ClosedError,
+    ConfigError,
+    DuplicateTaskError,
+    EntryNotFoundError,
+)
 from asyncq.sync import Client
 
 PENDING = "asyncq:{default}:pending"
@@ -180,3 +186,26 @@ def test_a_call_that_begins_while_the_client_is_closed_ends(
         closed.set()
         error = call.exception(5.0)
     assert error is None or isinstance(error, ClosedError)
+
+
+def test_entries_of_schedulers_are_changed_from_blocking_code(redis_url: str) -> None:
+    """A Django view that changes the times of a customer's report."""
+    with Client(redis_url) as client:
+        schedules = client.schedules
+        entry = schedules.add("@daily", Task("report", 42), entry_id="report:42")
+        changed = schedules.upsert("@hourly", Task("report", 42), entry_id="report:42", version=entry.version)
+        assert schedules.get("report:42") == changed
+        assert schedules.pause("report:42", "not paid").is_paused
+        assert [info.id for info in schedules.list(paused=True)] == ["report:42"]
+        info = schedules.run_now("report:42")
+        assert not schedules.resume("report:42").is_paused
+        outcomes = [event.outcome for event in schedules.history("report:42")]
+        assert outcomes == ["resumed", "enqueued", "paused"]
+        assert info.type == "report"
+        assert schedules.upsert_many(PeriodicTask("@daily", Task("x"), id=name) for name in "ab").added == (
+            "a",
+            "b",
+        )
+        schedules.remove("report:42")
+        with pytest.raises(EntryNotFoundError):
+            schedules.get("report:42")
