@@ -203,19 +203,19 @@ class Bench:
         return sum(server.cpu() for server in (self.server, *self.more_servers))
 
     async def interleave(
-        self, variants: Mapping[str, Variant], *, times: int = 1
+        self, variants: Mapping[str, Variant], *, times: int = 1, timed: bool = True
     ) -> dict[str, dict[str, float]]:
         """Run every variant once a round, for `times` the asked rounds; the median of each metric.
 
         The order turns by one each round, so that no variant always runs after the same one. In a
-        full run, what others disturbed is repeated (`_quiet.py`).
+        full run, what others disturbed is repeated (`_quiet.py`), unless it is counted and not timed.
         """
         seen: dict[str, list[Mapping[str, float]]] = {name: [] for name in variants}
         for number in range(self.rounds * times):
             everyone = list(variants.items())
             first = number % len(everyone)
             for name, variant in everyone[first:] + everyone[:first]:
-                if self.short:
+                if self.short or not timed:
                     seen[name].append(await variant())
                 else:
                     seen[name].append(await undisturbed(variant, self._servers_cpu))

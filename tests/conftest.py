@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from hypothesis import settings
 from redis import Redis
 from redis.cluster import RedisCluster
 
@@ -27,6 +28,12 @@ from tests.support.servers import (
     system_binary,
 )
 from tests.support.waiting import wait_until_sync
+
+# A limit of time for each example says how busy the machine is, and nothing about the example. Where CI is
+# set, hypothesis has a profile of its own that knows this and draws the same examples each time.
+if "CI" not in os.environ:
+    settings.register_profile("asyncq", deadline=None, print_blob=True)
+    settings.load_profile("asyncq")
 
 _Kind = Literal["single", "cluster", "sentinel", "system", "oldest"]
 
