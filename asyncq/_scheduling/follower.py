@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from asyncq._broker.broker import Broker
-from asyncq._broker.entries import Change, Entries
+from asyncq._broker.entries import MODULUS, Change, Entries
 from asyncq._logs import Log
 from asyncq._redis.subscription import Subscription
 from asyncq._scheduling.reconciler import Reconciler
@@ -58,7 +58,9 @@ class Follower(Service):
         self.log = log
         self._version = 0
         self._lock: Final = asyncio.Lock()
-        self._differs = False
+        self._gap = 0  # what is missing in the sum, where somebody has changed entries by hand
+        self._looks = 0  # how many have begun
+        self._seen = 0  # the last one that has ended well
 
     async def tick(self) -> float:
         for _ in range(ROUNDS):
@@ -89,25 +91,38 @@ class Follower(Service):
         return self._roster.current(entry_id)
 
     async def look(self) -> None:
-        """Take over what has changed in Redis."""
+        """Take over what has changed in Redis. Those who ask at the same time share the answer."""
+        asked_at = self._looks
         async with self._lock:
-            if await self._read(self._version):
+            if self._seen > asked_at:  # a look that began after we asked
                 return
-            # Something was lost, in a fail-over or because we did not look for long: compare all of it.
-            is_whole = await self._read(0)
-            if not is_whole and not self._differs:
-                self.log.warning("the stored entries do not add up", extra={"event": "entries_differ"})
-            self._differs = not is_whole
+            self._looks += 1
+            await self._take_over()
+            self._seen = self._looks
 
-    async def _read(self, after: int) -> bool:
-        """Read what was changed after a version; from 0, everything. Says whether it is all there is."""
+    async def _take_over(self) -> None:
+        if await self._read(self._version) == self._gap:
+            return
+        # Something was lost, in a fail-over or because we did not look for long: compare all of it.
+        gap = await self._read(0)
+        if gap not in (0, self._gap):
+            self.log.warning("the stored entries do not add up", extra={"event": "entries_differ"})
+        self._gap = gap or 0
+
+    async def _read(self, after: int) -> int | None:
+        """Read what was changed after a version; from 0, everything.
+
+        Returns:
+            By how much the sum of what is stored differs from that of what is known here; `None` when
+            all has to be read.
+        """
         seen: set[str] | None = None if after else set()
         anew: list[Entry] = []
         is_changed = False
         while True:
             news = await self._entries.news(after)
             if news.version < after or (seen is None and after < news.floor):
-                return False
+                return None
             for change in news.rows:
                 entry = self._roster.take(change)
                 is_changed = True
@@ -127,7 +142,7 @@ class Follower(Service):
         await self._align(anew)
         if is_changed:
             self._on_change()
-        return news.sum == self._roster.sum or self._differs
+        return (news.sum - self._roster.sum) % MODULUS
 
 
 @asynccontextmanager

@@ -69,26 +69,31 @@ class Reconciler:
                 del self.conflicts[name]
         waiting = [name for name in roster.unsettled if name not in self.conflicts or name in roster.fresh]
         strangers = self._strangers()
-        if not waiting and not strangers:
-            return False
         urgent = [name for name in waiting if self._is_urgent(name)]
         stored = await self._store(urgent) if urgent else False
         if len(urgent) == len(waiting) and not strangers:
             return stored
         records = await self._schedules.schedulers(now=now())
-        if not is_agreed(records, self._scheduler_id, self._application, roster.declares):
-            return stored
-        rest = [name for name in waiting if name not in urgent]
-        stored = (await self._store(rest) if rest else False) or stored
-        await self._judge(strangers)
+        left = [name for name in waiting if name not in urgent and name in roster.unsettled]
+        stored = await self._inherit(left, records) or stored
+        if is_agreed(records, self._scheduler_id, self._application, roster.declares):
+            ours = [name for name in left if roster.known[name].application == self._application]
+            stored = (await self._store(ours) if ours else False) or stored
+            await self._judge(strangers)
         return stored
+
+    async def _inherit(self, names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> bool:
+        """Take over what is declared here, and was by an application of which nothing runs any more."""
+        known, live = self._roster.known, {record.get("application", "") for record in records}
+        ours = [name for name in names if known[name].application not in {*live, self._application}]
+        return any(put.word == "changed" for put in (await self._put(ours, force=True)).values())
 
     def _is_urgent(self, entry_id: str) -> bool:
         """Whether an entry is stored without a look at the others: nothing of theirs is changed by it."""
         known, entry = self._roster.known.get(entry_id), self._roster.declared[entry_id]
         if known is None or known.is_orphan or entry_id in self._roster.fresh:
             return True
-        return known.digest == entry.definition
+        return known.origin == "client" and known.digest == entry.definition
 
     async def _store(self, names: Sequence[str]) -> bool:
         roster = self._roster
@@ -110,7 +115,9 @@ class Reconciler:
             )
         return bool(added or changed)
 
-    async def _put(self, names: Sequence[str], *, replace: bool, force: bool = False) -> dict[str, Put]:
+    async def _put(
+        self, names: Sequence[str], *, replace: bool = False, force: bool = False
+    ) -> dict[str, Put]:
         if not names:
             return {}
         declared = [self._roster.declared[name] for name in names if name in self._roster.declared]

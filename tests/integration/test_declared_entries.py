@@ -148,3 +148,18 @@ async def test_a_conflict_that_comes_later_is_said_and_ends(
             await wait_until(
                 shown(client, a=("@daily", "code", False), b=("@daily", "code", False)), "the provider's"
             )
+
+
+async def test_two_applications_may_declare_the_same(redis_url: str) -> None:
+    """It is stored once, nobody takes it from the other, and who is left has it."""
+    async with Client(redis_url) as client, release(redis_url, a="@daily").running() as shop:
+        renamed = Scheduler(redis_url, application="store")
+        renamed.register("@daily", Task("a"), entry_id="a")
+        async with renamed.running():
+            before = await client.schedules.get("a")
+            await look(shop, renamed, shop, renamed)
+            assert await client.schedules.get("a") == before
+            assert (before.application, ids(shop), ids(renamed)) == ("shop", ["a"], ["a"])
+            await shop.shutdown()
+            await look(renamed)
+            assert (await client.schedules.get("a")).application == "store"

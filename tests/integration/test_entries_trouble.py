@@ -152,3 +152,18 @@ async def test_many_who_change_one_entry_leave_all_schedulers_alike(redis_url: s
         finally:
             for scheduler in schedulers:
                 await scheduler.shutdown()
+
+
+async def test_what_was_changed_by_hand_is_said_once(
+    redis_url: str, redis_client: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The sum is wrong then, and all that is true is still followed."""
+    scheduler = Scheduler(redis_url, look_interval=3600)
+    async with scheduler.running(), Client(redis_url) as client:
+        await client.schedules.add("@daily", Task("a"), entry_id="a")
+        redis_client.hincrby(KEYS.state, "sum", 5)
+        await client.schedules.add("@daily", Task("b"), entry_id="b")
+        await wait_until(lambda: "do not add up" in caplog.text, "the difference to be said")
+        await client.schedules.add("@daily", Task("c"), entry_id="c")
+        await wait_until(lambda: ids(scheduler) == ["a", "b", "c"], "what came later")
+        assert caplog.text.count("do not add up") == 1

@@ -118,7 +118,10 @@ def test_what_is_declared_in_code_is_changed_there(space: Space) -> None:
     assert _put(space, digest="d2", origin="code", application="other", call="3")[0] == "declared"
     assert _put(space, call="4")[0] == "kept"
     assert _put(space, digest="d2", origin="code", application="shop", policy="add", call="5")[0] == "changed"
-    assert _put(space, digest="d2", origin="code", application="renamed", call="6")[0] == "changed"
+    renamed = {"digest": "d2", "origin": "code", "application": "renamed"}
+    assert _put(space, **renamed, call="6")[0] == "kept"  # type: ignore[arg-type]
+    assert _put(space, **renamed, force=True, call="6b")[0] == "changed"  # type: ignore[arg-type]
+    assert _put(space, **renamed, force=True, call="6c")[0] == "kept"  # type: ignore[arg-type]
     assert _remove(space)[0] == "declared"
     assert _put(space, digest="d3", force=True, call="7")[0] == "changed"
     assert _remove(space)[0] == "removed"

@@ -20,8 +20,8 @@
 --       | stale (it has another version) | declared (by the code of an application); then its version,
 --       the queue it had before, and '1' if it is paused
 --
--- What is declared in code and what a client has put are known by their origin. The same definition under
--- another origin is taken over by code, and left alone by a client.
+-- What is declared in code and what a client has put are known by their origin. The same definition of a
+-- client is taken over by code; what another application declares in the same words is left to it.
 local again, news, this, origin, application = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local may_replace, force = ARGV[6] == 'put', ARGV[7] == '1'
 local now = clock()
@@ -33,12 +33,12 @@ local function objection(record, expected, digest)
   if not record then return nil end
   local is_mine = record[3] == origin and record[4] == application
   local is_same = record[5] == digest
-  if is_same and record[14] == 0 and (is_mine or origin == 'client') then return 'kept' end
-  if is_mine and origin == 'code' then return nil end
-  if record[3] == 'code' then
-    local is_free = record[14] ~= 0 or force or (is_same and origin == 'code')
-    return not is_free and 'declared' or nil
+  local is_of_code = record[3] == 'code'
+  if is_same and record[14] == 0 and (is_mine or origin == 'client' or (is_of_code and not force)) then
+    return 'kept'
   end
+  if is_mine and origin == 'code' then return nil end
+  if is_of_code then return record[14] == 0 and not force and 'declared' or nil end
   return not is_same and not may_replace and 'exists' or nil
 end
 
