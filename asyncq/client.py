@@ -320,11 +320,9 @@ class Client:
         if seen.was_there or seen.how or is_known:
             return ResultNotKeptError(queue, task_id, seen.how)
         browse = self._connected().browse
-        known = sorted(await browse.queues())
-        if queue not in known and not await browse.has_tasks(queue):
+        if not await browse.has_tasks(queue) and queue not in (known := await browse.queues()):
             return QueueNotFoundError(queue, near_misses(queue, known))
-        others = [name for name in known if name != queue]
-        return TaskNotFoundError(queue, task_id, await browse.holders(task_id, others))
+        return TaskNotFoundError(queue, task_id, await browse.elsewhere(queue, task_id))
 
     def _result_of(self, queue: str, task_id: str, seen: Seen) -> Any:
         if seen.state == "archived":

@@ -209,7 +209,7 @@ class ServerConfig:
 
     health_check: HealthCheck | None = None
     """Called at the start and then every `health_check_interval` with `None` when Redis answers, otherwise
-    with the error. May be async."""
+    with the error: a `PartlyUnavailableError` when only some nodes of a cluster do not. May be async."""
 
     health_check_interval: float = 15.0
     """Seconds between two health checks."""

@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from asyncq.errors import ConfigError, Problem
+from asyncq.errors import ConfigError, Missing, Problem
 
 DEFAULT_PORT: Final = 6379
 DEFAULT_SENTINEL_PORT: Final = 26379
@@ -160,6 +160,7 @@ class Pong:
     server: str  #: redis or valkey, and its version
     latency: float  #: seconds for one round trip, the best of three
     warnings: tuple[str, ...]  #: what works, and is not as it should be
+    missing: tuple[Missing, ...] = ()  #: nodes of a cluster that do not answer, while others do
 
 
 _SCHEMES: Final = {

@@ -30,6 +30,7 @@
     │  └─ SlotLostError              a slot was held for longer than its lease could be prolonged
     ├─ BrokerError                   talking to Redis went wrong
     │  ├─ BrokerUnavailableError     unreachable, timed out, loading, failing over: try again
+    │  │  └─ PartlyUnavailableError  so it is with some nodes of a cluster; the others answered
     │  ├─ AuthenticationError        wrong password, unknown user, or no permission
     │  ├─ ServerTooOldError          this server cannot do what asyncq needs
     │  ├─ UnsafeServerError          this server may lose tasks: it evicts, or is a replica
@@ -59,6 +60,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from asyncq._broker_errors import (
+    AuthenticationError,
+    BrokerError,
+    BrokerReplyError,
+    BrokerUnavailableError,
+    Missing,
+    PartlyUnavailableError,
+    ServerTooOldError,
+    UnsafeServerError,
+)
 from asyncq._entry_errors import (
     EntryChangedError,
     EntryDeclaredError,
@@ -66,7 +77,7 @@ from asyncq._entry_errors import (
     EntryNotFoundError,
     ProviderError,
 )
-from asyncq._error_base import AsyncqError, ConfigError, NotFoundError, Problem, WrongStateError, shown
+from asyncq._error_base import AsyncqError, ConfigError, NotFoundError, Problem, WrongStateError
 from asyncq._task_errors import (
     HandlerCrashedError,
     HandlerNotFoundError,
@@ -87,12 +98,13 @@ __all__ = [
     "BrokerUnavailableError", "ClosedError", "ConfigError", "DuplicateTaskError", "EmbeddedUnavailableError",
     "EnqueueRefusedError", "EntryChangedError", "EntryDeclaredError", "EntryExistsError",
     "EntryNotFoundError", "GroupNotFoundError", "HandlerCrashedError", "HandlerNotFoundError",
-    "LeaseExpiredError", "LifecycleError", "NoSlotError", "NotFoundError", "NotStartedError", "PayloadError",
-    "Problem", "ProviderError", "QueueNotEmptyError", "QueueNotFoundError", "ResultNotKeptError",
-    "ResultTimeoutError", "RetryIn", "RevokeTask", "ServerNotFoundError", "ServerTooOldError", "SkipRetry",
-    "SlotLostError", "TaskArchivedError", "TaskCancelledError", "TaskChangedError", "TaskControl",
-    "TaskFailure", "TaskIdConflictError", "TaskNotActiveError", "TaskNotFoundError", "TaskStateError",
-    "TaskTimedOutError", "UnsafeServerError", "WireError", "WorkerProcessDiedError", "WrongStateError",
+    "LeaseExpiredError", "LifecycleError", "Missing", "NoSlotError", "NotFoundError", "NotStartedError",
+    "PartlyUnavailableError", "PayloadError", "Problem", "ProviderError", "QueueNotEmptyError",
+    "QueueNotFoundError", "ResultNotKeptError", "ResultTimeoutError", "RetryIn", "RevokeTask",
+    "ServerNotFoundError", "ServerTooOldError", "SkipRetry", "SlotLostError", "TaskArchivedError",
+    "TaskCancelledError", "TaskChangedError", "TaskControl", "TaskFailure", "TaskIdConflictError",
+    "TaskNotActiveError", "TaskNotFoundError", "TaskStateError", "TaskTimedOutError", "UnsafeServerError",
+    "WireError", "WorkerProcessDiedError", "WrongStateError",
 ]  # fmt: skip
 
 
@@ -302,45 +314,6 @@ class SlotLostError(WrongStateError):
     def __init__(self, scope: str) -> None:
         super().__init__(scope)
         self.scope = scope
-
-
-class BrokerError(AsyncqError):
-    """Talking to Redis went wrong."""
-
-    _text = "{where}: {why}"
-
-    def __init__(self, where: str, why: str, advice: str = "") -> None:
-        super().__init__(where, why, advice)
-        self.where, self.why, self.advice = where, why, advice
-
-
-class BrokerUnavailableError(BrokerError):
-    """Redis was not reached, or went away before it answered. Trying again is safe.
-
-    An unreachable address, a time-out, a server that loads its data or fails over,
-    a cluster that is down. It does *not* say that nothing happened: the call may have
-    been carried out and only the answer lost. What asyncq sends can be sent again.
-    """
-
-
-class AuthenticationError(BrokerError):
-    """Redis refused the password or the user, or the user may not run a command."""
-
-
-class ServerTooOldError(BrokerError):
-    """The server lacks what asyncq needs: Redis 6.2, or any Valkey."""
-
-
-class UnsafeServerError(BrokerError):
-    """The server works, but tasks would get lost on it: it evicts keys, or is a replica."""
-
-
-class BrokerReplyError(BrokerError):
-    """A script or command answered something we do not know. A bug: please report it."""
-
-    def __init__(self, script: str, reply: object) -> None:
-        super().__init__(script, f"unexpected reply {shown(reply)}")
-        self.args = self.script, self.reply = script, reply
 
 
 class ResultTimeoutError(AsyncqError, TimeoutError):

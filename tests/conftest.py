@@ -98,6 +98,14 @@ def cluster() -> Iterator[ClusterProcesses]:
 
 
 @pytest.fixture(scope="session")
+def lasting_cluster() -> Iterator[ClusterProcesses]:
+    """Another one, of which the rest is served when a node is away. Bring the node back at the end."""
+    with ClusterProcesses(node_timeout=30.0, full_coverage=False) as processes:
+        _lasting.extend(processes.nodes)
+        yield processes
+
+
+@pytest.fixture(scope="session")
 def sentinel() -> Iterator[SentinelProcesses]:
     """A primary, a replica and one sentinel. Start some of your own to break them."""
     with SentinelProcesses(sentinels=1) as processes:

@@ -9,6 +9,7 @@ from asyncq._redis.router import Router
 from asyncq._redis.script import Script, load
 from asyncq._wire.keys import QueueKeys
 from asyncq._wire.wire import Wire
+from asyncq.connection import Address
 
 
 @dataclass(slots=True)
@@ -22,6 +23,9 @@ class Basis:
 
     patience: float
     """Seconds for which a call is sent again before it fails."""
+
+    away: set[Address] = field(default_factory=set[Address])
+    """Nodes of a cluster that did not answer when they were looked at last (`rounds`)."""
 
     _slots: dict[str, int] = field(default_factory=dict[str, int])
 

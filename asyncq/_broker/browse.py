@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from asyncq._broker.basis import Basis, script
-from asyncq._broker.together import together
+from asyncq._broker.directory import listed
+from asyncq._broker.rounds import Question, Round
 from asyncq._wire.messages import Envelope
 from asyncq._wire.states import State
 from asyncq.errors import WireError
@@ -26,6 +27,9 @@ NOT_THERE: Final = "there is no task behind this id"
 
 MOST_HOLDERS: Final = 100
 """Queues that are searched for a task that is not where it was looked for."""
+
+HINT_SECONDS: Final = 1.0
+"""How long a hint waits for a node: what is known for sure must be said soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +202,19 @@ class Browse:
         ends = number if state is State.ACTIVE else 0.0
         return Seen(task_id, envelope, state, fields, message, due, number, now, ends, unreadable)
 
-    async def queues(self) -> set[str]:
-        """Names of the queues that tasks were ever put into."""
-        router, key = self._basis.router, self._basis.wire.keys.queues
-        names: Any = await router.command(
-            "SMEMBERS", key, slot=router.slot_of(key), patience=self._basis.patience
-        )
-        return {name.decode("utf-8", "replace") for name in names}
+    async def queues(self) -> list[str]:
+        """Names of the queues that tasks were ever put into, sorted."""
+        return await self.names(Round(self._basis, partial=False))
+
+    async def names(self, round_: Round, *, walk: bool = True) -> list[str]:
+        """The same, as part of a look at more; without `walk` none when their index cannot be read."""
+        basis, key = self._basis, self._basis.wire.keys.queues
+
+        async def read() -> list[bytes]:
+            slot = basis.router.slot_of(key)
+            return [*await basis.router.command("SMEMBERS", key, slot=slot, patience=basis.patience)]
+
+        return await listed(basis, round_, "queues", key, read, key=basis.queue("").flow, walk=walk)
 
     async def has_tasks(self, queue: str) -> bool:
         """Whether a task was ever put into this queue since it was last removed."""
@@ -214,17 +224,21 @@ class Browse:
         )
         return bool(found)
 
-    async def holders(self, task_id: str, queues: Sequence[str]) -> list[str]:
-        """Those of the queues that have a task with this id. For a hint: looks at a bounded number."""
-        basis, found = self._basis, list[str]()
+    async def elsewhere(self, queue: str, task_id: str) -> list[str]:
+        """Other queues that have a task with this id. A hint: looks at a bounded number, and not for long."""
+        basis = self._basis
+        round_ = Round(basis, partial=True, within=HINT_SECONDS)
+        others = [name for name in await self.names(round_, walk=False) if name != queue]
 
-        async def look(queue: str) -> None:
-            key = basis.queue(queue).task(task_id)
-            if await basis.router.command("EXISTS", key, slot=basis.slot(queue), patience=basis.patience):
-                found.append(queue)
+        async def look(name: str) -> str:
+            key = basis.queue(name).task(task_id)
+            found = await basis.router.command("EXISTS", key, slot=basis.slot(name), patience=basis.patience)
+            return name if found else ""
 
-        await together([look(queue) for queue in queues[:MOST_HOLDERS]])
-        return sorted(found)
+        found = await round_.each(
+            Question("queue", [name], basis.slot(name), partial(look, name)) for name in others[:MOST_HOLDERS]
+        )
+        return sorted(filter(None, found))
 
     async def groups(self, queue: str) -> set[str]:
         """Names of the groups of a queue in which tasks wait."""

@@ -8,16 +8,21 @@ from typing import Any, Final
 
 from asyncq._redis.router import Router
 from asyncq.connection import Address, Pong
-from asyncq.errors import BrokerError, BrokerUnavailableError, ServerTooOldError, UnsafeServerError
+from asyncq.errors import BrokerError, BrokerUnavailableError, Missing, ServerTooOldError, UnsafeServerError
 
 OLDEST: Final = (6, 2)
 
 
-async def check(router: Router, *, patience: float) -> Pong:
+async def check(router: Router, *, patience: float, away: set[Address] | None = None) -> Pong:
     """Look at every server that holds keys.
 
     A node of a cluster that does not answer is a warning as long as another one does: what lives on the
     others can go on, and whoever started only when all are well could not be restarted in bad times.
+
+    Args:
+        router: The way to Redis.
+        patience: Seconds to wait for the one server, where there is one.
+        away: Takes the nodes of a cluster that do not answer.
 
     Raises:
         BrokerUnavailableError: Nobody answers; says where, why and what to try.
@@ -28,11 +33,15 @@ async def check(router: Router, *, patience: float) -> Pong:
     if not router.is_cluster:
         await router.command("PING", patience=patience)
     warnings: list[str] = []
+    missing: list[Missing] = []
     server = ""
     answers, latency = await _ask(router)
     for address, answer in answers.items():
         if isinstance(answer, BrokerUnavailableError):
             warnings.append(f"{address} does not answer, and what lives there has to wait: {answer.why}")
+            missing.append(Missing("node", str(address), str(address), answer.why))
+            if away is not None:
+                away.add(address)
             continue
         facts = facts_of(answer)
         server = identity(facts)
@@ -40,7 +49,7 @@ async def check(router: Router, *, patience: float) -> Pong:
         _check_role(address, facts)
         warnings += _check_persistence(address, facts)
         warnings += _check_policy(address, facts)
-    return Pong(router.where, server, latency, tuple(warnings))
+    return Pong(router.where, server, latency, tuple(warnings), tuple(missing))
 
 
 async def _ask(router: Router) -> tuple[dict[Address, Any], float]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from asyncq.errors import Missing
+
 
 class Kind(StrEnum):
     """What is wrong."""
@@ -97,12 +99,16 @@ class Report:
     paused: set[str] = field(default_factory=set[str])
     examined: int = 0  #: tasks that were looked at
     left_out: int = 0  #: findings beyond `MOST_FINDINGS`
+    missing: list[Missing] = field(default_factory=list[Missing])
+    """What was not looked at and not judged, as its node of a cluster did not answer. Empty, unless a
+    partial report was asked for."""
+
     _numbers: dict[tuple[Kind, str], int] = field(default_factory=dict[tuple[Kind, str], int])
 
     @property
     def is_clean(self) -> bool:
-        """Whether no invariant is broken. Notices do not count."""
-        return not any(finding.is_damage for finding in self.findings)
+        """Whether all was looked at, and no invariant is broken. Notices do not count."""
+        return not self.missing and not any(finding.is_damage for finding in self.findings)
 
     @property
     def damage(self) -> list[Finding]:
@@ -118,9 +124,19 @@ class Report:
         else:
             self.left_out += 1
 
+    def take(self, part: Report) -> None:
+        """Take over what was found in one queue."""
+        self.findings += part.findings
+        self.counts |= part.counts
+        self.flow |= part.flow
+        self.paused |= part.paused
+        self.examined += part.examined
+        self.left_out += part.left_out
+
     def __str__(self) -> str:
         """For a test that expected it to be clean."""
         lines = [f"{f.queue}: {f.kind}: {f.key} {f.text}" for f in self.findings[:50]]
+        lines += [f"not looked at: {missing}" for missing in self.missing]
         return "\n".join([f"{self.examined} tasks examined, {len(self.findings)} findings", *lines])
 
 

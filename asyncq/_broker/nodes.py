@@ -7,8 +7,10 @@ from typing import Any, Final, Literal
 
 from asyncq._broker.basis import Basis
 from asyncq._broker.checkup import facts_of, identity
+from asyncq._broker.rounds import Round
 from asyncq._redis.topology import cluster_slot
 from asyncq.connection import Address
+from asyncq.errors import BrokerError, BrokerUnavailableError
 
 Role = Literal["primary", "replica"]
 
@@ -57,12 +59,26 @@ class Nodes:
         if not basis.router.is_cluster:
             return await self._single()
         slot = basis.slot(queue)
-        asked = await basis.router.address_of(slot)
-        ranges: Any = await basis.router.command("CLUSTER", "SLOTS", slot=slot, patience=basis.patience)
+        asked, ranges = await self._slots()
         for first, last, *nodes in ranges:
             if first <= slot <= last:
                 return [_node(node, asked, "replica" if at else "primary") for at, node in enumerate(nodes)]
         return []
+
+    async def _slots(self) -> tuple[Address, Any]:
+        """Who serves what, as the first node says that answers, and which node that is."""
+        basis = self._basis
+        for node in sorted(await basis.router.holders(), key=basis.away.__contains__):
+            answer = await basis.router.ask_in_vain(node, "CLUSTER", "SLOTS")
+            if isinstance(answer, BrokerUnavailableError):
+                basis.away.add(node)
+                continue
+            if isinstance(answer, BrokerError):
+                raise answer
+            return node, answer
+        # Nobody is there: wait as patiently as other calls.
+        answer = await basis.router.command("CLUSTER", "SLOTS", patience=basis.patience)
+        return await basis.router.address_of(), answer
 
     async def _single(self) -> list[Node]:
         basis = self._basis
@@ -79,11 +95,13 @@ class Nodes:
                 found.append(Node("", str(place), "replica"))
         return found
 
-    async def info(self) -> list[RedisInfo]:
-        """Every server that holds keys."""
-        # Waits as patiently as other calls, should nobody answer.
-        await self._basis.router.command("PING", patience=self._basis.patience)
-        answers = await self._basis.router.ask_everywhere("INFO")
+    async def info(self, round_: Round) -> list[RedisInfo]:
+        """Every server that holds keys, and answers."""
+        router = self._basis.router
+        if not router.is_cluster:
+            # Waits as patiently as other calls.
+            await router.command("PING", patience=self._basis.patience)
+        answers = round_.sort(await router.ask_each("INFO"))
         return [_info(str(address), facts_of(answer)) for address, answer in answers.items()]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final, cast
 
 import msgpack
 
 from asyncq._broker.basis import Basis
-from asyncq._broker.together import together
+from asyncq._broker.directory import listed
+from asyncq._broker.rounds import Question, Round
 
 TTL: Final = 10
 """Seconds after which tools take a server that says nothing for gone. Recovery does not look at it."""
@@ -57,26 +59,36 @@ class Presence:
             patience=self._basis.patience,
         )
 
-    async def servers(self, *, now: float) -> list[dict[str, Any]]:
-        """Every server that is there, and forget those that are not."""
-        router, keys = self._basis.router, self._basis.wire.keys
-        index = router.slot_of(keys.servers)
-        patience = self._basis.patience
-        await router.command(
-            "ZREMRANGEBYSCORE", keys.servers, "-inf", now - TTL, slot=index, patience=patience
-        )
-        raw_ids: Any = await router.command("ZRANGE", keys.servers, 0, -1, slot=index, patience=patience)
-        ids = [raw.decode("utf-8", "replace") for raw in raw_ids]
-        found: list[dict[str, Any]] = []
+    async def servers(self, round_: Round, *, now: float, walk: bool = True) -> list[dict[str, Any]]:
+        """Every server that is there, and forget those that are not.
 
-        async def look(server_id: str) -> None:
-            key = keys.server(server_id)
-            record = _read(await router.command("GET", key, slot=router.slot_of(key), patience=patience))
-            if record is not None:
-                found.append({"id": server_id, **record})
+        Args:
+            round_: The look that this is part of.
+            now: Unix seconds.
+            walk: Whether to look for them key by key when their index cannot be read.
+        """
+        basis, keys = self._basis, self._basis.wire.keys
+        index = basis.router.slot_of(keys.servers)
 
-        await together([look(server_id) for server_id in ids])
-        return found
+        async def read() -> list[bytes]:
+            command, patience = basis.router.command, basis.patience
+            await command("ZREMRANGEBYSCORE", keys.servers, "-inf", now - TTL, slot=index, patience=patience)
+            ids: list[bytes] = await command("ZRANGE", keys.servers, 0, -1, slot=index, patience=patience)
+            return ids
+
+        ids = await listed(basis, round_, "servers", keys.servers, read, key=keys.server(""), walk=walk)
+        questions = [
+            Question("server", [one], basis.router.slot_of(keys.server(one)), partial(self.server, one))
+            for one in ids
+        ]
+        return [record for record in await round_.each(questions) if record is not None]
+
+    async def server(self, server_id: str) -> dict[str, Any] | None:
+        """What one server says of itself; `None` when it is gone, or says what we do not understand."""
+        key = self._basis.wire.keys.server(server_id)
+        slot = self._basis.router.slot_of(key)
+        record = _read(await self._basis.router.command("GET", key, slot=slot, patience=self._basis.patience))
+        return None if record is None else {"id": server_id, **record}
 
 
 def _read(raw: Any) -> dict[str, Any] | None:

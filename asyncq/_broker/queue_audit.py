@@ -39,12 +39,12 @@ LEASE_GRACE: Final = 5.0
 class QueueAudit:
     """The audit of one queue."""
 
-    def __init__(self, basis: Basis, queue: str, report: Report) -> None:
+    def __init__(self, basis: Basis, queue: str) -> None:
         self.name: Final = queue
         self._basis = basis
         self._keys = basis.queue(queue)
         self._slot = basis.slot(queue)
-        self._report = report
+        self.report: Final = Report()  # of its own: it counts for nothing unless all of the queue was seen
         self._to_examine: list[bytes] = []
         self._to_unlock: list[bytes] = []
         self._expected: dict[bytes, bytes] = {}  # id and trace
@@ -64,7 +64,7 @@ class QueueAudit:
         # SCAN may name a key twice, and is begun again when a node of a cluster goes away.
         if (kind, raw) not in self._said:
             self._said.add((kind, raw))
-            self._report.add(Finding(kind, self.name, text_of(raw), text, remedy, raw, **known))
+            self.report.add(Finding(kind, self.name, text_of(raw), text, remedy, raw, **known))
 
     async def begin(self) -> None:
         """Look whether the keys hold what they should: scripts cannot work on anything else."""
@@ -122,7 +122,7 @@ class QueueAudit:
         ids, self._to_examine = self._to_examine, []
         if not ids:
             return
-        self._report.examined += len(ids)
+        self.report.examined += len(ids)
         found = await self._examine(ids, largest=LARGEST_MESSAGE)
         for task_id, (word, message, trace) in zip(ids, found, strict=True):
             if word == "suspect":
@@ -308,12 +308,12 @@ class QueueAudit:
 
     def _note_counts(self, reply: list[Any]) -> None:
         states = ("pending", "active", "scheduled", "retry", "archived", "completed", "aggregating")
-        self._report.counts[self.name] = dict(zip(states, reply[1:8], strict=True))
+        self.report.counts[self.name] = dict(zip(states, reply[1:8], strict=True))
         flow = reply[10:]
         pairs = zip(flow[::2], flow[1::2], strict=True)
-        self._report.flow[self.name] = {text_of(name): int(value) for name, value in pairs}
+        self.report.flow[self.name] = {text_of(name): int(value) for name, value in pairs}
         if reply[8] == b"1":
-            self._report.paused.add(self.name)
+            self.report.paused.add(self.name)
 
     async def _look_at_leases(self) -> None:
         seconds, micros = await self._command("TIME")

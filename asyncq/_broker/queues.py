@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from asyncq._broker.basis import Basis, script
 from asyncq._broker.judgement import place_keys
-from asyncq._broker.together import together
+from asyncq._broker.rounds import Question, Round
 from asyncq._clock import now
 from asyncq._wire.keys import QueueKeys
 from asyncq._wire.messages import Envelope
@@ -102,19 +103,20 @@ class Queues:
         basis = self._basis
         return await basis.router.command(*args, slot=basis.slot(queue), patience=basis.patience)
 
-    async def survey(self, queues: Sequence[str]) -> dict[str, Survey]:
-        """Look at queues, with one call for each slot, or more for very many."""
-        found: dict[str, Survey] = {}
-        await together(
-            [
-                self._survey(slot, names[start : start + MOST_QUEUES], found)
-                for slot, names in self._basis.by_slot(queues).items()
-                for start in range(0, len(names), MOST_QUEUES)
-            ]
+    async def survey(self, queues: Sequence[str], round_: Round) -> dict[str, Survey]:
+        """Look at queues, with one call for each slot, or more for very many; none of those not seen."""
+        chunks = [
+            (slot, names[start : start + MOST_QUEUES])
+            for slot, names in self._basis.by_slot(queues).items()
+            for start in range(0, len(names), MOST_QUEUES)
+        ]
+        parts = await round_.each(
+            Question("queue", names, slot, partial(self._survey, slot, names)) for slot, names in chunks
         )
-        return found
+        return {name: survey for part in parts for name, survey in part.items()}
 
-    async def _survey(self, slot: int, names: Sequence[str], found: dict[str, Survey]) -> None:
+    async def _survey(self, slot: int, names: Sequence[str]) -> dict[str, Survey]:
+        found: dict[str, Survey] = {}
         keys: list[str] = []
         args: list[Any] = [MOST_GROUPS, LARGEST_MESSAGE]
         today = now()
@@ -138,6 +140,7 @@ class Queues:
                 paused.decode("utf-8", "replace"),
                 float(since) if since else self._enqueued_at(message),
             )
+        return found
 
     async def _message(self, queue: str, task_id: bytes) -> bytes:
         """A message that was too large to come along; empty when it is gone meanwhile."""

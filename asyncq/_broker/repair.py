@@ -10,7 +10,7 @@ from asyncq._broker.basis import Basis
 from asyncq._broker.broker import Broker
 from asyncq._broker.findings import OF_TASKS, Finding, Kind, OnProgress, Report
 from asyncq._broker.judgement import REGROUP, UNLOCK, Suspect, balance, judge, names_lock
-from asyncq.errors import WireError
+from asyncq.errors import BrokerUnavailableError, WireError
 
 MOST_ROUNDS: Final = 20
 """Repairs and audits in turn. Two are the rule: one repair may show the next damage (a ghost's lock)."""
@@ -24,6 +24,7 @@ async def repair(
     report: Report,
     *,
     queues: Sequence[str] | None = None,
+    partial: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Repair what `report` found, and audit again until nothing is left that can be repaired.
@@ -35,6 +36,7 @@ async def repair(
         broker: The way to Redis.
         report: What `audit` returned.
         queues: The queues that were audited.
+        partial: As for `audit`: repair what can be reached, and say in the report what cannot.
         on_progress: As for `audit`.
 
     Returns:
@@ -46,8 +48,12 @@ async def repair(
         if not findings:
             break
         for queue in dict.fromkeys(finding.queue for finding in findings):
-            await _repair_queue(basis, queue, [finding for finding in findings if finding.queue == queue])
-        report = await audit(basis, queues=queues, on_progress=on_progress)
+            try:
+                await _repair_queue(basis, queue, [finding for finding in findings if finding.queue == queue])
+            except BrokerUnavailableError:
+                if not (partial and basis.router.is_cluster):
+                    raise  # otherwise the next audit says what cannot be reached
+        report = await audit(basis, queues=queues, partial=partial, on_progress=on_progress)
     return report
 
 

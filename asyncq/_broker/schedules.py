@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgpack
 
 from asyncq._broker.basis import Basis, script
+from asyncq._broker.directory import listed
+from asyncq._broker.rounds import Question, Round
 
 RECORD: Final = script("record")
 
@@ -43,18 +46,31 @@ class Schedules:
         await self._command("DEL", keys.scheduler(scheduler_id))
         await self._command("ZREM", keys.schedulers, scheduler_id)
 
-    async def schedulers(self, *, now: float) -> list[dict[str, Any]]:
+    async def schedulers(self, round_: Round | None = None, *, now: float) -> list[dict[str, Any]]:
         """Every scheduler that is there, and forget those that are not. What cannot be read is left out."""
-        keys = self._basis.wire.keys
-        await self._command("ZREMRANGEBYSCORE", keys.schedulers, "-inf", now - FORGOTTEN_AFTER)
-        found: list[dict[str, Any]] = []
-        for raw_id in await self._command("ZRANGE", keys.schedulers, 0, -1):
-            scheduler_id = raw_id.decode("utf-8", "replace")
-            raw = await self._command("GET", keys.scheduler(scheduler_id))
-            record = None if raw is None else unpacked(raw)
-            if isinstance(record, dict):
-                found.append({**record, "id": scheduler_id})
-        return found
+        basis, keys = self._basis, self._basis.wire.keys
+        round_ = round_ or Round(basis, partial=False)
+
+        async def read() -> list[bytes]:
+            await self._command("ZREMRANGEBYSCORE", keys.schedulers, "-inf", now - FORGOTTEN_AFTER)
+            ids: list[bytes] = await self._command("ZRANGE", keys.schedulers, 0, -1)
+            return ids
+
+        ids = await listed(
+            basis, round_, "schedulers", keys.schedulers, read, key=keys.scheduler(""), walk=True
+        )
+        questions = [
+            Question(
+                "scheduler", [one], basis.router.slot_of(keys.scheduler(one)), partial(self._record, one)
+            )
+            for one in ids
+        ]
+        return [record for record in await round_.each(questions) if record is not None]
+
+    async def _record(self, scheduler_id: str) -> dict[str, Any] | None:
+        raw = await self._command("GET", self._basis.wire.keys.scheduler(scheduler_id))
+        record = None if raw is None else unpacked(raw)
+        return {**record, "id": scheduler_id} if isinstance(record, dict) else None
 
     async def last_tick(self, queue: str, entry_id: str) -> float:
         """When the last task of an entry was due that was enqueued into a queue; 0 when nobody knows."""

@@ -88,7 +88,7 @@ class Router:
     def __init__(self, options: ConnectionOptions, *, name: str) -> None:
         self.options = options
         self._name = name
-        self._topology: Topology = topology_for(options, self.ask)
+        self._topology: Topology = topology_for(options, self._ask_who_serves)
         self._links: dict[Address, Link] = {}
         self._dialling: dict[Address, asyncio.Task[Link]] = {}
         self._retries: set[asyncio.Task[None]] = set()
@@ -222,6 +222,13 @@ class Router:
             raise BrokerUnavailableError(str(address), str(answer))
         return answer
 
+    async def _ask_who_serves(self, address: Address, command: tuple[Any, ...]) -> Any:
+        """A question of the topology, which asks one server after the other: none may hold it up for long."""
+        answer = await self.ask_in_vain(address, *command)
+        if isinstance(answer, BrokerError):
+            raise answer
+        return answer
+
     async def address_of(self, slot: int = 0) -> Address:
         """Where a slot is served now."""
         return await self._topology.locate(slot)
@@ -239,23 +246,41 @@ class Router:
         nodes = self._topology.everywhere()
         return nodes[attempt % len(nodes)]
 
-    async def ask_everywhere(self, *command: Any) -> dict[Address, Any]:
-        """One question to every server that holds keys."""
+    def owner(self, slot: int) -> Address | None:
+        """The server that was said last to serve a slot, for messages; it may have gone away since."""
+        return self._topology.owner(slot)
+
+    def doubt(self, address: Address) -> None:
+        """This server did not answer: another one may have taken over what it served."""
+        self._topology.forget(address)
+
+    async def learn_again(self) -> None:
+        """Find out anew which servers hold which keys: others may have taken over."""
+        self._topology.forget()
         await self._topology.locate(0)
-        return {address: await self.ask(address, command) for address in self._topology.everywhere()}
+
+    async def holders(self) -> list[Address]:
+        """All servers that hold keys.
+
+        Raises:
+            BrokerUnavailableError: Nobody knows which servers these are.
+        """
+        await self._topology.locate(0)
+        return self._topology.everywhere()
 
     async def ask_each(self, *command: Any) -> dict[Address, Any]:
         """One question to all servers that hold keys at the same time: answers, and why there is none.
+
+        Each gets as long as one attempt to connect may take.
 
         Raises:
             BrokerUnavailableError: Nobody knows which servers these are.
         """
         answers: dict[Address, Any] = {}
         for _ in range(2):
-            await self._topology.locate(0)
-            answers = {address: answers.get(address) for address in self._topology.everywhere()}
+            answers = {address: answers.get(address) for address in await self.holders()}
             asked = [address for address, answer in answers.items() if answer is None]
-            found = await asyncio.gather(*(self._ask_in_vain(address, command) for address in asked))
+            found = await asyncio.gather(*(self.ask_in_vain(address, *command) for address in asked))
             answers.update(zip(asked, found, strict=True))
             away = [address for address in asked if isinstance(answers[address], BrokerUnavailableError)]
             if not away or not self.is_cluster:
@@ -265,10 +290,20 @@ class Router:
                 self._topology.forget(address)
         return answers
 
-    async def _ask_in_vain(self, address: Address, command: tuple[Any, ...]) -> Any:
-        """An answer, or the error in its place."""
+    async def ask_in_vain(self, address: Address, *command: Any, within: float = math.inf) -> Any:
+        """An answer of one server, or the error in its place.
+
+        Args:
+            address: Which server.
+            command: What to ask it.
+            within: Seconds to wait, if that is less than one attempt to connect may take.
+        """
+        within = min(within, self.options.connect_timeout)
         try:
-            return await self.ask(address, command)
+            async with asyncio.timeout(within if self.is_cluster else None):
+                return await self.ask(address, command)
+        except TimeoutError:
+            return BrokerUnavailableError(str(address), f"no answer within {within:g} s")
         except BrokerError as error:
             return error
 

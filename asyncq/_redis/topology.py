@@ -44,6 +44,10 @@ class Topology(Protocol):
         """The same without asking; `None` when it has to be asked."""
         ...
 
+    def owner(self, slot: int) -> Address | None:
+        """The server that was said to answer for a slot last, for messages: it may have gone away since."""
+        ...
+
     def forget(self, address: Address | None = None) -> None:
         """What was known of this server, or of all, may be no longer true: the next `locate` asks again."""
         ...
@@ -84,6 +88,9 @@ class _OneAddress:
 
     def known(self, slot: int) -> Address | None:  # noqa: ARG002 - one place for all keys
         return self._address
+
+    def owner(self, slot: int) -> Address | None:
+        return self.known(slot)
 
     def moved(self, slot: int, address: Address) -> None:  # noqa: ARG002 - there is one slot
         self._address = address
@@ -207,13 +214,15 @@ class Cluster:
         return cluster_slot(key)
 
     def known(self, slot: int) -> Address | None:
-        if self._stale:
-            return None
-        owner = self._exceptions.get(slot)
-        if owner is None:
-            at = bisect_right(self._starts, slot) - 1
-            owner = self._owners[at] if at >= 0 and slot <= self._ends[at] else None
+        owner = None if self._stale else self.owner(slot)
         return None if owner in self._doubtful else owner
+
+    def owner(self, slot: int) -> Address | None:
+        found = self._exceptions.get(slot)
+        if found is None:
+            at = bisect_right(self._starts, slot) - 1
+            found = self._owners[at] if at >= 0 and slot <= self._ends[at] else None
+        return found
 
     async def locate(self, slot: int) -> Address:
         found = self.known(slot)

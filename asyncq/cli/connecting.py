@@ -16,6 +16,7 @@ CLEAN: Final = 0
 FINDINGS: Final = 1
 USAGE: Final = 2
 UNREACHABLE: Final = 5
+PARTLY: Final = 6
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from asyncq.cli.connecting import CLEAN, FINDINGS, connection_options, run
+from asyncq.cli.connecting import CLEAN, FINDINGS, PARTLY, connection_options, run
 from asyncq.cli.terminal import ProgressLine, counted, table
 from asyncq.connection import Pong
 from asyncq.errors import UnsafeServerError
@@ -41,7 +41,10 @@ def doctor(ctx: click.Context, /, **options: Any) -> None:
     what is wrong at one moment. A repair looks again before it changes anything, and never removes
     a task that has a message.
 
-    Exit code: 0 all is well, 1 something is damaged, 2 wrong usage, 5 Redis cannot be reached or used.
+    Of a cluster, the queues of nodes that answer are judged, and what could not be looked at is said.
+
+    Exit code: 0 all is well, 1 something is damaged, 2 wrong usage, 5 Redis cannot be reached or used,
+    6 nothing that was looked at is damaged, and a node of the cluster could not be looked at.
     """
     wish = _Wish(**options)
     if wish.mend and not wish.yes and not sys.stdin.isatty():
@@ -90,12 +93,15 @@ class _Visit:
                 report = await self._repair(inspector, report)
         if wish.as_json:
             click.echo(json.dumps(self._as_json(report, inspector), indent=2))
-        return CLEAN if report.is_clean and not self.problem else FINDINGS
+        if report.damage or self.problem:
+            return FINDINGS
+        return PARTLY if report.missing else CLEAN
 
     async def _audit(self, inspector: Inspector) -> Report:
         line, started = ProgressLine(), time.monotonic()
         try:
-            return await inspector.audit(queues=self.wish.queues or None, on_progress=_onto(line))
+            queues = self.wish.queues or None
+            return await inspector.audit(queues=queues, partial=True, on_progress=_onto(line))
         finally:
             self.seconds = time.monotonic() - started
             line.clear()
@@ -109,16 +115,20 @@ class _Visit:
     async def _repair(self, inspector: Inspector, before: Report) -> Report:
         line = ProgressLine()
         try:
-            after = await inspector.repair(before, queues=self.wish.queues or None, on_progress=_onto(line))
+            queues = self.wish.queues or None
+            after = await inspector.repair(before, queues=queues, partial=True, on_progress=_onto(line))
         finally:
             line.clear()
         left = {(finding.kind, finding.queue, finding.raw) for finding in after.findings}
-        self.repaired = [f for f in before.findings if (f.kind, f.queue, f.raw) not in left]
+        unseen = {missing.name for missing in after.missing if missing.what == "queue"}
+        gone = [f for f in before.findings if (f.kind, f.queue, f.raw) not in left]
+        self.repaired = [finding for finding in gone if finding.queue not in unseen]
         if not self.wish.as_json:
             click.echo(click.style(f"\nRepaired {counted(len(self.repaired), 'finding')}.", fg="green"))
             if after.findings:
                 click.echo("What is left:")
                 _tell_findings(after.findings)
+            _tell_missing(after)
             if after.is_clean:
                 click.echo("Every task is in exactly one place, and the counters add up.")
         return after
@@ -144,11 +154,12 @@ class _Visit:
         _tell_findings(report.findings)
         if report.left_out:
             click.echo(f"And {counted(report.left_out, 'more finding')} of the same kinds.")
+        _tell_missing(report)
         if report.is_clean:
             click.echo(
                 click.style("Every task is in exactly one place, and the counters add up.", fg="green")
             )
-        elif not self.wish.mend:
+        elif report.damage and not self.wish.mend:
             number = sum(finding.repairable for finding in report.damage)
             click.echo(f"\nNothing was changed. `asyncq doctor --repair` would put right {number:,} of them.")
 
@@ -167,6 +178,7 @@ class _Visit:
             },
             "examined": report.examined,
             "clean": report.is_clean,
+            "missing": [missing._asdict() for missing in report.missing],
             "findings": [_finding_as_json(finding) for finding in report.findings],
             "left_out": report.left_out,
             "repaired": [_finding_as_json(finding) for finding in self.repaired],
@@ -199,6 +211,16 @@ def _tell_findings(findings: Iterable[Finding]) -> None:
         if number > MOST_SHOWN:
             more = counted(number - MOST_SHOWN, "more finding")
             click.echo(f"\n{more} like it: {kind.replace('_', ' ')} in queue {queue} (--json lists them)")
+
+
+def _tell_missing(report: Report) -> None:
+    if not report.missing:
+        return
+    click.echo(click.style("\nNot looked at, and nothing is said of it:", fg="red", bold=True))
+    for missing in report.missing:
+        click.echo(f"  {missing}")
+    if not report.damage:
+        click.echo("\nWhat could be looked at is not damaged. Look again when all nodes answer.")
 
 
 def _finding_as_json(finding: Finding) -> dict[str, Any]:

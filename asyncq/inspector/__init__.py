@@ -9,6 +9,7 @@ from asyncq.inspector.bulk import BulkOptions, BulkReport
 from asyncq.inspector.cluster import Cluster
 from asyncq.inspector.door import Inspector
 from asyncq.inspector.editing import TaskChanges
+from asyncq.inspector.found import Found
 from asyncq.inspector.groups import GroupInfo, Groups
 from asyncq.inspector.listing import TaskFilters, TaskPage
 from asyncq.inspector.queues import DailyStats, QueueInfo, QueueMemory, Queues
@@ -24,6 +25,7 @@ __all__ = [
     "EnqueueEvent",
     "EntryInfo",
     "Finding",
+    "Found",
     "GroupInfo",
     "Groups",
     "Inspector",

@@ -6,6 +6,7 @@ from typing import Final
 
 from asyncq._broker.nodes import Node, RedisInfo
 from asyncq.errors import ConfigError
+from asyncq.inspector.found import Found
 from asyncq.inspector.reach import Reach
 from asyncq.options import is_queue_name
 
@@ -29,7 +30,8 @@ class Cluster:
     async def nodes(self, queue: str) -> list[Node]:
         """The nodes that hold a queue, or would: the primary first, then its replicas.
 
-        Without a cluster, the server itself.
+        Without a cluster, the server itself. Any node of the cluster can say it, so it is said also while
+        these are away.
 
         Raises:
             ConfigError: A queue cannot have such a name.
@@ -37,6 +39,16 @@ class Cluster:
         self.slot(queue)
         return await self._reach.broker().nodes.of(queue)
 
-    async def redis(self) -> list[RedisInfo]:
-        """What each Redis server that holds keys says of itself: version, memory, connections."""
-        return await self._reach.broker().nodes.info()
+    async def redis(self, *, partial: bool = False) -> Found[RedisInfo]:
+        """What each Redis server that holds keys says of itself: version, memory, connections.
+
+        Args:
+            partial: Return what can be had when a node of a cluster is away; `missing` of the list says what
+                cannot.
+
+        Raises:
+            PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
+        """
+        round_ = self._reach.round(partial=partial)
+        found = await self._reach.broker().nodes.info(round_)
+        return Found(found, round_.end())

@@ -61,28 +61,52 @@ class Inspector:
 
     async def ping(self) -> Pong:
         """Look whether Redis is there and fit for tasks. As `Client.ping`."""
-        return await check(self._reach.broker().router, patience=0.0)
+        basis = self._reach.broker().basis
+        return await check(basis.router, patience=0.0, away=basis.away)
 
     async def audit(
-        self, *, queues: Sequence[str] | None = None, on_progress: OnProgress | None = None
+        self,
+        *,
+        queues: Sequence[str] | None = None,
+        partial: bool = False,
+        on_progress: OnProgress | None = None,
     ) -> Report:
         """Prove that every task is in exactly one place; changes nothing, and may run beside servers.
 
         Args:
             queues: Names; `None` for all.
+            partial: When a node of a cluster is away, judge the queues of the others; `missing` of the report
+                says what was not looked at. Such a report is not clean.
             on_progress: Called often, with how far it is.
+
+        Raises:
+            PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
         """
-        return await _audit.audit(self._reach.broker(), queues=queues, on_progress=on_progress)
+        broker = self._reach.broker()
+        return await _audit.audit(broker, queues=queues, partial=partial, on_progress=on_progress)
 
     async def repair(
-        self, report: Report, *, queues: Sequence[str] | None = None, on_progress: OnProgress | None = None
+        self,
+        report: Report,
+        *,
+        queues: Sequence[str] | None = None,
+        partial: bool = False,
+        on_progress: OnProgress | None = None,
     ) -> Report:
         """Put right what `audit` found, each thing in one step that looks again first.
+
+        Args:
+            report: What `audit` returned.
+            queues: The queues that were audited.
+            partial: As for `audit`.
+            on_progress: As for `audit`.
 
         Returns:
             What is left; clean, unless something is beyond repair.
         """
-        return await _repair.repair(self._reach.broker(), report, queues=queues, on_progress=on_progress)
+        return await _repair.repair(
+            self._reach.broker(), report, queues=queues, partial=partial, on_progress=on_progress
+        )
 
     async def aclose(self) -> None:
         """Close it. May be called twice."""

@@ -14,6 +14,7 @@ from asyncq._broker.queues import HISTORY_DAYS, REMOVING, Survey
 from asyncq._checks import require_whole
 from asyncq._clock import from_unix
 from asyncq.errors import ConfigError, QueueNotEmptyError
+from asyncq.inspector.found import Found
 from asyncq.inspector.reach import Reach
 
 MOST_SAMPLES: Final = 1000
@@ -108,15 +109,31 @@ class Queues:
     def __init__(self, reach: Reach) -> None:
         self._reach: Final = reach
 
-    async def names(self) -> builtins.list[str]:
-        """The names of all queues, sorted."""
-        return sorted(await self._reach.broker().browse.queues())
+    async def names(self, *, partial: bool = False) -> Found[str]:
+        """The names of all queues, sorted.
 
-    async def list(self) -> builtins.list[QueueInfo]:
-        """All queues, by name. One call looks at all of them, or at all of one slot of a cluster."""
-        names = await self.names()
-        found = await self._reach.broker().queues.survey(names)
-        return [_queue_info(name, found[name]) for name in names]
+        Args:
+            partial: When the node of a cluster that knows them is away, find the names of those on the
+                other nodes, key by key; `missing` of the list says so.
+        """
+        round_ = self._reach.round(partial=partial)
+        names = await self._reach.broker().browse.names(round_)
+        return Found(names, round_.end())
+
+    async def list(self, *, partial: bool = False) -> Found[QueueInfo]:
+        """All queues, by name. One call looks at all of them, or at all of one slot of a cluster.
+
+        Args:
+            partial: Return what can be had when a node of a cluster is away; `missing` of the list says what
+                cannot.
+
+        Raises:
+            PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
+        """
+        round_, broker = self._reach.round(partial=partial), self._reach.broker()
+        names = await broker.browse.names(round_)
+        found = await broker.queues.survey(names, round_)
+        return Found([_queue_info(name, found[name]) for name in names if name in found], round_.end())
 
     async def get(self, queue: str) -> QueueInfo:
         """One queue.
@@ -124,7 +141,8 @@ class Queues:
         Raises:
             QueueNotFoundError: No task was ever put into such a queue, or it was removed.
         """
-        survey = (await self._reach.broker().queues.survey([queue]))[queue]
+        round_ = self._reach.round(partial=False)
+        survey = (await self._reach.broker().queues.survey([queue], round_))[queue]
         if not survey.exists:
             await self._reach.require_queue(queue)
         return _queue_info(queue, survey)

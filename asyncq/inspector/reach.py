@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from asyncq._broker.broker import Broker
+from asyncq._broker.rounds import Round
 from asyncq._checks import near_misses
 from asyncq._compose import new_id
 from asyncq.codecs import Codecs
@@ -47,20 +48,21 @@ class Reach:
             )
         return self._broker
 
+    def round(self, *, partial: bool, within: float | None = None) -> Round:
+        """A look at many places, of which some may be away."""
+        return Round(self.broker().basis, partial=partial, within=within)
+
     async def require_queue(self, queue: str) -> None:
         """Refuse a queue that is not there.
 
         Raises:
             QueueNotFoundError: With the names that are like it.
         """
-        await self._known_queues(queue)
-
-    async def _known_queues(self, queue: str) -> list[str]:
-        known = sorted(await self.broker().browse.queues())
-        # A client puts the name there beside its first task, in a cluster on another node.
-        if queue not in known and not await self.broker().browse.has_tasks(queue):
+        # The queue itself is asked first: the names of all may be on another node of a cluster, where a
+        # client puts them beside its first task, and which may be away.
+        browse = self.broker().browse
+        if not await browse.has_tasks(queue) and queue not in (known := await browse.queues()):
             raise QueueNotFoundError(queue, near_misses(queue, known))
-        return known
 
     async def refuse_missing(self, queue: str, task_id: str) -> NoReturn:
         """Say whether it is the queue or the task that is not there.
@@ -69,8 +71,8 @@ class Reach:
             QueueNotFoundError: With the names that are like it.
             TaskNotFoundError: With the queues that do have a task with this id.
         """
-        others = [name for name in await self._known_queues(queue) if name != queue]
-        raise TaskNotFoundError(queue, task_id, await self.broker().browse.holders(task_id, others))
+        await self.require_queue(queue)
+        raise TaskNotFoundError(queue, task_id, await self.broker().browse.elsewhere(queue, task_id))
 
     async def refuse_unknown(self, queue: str, group: str = "") -> None:
         """Refuse a queue, or a group of it, that is not there.

@@ -11,6 +11,7 @@ from asyncq._clock import from_unix, now
 from asyncq._compose import compose, info_of
 from asyncq._scheduling.catalogue import moment
 from asyncq.entry_info import EnqueueEvent, EntryInfo
+from asyncq.inspector.found import Found
 from asyncq.inspector.reach import Reach
 from asyncq.options import TaskOptions
 from asyncq.schedules import DEFAULT_LIMIT, Schedules
@@ -47,10 +48,20 @@ class Schedulers:
         """The entries as a client has them: to add and change them, too."""
         return self._schedules
 
-    async def list(self) -> list[SchedulerInfo]:
-        """All schedulers that said something in the time of two heartbeats, the oldest first."""
-        records = await self._reach.broker().schedules.schedulers(now=now())
-        return sorted((_scheduler_info(record) for record in records), key=lambda info: info.started_at)
+    async def list(self, *, partial: bool = False) -> Found[SchedulerInfo]:
+        """All schedulers that said something in the time of two heartbeats, the oldest first.
+
+        Args:
+            partial: Return what can be had when a node of a cluster is away; `missing` of the list says what
+                cannot.
+
+        Raises:
+            PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
+        """
+        round_ = self._reach.round(partial=partial)
+        records = await self._reach.broker().schedules.schedulers(round_, now=now())
+        found = sorted((_scheduler_info(record) for record in records), key=lambda info: info.started_at)
+        return Found(found, round_.end())
 
     async def entries(
         self, *, queue: str | None = None, paused: bool | None = None

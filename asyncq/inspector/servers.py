@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import builtins
+import functools
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from asyncq._broker.browse import HINT_SECONDS
 from asyncq._broker.queues import Running
-from asyncq._broker.together import together
+from asyncq._broker.rounds import Question
 from asyncq._checks import near_misses
 from asyncq._clock import from_unix, now
 from asyncq.errors import ServerNotFoundError
+from asyncq.inspector.found import Found
 from asyncq.inspector.reach import Reach
 
 
@@ -55,15 +58,21 @@ class Servers:
     def __init__(self, reach: Reach) -> None:
         self._reach: Final = reach
 
-    async def list(self, *, queue: str | None = None) -> builtins.list[ServerInfo]:
+    async def list(self, *, queue: str | None = None, partial: bool = False) -> Found[ServerInfo]:
         """All servers that said something in the last ten seconds, the oldest first.
 
         Args:
             queue: Only those that serve this queue.
+            partial: Return what can be had when a node of a cluster is away; `missing` of the list says what
+                cannot.
+
+        Raises:
+            PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
         """
-        found = await self._reach.broker().presence.servers(now=now())
+        round_ = self._reach.round(partial=partial)
+        found = await self._reach.broker().presence.servers(round_, now=now())
         infos = [_server_info(entry) for entry in found if queue is None or queue in entry["queues"]]
-        return sorted(infos, key=lambda info: info.started_at)
+        return Found(sorted(infos, key=lambda info: info.started_at), round_.end())
 
     async def get(self, server_id: str) -> ServerInfo:
         """One server.
@@ -71,14 +80,17 @@ class Servers:
         Raises:
             ServerNotFoundError: It is not there, or says nothing any more.
         """
-        infos = {info.id: info for info in await self.list()}
-        if server_id not in infos:
-            raise ServerNotFoundError(server_id, near_misses(server_id, infos))
-        return infos[server_id]
+        presence = self._reach.broker().presence
+        record = await presence.server(server_id)
+        if record is None:
+            hint = self._reach.round(partial=True, within=HINT_SECONDS)
+            others = [one["id"] for one in await presence.servers(hint, now=now(), walk=False)]
+            raise ServerNotFoundError(server_id, near_misses(server_id, others))
+        return _server_info(record)
 
     async def workers(
-        self, *, server_id: str | None = None, queue: str | None = None
-    ) -> builtins.list[WorkerInfo]:
+        self, *, server_id: str | None = None, queue: str | None = None, partial: bool = False
+    ) -> Found[WorkerInfo]:
         """What is being worked on, the longest running first.
 
         Read from the leases, so it is true at this moment: also for a server that hangs or has died, whose
@@ -87,28 +99,34 @@ class Servers:
         Args:
             server_id: Only what this server works on.
             queue: Only tasks of this queue.
+            partial: Return what can be had when a node of a cluster is away; `missing` of the list says what
+                cannot.
 
         Raises:
+            PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
             ServerNotFoundError: There is no such server, and nothing that it had begun.
             QueueNotFoundError: There is no such queue.
         """
         broker = self._reach.broker()
         if queue is not None:
             await self._reach.require_queue(queue)
-        names = sorted(await broker.browse.queues()) if queue is None else [queue]
-        surveys = await broker.queues.survey(names)
-        found: builtins.list[WorkerInfo] = []
+        round_ = self._reach.round(partial=partial)
+        names = await broker.browse.names(round_) if queue is None else [queue]
+        surveys = await broker.queues.survey(names, round_)
+        busy = [name for name, survey in surveys.items() if survey.sizes["active"]]
 
-        async def look(name: str) -> None:
-            async for one in broker.queues.running(name):
-                info = _worker_info(name, one)
-                if server_id is None or info.server_id == server_id:
-                    found.append(info)
+        async def look(name: str) -> builtins.list[WorkerInfo]:
+            return [_worker_info(name, one) async for one in broker.queues.running(name)]
 
-        await together([look(name) for name in names if surveys[name].sizes["active"]])
-        if server_id is not None and not found:
+        parts = await round_.each(
+            Question("queue", [name], broker.basis.slot(name), functools.partial(look, name)) for name in busy
+        )
+        found = [info for part in parts for info in part if server_id in (None, info.server_id)]
+        missing = round_.end()
+        if server_id is not None and not found and not missing:
             await self.get(server_id)
-        return sorted(found, key=lambda info: (info.started_at or info.lease_ends_at, info.task_id))
+        found.sort(key=lambda info: (info.started_at or info.lease_ends_at, info.task_id))
+        return Found(found, missing)
 
 
 def _server_info(entry: dict[str, Any]) -> ServerInfo:

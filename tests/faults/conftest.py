@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cluster import ClusterProcesses
 from tests.support.gate import Gate
 from tests.support.ledger import Ledger
 from tests.support.servers import RedisProcess
@@ -25,6 +26,13 @@ def own_redis() -> Iterator[RedisProcess]:
     """A server of the test's own, at a unix socket, that writes nothing to disk."""
     with RedisProcess() as process:
         yield process
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[ClusterProcesses]:
+    """A cluster of the test's own, of which the rest is served when a node is away."""
+    with ClusterProcesses(full_coverage=False) as cluster:
+        yield cluster
 
 
 @pytest.fixture

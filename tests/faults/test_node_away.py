@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, cast
 
 import pytest
 
 from asyncq import Client, ConnectionOptions, Inspector, Mux, Server, Task
-from asyncq._wire.keys import Keys
-from tests.support.cluster import ClusterProcesses
-from tests.support.servers import RedisProcess
+from tests.support.cluster import ClusterProcesses, queue_on
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.cluster]
 
 _LONGEST = 3.0  # seconds; without the node, it is until the node is back
-
-
-@pytest.fixture
-def own_cluster() -> Iterator[ClusterProcesses]:
-    """A cluster of which the rest is served when a node is away."""
-    with ClusterProcesses() as cluster:
-        for node in cluster.nodes:
-            with node.client() as client:
-                cast("Any", client).execute_command("CONFIG", "SET", "cluster-require-full-coverage", "no")
-        yield cluster
-
-
-def _queue_on(cluster: ClusterProcesses, node: RedisProcess) -> str:
-    names = (f"queue-{number}" for number in range(1000))
-    return next(name for name in names if cluster.owner_of(Keys().queue(name).pending) is node)
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
@@ -42,7 +23,7 @@ async def test_the_queues_of_other_nodes_go_on(
 ) -> None:
     """What is ready, what becomes due, and what is enqueued."""
     _, away, there = own_cluster.nodes
-    bad, good = _queue_on(own_cluster, away), _queue_on(own_cluster, there)
+    bad, good = queue_on(own_cluster, away), queue_on(own_cluster, there)
     ran: asyncio.Queue[str] = asyncio.Queue()
     mux = Mux()
 
@@ -88,7 +69,7 @@ async def test_servers_start_while_a_node_is_away(
     The first node serves slot 0, which is nobody's in particular.
     """
     away, there = own_cluster.nodes[which], own_cluster.nodes[1]
-    bad, good = _queue_on(own_cluster, away), _queue_on(own_cluster, there)
+    bad, good = queue_on(own_cluster, away), queue_on(own_cluster, there)
     ran: asyncio.Queue[str] = asyncio.Queue()
     mux = Mux()
 
@@ -119,7 +100,7 @@ async def test_servers_start_while_a_node_is_away(
 async def test_old_tasks_of_other_nodes_are_removed(own_cluster: ClusterProcesses) -> None:
     """What was kept for long enough goes, though the queue of another node comes first."""
     _, away, there = own_cluster.nodes
-    bad, good = _queue_on(own_cluster, away), _queue_on(own_cluster, there)
+    bad, good = queue_on(own_cluster, away), queue_on(own_cluster, there)
     mux = Mux()
 
     @mux.handle("t")

@@ -56,4 +56,4 @@ async def test_a_router_that_is_closed_dials_nobody(redis_url: str) -> None:
     router = Router(ConnectionOptions.from_url(redis_url), name="test")
     await router.aclose()
     with pytest.raises(ClosedError):
-        await router.ask_everywhere("PING")
+        await router.ask(await router.address_of(), ("PING",))

@@ -277,7 +277,7 @@ async def test_a_queue_that_is_removed_and_comes_back_is_not_missed(
         one = Audit(basis, None, lambda _: None)
         looks, listed = 0, one._listed  # noqa: SLF001 - no test can be there at the right moment
 
-        async def list_and_come_back() -> set[str]:
+        async def list_and_come_back() -> set[str] | None:
             nonlocal looks
             looks += 1
             if looks == 2:

@@ -9,10 +9,12 @@ from typing import Any, Self, cast
 from redis.cluster import RedisCluster
 from redis.crc import key_slot
 
+from asyncq._wire.keys import Keys
+
 from .servers import RedisOptions, RedisProcess
 from .waiting import wait_until_sync
 
-__all__ = ["ClusterProcesses", "SlotMove"]
+__all__ = ["ClusterProcesses", "SlotMove", "queue_on"]
 
 _SLOTS = 16384
 
@@ -24,6 +26,7 @@ class ClusterProcesses:
         primaries: At least three, so that a majority can vote one out.
         replicas: For each primary. One is needed to see a fail-over.
         node_timeout: Seconds after which a silent node counts as failed.
+        full_coverage: Whether nothing is served while a node without a replica is away.
         binary: The program, if not the one that `embedded://` uses.
         bus_offset: As in `RedisOptions`.
     """
@@ -34,6 +37,7 @@ class ClusterProcesses:
         replicas: int = 0,
         node_timeout: float = 1.0,
         *,
+        full_coverage: bool = True,
         binary: Path | None = None,
         bus_offset: int = 0,
     ) -> None:
@@ -48,6 +52,7 @@ class ClusterProcesses:
                 "cluster-enabled": "yes",
                 "cluster-node-timeout": int(node_timeout * 1000),
                 "cluster-announce-ip": "127.0.0.1",
+                "cluster-require-full-coverage": "yes" if full_coverage else "no",
                 # Any replica may take over, however long it had no news.
                 "cluster-replica-validity-factor": 0,
                 "repl-diskless-sync-delay": 0,
@@ -180,6 +185,17 @@ class ClusterProcesses:
             "the replicas to have the data",
             20.0,
         )
+
+
+def queue_on(cluster: ClusterProcesses, node: RedisProcess, beginning: str = "queue") -> str:
+    """Return the name of a queue that lives on a node."""
+    slots = cast("list[Any]", _ask(node, "CLUSTER", "SLOTS"))
+    served = [(first, last) for first, last, primary, *_ in slots if primary[1] == node.port]
+    for number in range(1000):
+        slot = key_slot(Keys().queue(name := f"{beginning}-{number}").pending.encode())
+        if any(first <= slot <= last for first, last in served):
+            return name
+    raise LookupError(f"no queue lives on the node at port {node.port}")
 
 
 class SlotMove:

@@ -42,6 +42,7 @@ EXAMPLES: list[BaseException] = [
     errors.SlotLostError("bank"),
     errors.BrokerError("localhost:6379", "why"),
     errors.BrokerUnavailableError("localhost:6379", "refused", "start it"),
+    errors.PartlyUnavailableError("cluster a:1,b:1", [errors.Missing("queue", "low", "a:1", "refused")], "x"),
     errors.AuthenticationError("localhost:6379", "wrong password"),
     errors.ServerTooOldError("localhost:6379", "5.0"),
     errors.UnsafeServerError("localhost:6379", "it evicts"),
@@ -135,6 +136,24 @@ def test_families_are_also_what_python_calls_them(error: type, builtin: type) ->
 def test_control_signals_are_not_our_errors() -> None:
     """`except AsyncqError` in a handler must not swallow its own `SkipRetry`."""
     assert not issubclass(errors.TaskControl, errors.AsyncqError)
+
+
+def test_what_is_missing_is_told_node_by_node() -> None:
+    """A few names of each, however many there are."""
+    queues = [errors.Missing("queue", f"q{at}", "a:1", "refused") for at in range(5)]
+    others = [
+        errors.Missing("index", "servers", "b:1", "no answer"),
+        errors.Missing("node", "b:1", "b:1", "no answer"),
+    ]
+    error = errors.PartlyUnavailableError("cluster", [*queues, *others])
+    assert str(error) == (
+        "cluster: a:1 does not answer for queue 'q0', queue 'q1', queue 'q2' and 2 more: refused; "
+        "b:1 does not answer for the names of servers: no answer"
+    )
+    assert [str(missing) for missing in others] == [
+        "the names of servers on b:1: no answer",
+        "b:1: no answer",
+    ]
 
 
 def test_a_config_error_reports_all_problems() -> None:
