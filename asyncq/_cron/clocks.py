@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 # No clock is a day or more away from UTC (Python does not allow it), so what one can show on
 # a date lies between a day before and a day after that date in UTC.
@@ -35,19 +34,18 @@ def clocks_around(zone: tzinfo, day: date) -> Clocks:
     Looks at three days. In all of tzdata no zone has ever changed twice within four days less half an
     hour, as Freetown did in 1939 (tests/unit/test_cron_zones.py looks), so there is one change at most.
     """
-    # Other kinds of zones need not be hashable.
-    return _remembered(zone, day) if isinstance(zone, ZoneInfo) else _looked_up(zone, day)
+    if isinstance(zone, timezone):
+        return Clocks(zone.utcoffset(None), zone.utcoffset(None), None)
+    return _looked_up(zone, day)
 
 
+# Many entries have few zones, and are due within few days.
+@lru_cache(maxsize=1024)
 def _looked_up(zone: tzinfo, day: date) -> Clocks:
     midnight = datetime.combine(day, time())
     start, end = midnight - _AROUND, midnight + 2 * _AROUND
     before, after = offset_at(zone, start), offset_at(zone, end)
     return Clocks(before, after, None if before == after else _change(zone, start, end))
-
-
-# Many entries have few zones, and are due within few days.
-_remembered = lru_cache(maxsize=1024)(_looked_up)
 
 
 def offset_at(zone: tzinfo, instant: datetime) -> timedelta:

@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, timedelta, timezone, tzinfo
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from asyncq._checks import near_misses
 from asyncq.errors import ConfigError
 
-_EXAMPLE = ' such as "Asia/Shanghai"'
+_OFFSET: Final = re.compile(r"UTC([+-])([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
 
 
 def time_zone(zone: str | tzinfo) -> tzinfo:
-    """Return a time zone by its IANA name.
+    """Return a time zone by its IANA name, or by how far it is from UTC, as in `UTC+05:30`.
+
+    What is returned has a name by which any process finds it again: an entry is stored with its name.
 
     Raises:
         ConfigError: There is none of this name; with the names that look like it.
     """
-    if isinstance(zone, tzinfo):
-        if _offset_of(zone) is None:
-            raise ConfigError("timezone", zone, "a tzinfo that can say how far it is from UTC")
+    if isinstance(zone, ZoneInfo) and zone.key:
         return zone
+    # Without the name that somebody gave a `timezone`: one of two hours called "EET" is not EET.
+    name = str(timezone(zone.utcoffset(None)) if isinstance(zone, timezone) else zone)
+    if name == "UTC":
+        return UTC
+    if found := _OFFSET.fullmatch(name):
+        ahead = timedelta(hours=int(found[2]), minutes=int(found[3]), seconds=int(found[4] or 0))
+        return timezone(ahead if found[1] == "+" else -ahead) if ahead else UTC
     try:
-        return ZoneInfo(zone)
+        # Zones of other libraries as ours: they differ in what they make of times that come twice.
+        return ZoneInfo(name)
     # An unknown name, an odd path, and a folder of zones such as "Europe".
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError, TypeError):
-        near = _like(str(zone))
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else _EXAMPLE
-        raise ConfigError("timezone", zone, f"the IANA name of a time zone{hint}") from None
+        raise ConfigError("timezone", zone, f"the IANA name of a time zone{_hint(zone)}") from None
 
 
-def _offset_of(zone: tzinfo) -> timedelta | None:
-    try:
-        return datetime.now(UTC).astimezone(zone).utcoffset()
-    except (NotImplementedError, ValueError):
-        return None
+def _hint(zone: object) -> str:
+    if isinstance(zone, tzinfo):
+        return ", or a ZoneInfo: this one has no name by which others could find it"
+    near = _like(zone) if isinstance(zone, str) else ()
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ' such as "Asia/Shanghai"'
 
 
 def _like(name: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from itertools import pairwise, takewhile
 from pathlib import Path
@@ -115,7 +115,7 @@ def on_the_wall(zone: ZoneInfo, instant: datetime) -> datetime:
     return instant.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
-@cache
+@lru_cache(maxsize=4)
 def _walk(zone: ZoneInfo, start: datetime, end: datetime, step: timedelta) -> list[tuple[datetime, datetime]]:
     """Return the instants after `start` until `end` in steps, each with what a clock shows."""
     instants = [start + count * step for count in range(1, (end - start) // step + 1)]

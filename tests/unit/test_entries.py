@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -21,7 +22,7 @@ from asyncq.task import Task
 ONE = UUID(int=1)
 
 
-def entry(spec: str | timedelta, task: Task, **options: Any) -> Entry:
+def entry(spec: str | timedelta | datetime, task: Task, **options: Any) -> Entry:
     """Return an entry."""
     timezone = options.pop("zone", UTC)
     return define(PeriodicTask(spec, task, **options), timezone=timezone, codecs=Codecs())
@@ -40,6 +41,14 @@ def entry(spec: str | timedelta, task: Task, **options: Any) -> Entry:
 def test_an_id_is_made_of_spec_and_type(made: Entry, expected: str) -> None:
     """Which are what people know an entry by."""
     assert made.id == expected
+
+
+def test_one_instant_is_one_entry_in_whatever_zone_it_was_written() -> None:
+    """A provider gets it from a database in UTC, and code says it in the zone of its author."""
+    at = datetime(2027, 1, 31, 17, 30, tzinfo=UTC)
+    made = [entry(at.astimezone(zone), Task("party"), zone=zone) for zone in (UTC, ZoneInfo("Asia/Tokyo"))]
+    assert made[0].id == "@at 2027-01-31T17:30:00+00:00 party"
+    assert (made[0].id, made[0].definition) == (made[1].id, made[1].definition)
 
 
 def test_what_else_is_said_goes_into_the_id_as_a_digest() -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -89,8 +90,7 @@ def test_a_machine_that_slept_for_years_is_not_counted_minute_by_minute() -> Non
     table = timetable(entry("* * * * *", "x"))
     now = NOON + timedelta(days=3650)
     (tick,) = table.take_due(now)
-    assert NOON < tick.nominal <= now
-    assert tick.next_at == now + MINUTE
+    assert (tick.nominal, tick.next_at) == (now, now + MINUTE)
 
 
 def test_a_clock_that_is_set_back_does_not_run_an_entry_twice() -> None:
@@ -268,3 +268,45 @@ def test_jitter_ends_where_the_next_time_begins() -> None:
     """Times of an entry never overtake each other."""
     table = timetable(replace(entry("* * * * *", "x"), rules=Rules(jitter=3600.0)))
     assert walk(table, NOON + HOUR) == [f"12:{minute:02}:00 x" for minute in range(1, 60)]
+
+
+def test_ten_years_of_a_daily_entry_pass_in_no_time() -> None:
+    """Once on each day, whatever clocks do, and at 2:30 on all days but those that have none."""
+    table = timetable(entry("TZ=Europe/Paris 30 2 * * *", "nightly"))
+    paris, now, seen = ZoneInfo("Europe/Paris"), NOON, list[datetime]()
+    while (now := now + timedelta(seconds=table.wait(now))) < NOON + timedelta(days=3652):
+        seen += [tick.nominal.astimezone(paris) for tick in table.take_due(now)]
+    assert [at.date() for at in seen] == [(NOON + timedelta(days=day)).date() for day in range(1, 3653)]
+    odd = [f"{at:%m-%d %H:%M}" for at in seen if f"{at:%H:%M}" != "02:30"]
+    assert len(odd) == 10
+    assert all(day.startswith("03-") and day.endswith("03:00") for day in odd)
+
+
+def test_a_single_instant_comes_once_and_then_never() -> None:
+    """What is left of it is its history."""
+    table = timetable(entry("@at 2026-03-01T13:00:00+00:00", "party"), entry("@hourly", "clock"))
+    assert walk(table, NOON + 2 * HOUR) == ["13:00:00 party", "13:00:00 clock", "14:00:00 clock"]
+    assert table.get("party").next_at is None
+    table.begin(NOON + 2 * HOUR)
+    assert table.get("party").next_at is None
+
+
+@pytest.mark.parametrize("spec", ["* * * * *", "TZ=Europe/Paris 30 2 * * *", "@every 7s"])
+def test_what_was_missed_for_years_is_found_one_at_a_time(spec: str) -> None:
+    """Who makes up for it takes as many as there is room for."""
+    schedule = parse(spec)
+    times = schedule.between(NOON, NOON + timedelta(days=3652))
+    first = [next(times) for _ in range(3)]
+    assert first == sorted(first)
+    assert first[0] == schedule.next(NOON)
+    assert schedule.latest(first[0], NOON + timedelta(days=3652)) > NOON + timedelta(days=3650)
+
+
+def test_an_interval_keeps_its_row_wherever_one_begins() -> None:
+    """What is too old to be made up for does not move what comes after."""
+    schedule = parse("@every 7m")
+    late = NOON + HOUR + 30 * SECOND
+    times = [*schedule.between(late, late + 20 * MINUTE, row=NOON)]
+    assert times == [NOON + 63 * MINUTE, NOON + 70 * MINUTE, NOON + 77 * MINUTE]
+    assert [*schedule.between(NOON, NOON + 15 * MINUTE)] == [NOON + 7 * MINUTE, NOON + 14 * MINUTE]
+    assert schedule.previous(NOON) == NOON - 7 * MINUTE
