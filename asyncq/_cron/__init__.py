@@ -2,7 +2,7 @@
 
 `reading` turns a spec into a schedule, and `fields` says what is wrong with one that cannot be read.
 `schedule` has what goes by real time, `calendar` what goes by the clock on the wall, and `clocks`
-knows where that clock jumps. docs/adr/0014 has the rules for the two odd days of the year.
+knows where that clock jumps. docs/adr/0015 has the rules for the two odd days of the year.
 """
 
 from __future__ import annotations

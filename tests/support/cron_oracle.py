@@ -1,7 +1,7 @@
 """What the schedules of `_cron` are compared with, around every change of clocks there is.
 
 Two judges. `by_definition` walks real time in steps and looks at the clock on the wall: the rules of
-docs/adr/0014 put plainly and slowly. `CronSim` is somebody else's reading of the same rules, and
+docs/adr/0015 put plainly and slowly. `CronSim` is somebody else's reading of the same rules, and
 `explained` turns what it says into what we say by rules that have a name each. Neither uses anything
 of ours: the changes of clocks are looked for here again.
 """
