@@ -33,6 +33,7 @@ class Tick:
     nominal: datetime  #: when it was due
     next_at: datetime | None  #: when the entry is due again
     delay: float = 0.0  #: seconds of jitter behind `nominal`
+    since: datetime | None = None  #: the time before it; `None` for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,10 @@ class Timetable:
         if entry is None:
             raise EntryNotFoundError(entry_id, near_misses(entry_id, self._entries))
         return entry
+
+    def find(self, entry_id: str) -> Entry | None:
+        """Return one entry, if it is there."""
+        return self._entries.get(entry_id)
 
     def all(self) -> list[Entry]:
         """Return all entries, in no particular order."""
@@ -183,7 +188,7 @@ class Timetable:
         entry.next_at = following
         delay = _delay(entry, nominal, following)
         self._put(entry)
-        return Tick(entry, nominal, following, delay)
+        return Tick(entry, nominal, following, delay, self._steps.previous(schedule, nominal))
 
     def wait(self, now: datetime) -> float:
         """Return the seconds until something is due; `math.inf` when nothing will be."""
@@ -244,6 +249,7 @@ class _Steps:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Schedule, datetime, datetime]] = {}
+        self._before: dict[int, tuple[Schedule, datetime, datetime | None]] = {}
 
     def next(self, schedule: Schedule, after: datetime) -> datetime | None:
         """Return the first time after a moment."""
@@ -257,4 +263,17 @@ class _Steps:
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known.clear()
             self._known[id(schedule)] = (schedule, after, found)
+        return found
+
+    def previous(self, schedule: Schedule, before: datetime) -> datetime | None:
+        """Return the last time before another one."""
+        if schedule.gap:
+            return schedule.previous(before)
+        known = self._before.get(id(schedule))
+        if known is not None and known[0] is schedule and known[1] == before:
+            return known[2]
+        found = schedule.previous(before)
+        if len(self._before) >= _MOST_REMEMBERED:
+            self._before.clear()
+        self._before[id(schedule)] = (schedule, before, found)
         return found

@@ -15,13 +15,11 @@ from asyncq._compose import new_id
 from asyncq._logs import SCHEDULER_LOG, Log, log_for
 from asyncq._redis.router import Router
 from asyncq._scheduling.description import describe_scheduler
-from asyncq._scheduling.follower import Follower, told
-from asyncq._scheduling.herald import Herald
+from asyncq._scheduling.follower import told
 from asyncq._scheduling.orders import Orders
 from asyncq._scheduling.roster import Roster
 from asyncq._scheduling.settings import SchedulerConfig, SchedulerOptions, options_of, refuse_unknown
-from asyncq._scheduling.ticker import Ticker
-from asyncq._scheduling.wiring import Plan
+from asyncq._scheduling.wiring import Actors, Plan
 from asyncq._service import Errands, Service, running
 from asyncq._signals import handled
 from asyncq._timetable import Timetable
@@ -87,9 +85,7 @@ class Scheduler:
         self._ended: asyncio.Future[None] | None = None
         self._reaching: asyncio.Timeout | None = None
         self._stack = AsyncExitStack()
-        self._ticker: Ticker | None = None
-        self._herald: Herald | None = None
-        self._follower: Follower | None = None
+        self._acting: Actors | None = None
 
     def register(
         self,
@@ -148,13 +144,13 @@ class Scheduler:
         return [*self._timetable.in_order(), *self._roster.paused.values()]
 
     def _entries_changed(self) -> None:
-        for actor in (self._ticker, self._herald, self._follower):
-            if actor is not None:
+        if self._acting is not None:
+            for actor in (self._acting.ticker, self._acting.herald, self._acting.follower):
                 actor.poke()
 
     def _poke(self) -> None:
-        if self._ticker is not None:
-            self._ticker.poke()
+        if self._acting is not None:
+            self._acting.ticker.poke()
 
     @property
     def id(self) -> str:
@@ -172,12 +168,12 @@ class Scheduler:
         """`new`, `starting`, `running`, `stopped`, `leaving` or `left`."""
         return self._status
 
-    def _actors(self) -> tuple[Ticker, Herald]:
+    def _actors(self) -> Actors:
         if self._status in ("leaving", "left"):
             raise ClosedError(self._WHAT)
-        if self._ticker is None or self._herald is None:
+        if self._acting is None:
             raise NotStartedError(self._WHAT)
-        return self._ticker, self._herald
+        return self._acting
 
     def run(self) -> None:
         """Enqueue what is due until SIGTERM or SIGINT.
@@ -272,18 +268,19 @@ class Scheduler:
         self._id, self._started_at = new_id()[:_ID_LENGTH], now()
         broker = self._client._connected()
         actors = self._plan().actors(broker)
-        herald, ticker, follower = actors.herald, actors.ticker, actors.follower
+        herald, follower = actors.herald, actors.follower
         self._timetable.begin(_now())
         self._stack.push_async_callback(herald.leave)
         # Before anything is stored, so that others see that there is somebody who declares it.
         await herald.tick()
         await follower.begin()
         await self._stack.enter_async_context(running(herald, self._break, self._log))
-        self._stack.push_async_callback(actors.dispatcher.aclose)
-        for service in [ticker, follower, *self._further_services()]:
+        for leave in (actors.dispatcher.aclose, actors.aftermath.aclose, actors.catch_up.aclose):
+            self._stack.push_async_callback(leave)
+        for service in [actors.ticker, actors.catch_up, follower, *self._further_services()]:
             await self._stack.enter_async_context(running(service, self._break, self._log))
         await self._stack.enter_async_context(told(broker, follower, self.config.waking))
-        self._ticker, self._herald, self._follower = ticker, herald, follower
+        self._acting = actors
 
     def _plan(self) -> Plan:
         return Plan(
@@ -312,25 +309,29 @@ class Scheduler:
             NotStartedError: It was not started yet.
             ClosedError: It has left.
         """
-        ticker, herald = self._actors()
-        await ticker.stop()
+        actors = self._actors()
+        await actors.ticker.stop()
+        await actors.catch_up.stop()
+        await actors.catch_up.aclose()
         if self._status == "running":
             self._status = "stopped"
-            herald.poke()
+            actors.herald.poke()
 
     async def resume(self) -> None:
-        """Enqueue again after `stop`. What was due meanwhile is not made up for.
+        """Enqueue again after `stop`. What was due meanwhile is made up for if its entry says so.
 
         Raises:
             NotStartedError: It was not started yet.
             ClosedError: It has left.
         """
-        ticker, herald = self._actors()
+        actors = self._actors()
         if self._status == "stopped":
             self._status = "running"
             self._timetable.begin(_now())
-            ticker.start(self._break)
-            herald.poke()
+            actors.catch_up.survey()
+            for service in (actors.ticker, actors.catch_up):
+                service.start(self._break)
+            actors.herald.poke()
 
     async def shutdown(self) -> None:
         """Enqueue nothing more, and leave. Does nothing when it does not run."""
@@ -352,11 +353,10 @@ class Scheduler:
 
     async def _end(self) -> None:
         self._status = "leaving"
-        self._ticker = self._follower = None
         try:
             await self._stack.aclose()
         finally:
-            self._herald = None
+            self._acting = None
             self._status = "left"
             if self._ended is not None and not self._ended.done():
                 self._ended.set_result(None)

@@ -21,6 +21,7 @@ from asyncq._broker.results import Results
 from asyncq._broker.schedules import Schedules
 from asyncq._broker.semaphores import Semaphores
 from asyncq._broker.settle import Settle
+from asyncq._broker.ticks import Ticks
 from asyncq._broker.upkeep import Upkeep
 from asyncq._redis.router import Router
 from asyncq._wire.wire import Wire
@@ -47,6 +48,7 @@ class Broker:
         self.results: Final = Results(self.basis)
         self.schedules: Final = Schedules(self.basis)
         self.entries: Final = Entries(self.basis)
+        self.ticks: Final = Ticks(self.basis)
         self.queues: Final = Queues(self.basis)
         self.nodes: Final = Nodes(self.basis)
         self.semaphores: Final = Semaphores(self.basis)

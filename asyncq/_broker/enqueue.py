@@ -17,7 +17,7 @@ import msgpack
 
 from asyncq._broker.basis import Basis, script
 from asyncq._redis.router import Call
-from asyncq._wire.messages import NewTask
+from asyncq._wire.messages import Claim, NewTask
 from asyncq.errors import AsyncqError, BrokerReplyError, ClosedError
 
 SCRIPT: Final = script("enqueue")
@@ -43,7 +43,7 @@ _pack: Final = msgpack.Packer(use_bin_type=False).pack
 class Placed(NamedTuple):
     """Where a task went."""
 
-    word: str  #: pending, scheduled, aggregating, already, conflict, duplicate, taken or early
+    word: str  #: pending, scheduled, aggregating, already, conflict, duplicate, or what became of a claim
     now: float  #: Unix seconds by Redis' clock
 
 
@@ -54,6 +54,20 @@ class _Entry:
     special: bytes
     extra_keys: tuple[str, ...]
     placed: asyncio.Future[Placed]
+
+
+def _asked(claim: Claim) -> tuple[object, ...]:
+    """What the script wants to know of a claim, in its order."""
+    return (
+        claim.nominal,
+        claim.gap,
+        claim.keep,
+        claim.since,
+        "1" if claim.is_strict else "",
+        claim.version,
+        claim.overlap,
+        "1" if claim.is_release else "",
+    )
 
 
 class Enqueue:
@@ -135,14 +149,15 @@ class _Lane:
             suffix = envelope.unique_key if task.unique_ttl else ""
             detail: tuple[object, ...] = (task.at, task.delay, task.unique_ttl, suffix, envelope.group)
             if task.claim is not None:
-                detail += (task.claim.nominal, task.claim.gap, task.claim.keep)
+                detail += _asked(task.claim)
             special = _pack(detail)
             if task.unique_ttl:
                 extra_keys += (self._keys.unique(suffix),)
             if envelope.group:
                 extra_keys += (self._keys.group(envelope.group), self._keys.gathering)
             if task.claim is not None:
-                extra_keys += (self._keys.tick(task.claim.entry_id),)
+                entry_id = task.claim.entry_id
+                extra_keys += (self._keys.tick(entry_id), self._keys.fence(entry_id))
         placed: asyncio.Future[Placed] = self._loop.create_future()
         self._gathered.append(_Entry(task.id, message, special, extra_keys, placed))
         if not self._under_way:

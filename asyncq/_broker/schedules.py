@@ -74,7 +74,7 @@ class Schedules:
 
     async def last_tick(self, queue: str, entry_id: str) -> float:
         """When the last task of an entry was due that was enqueued into a queue; 0 when nobody knows."""
-        raw = await self._command("GET", self._basis.queue(queue).tick(entry_id))
+        raw = await self._command("HGET", self._basis.queue(queue).tick(entry_id), "at")
         try:
             return float(raw or 0)
         except ValueError:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
-from asyncq._broker.schedules import Schedules
+from asyncq._broker.ticks import MOST_AT_ONCE, Recalled, Ticks
 from asyncq._timetable import Timetable
 from asyncq.entries import Entry
 from asyncq.errors import BrokerError
-
-_AT_A_TIME: Final = 100
-"""Questions that are on their way together: a start with ten thousand entries must not flood Redis."""
 
 
 class Alignment:
@@ -25,13 +21,13 @@ class Alignment:
 
     def __init__(
         self,
-        schedules: Schedules,
+        ticks: Ticks,
         timetable: Timetable,
         *,
         clock: Callable[[], datetime],
         on_change: Callable[[], None],
     ) -> None:
-        self._schedules: Final = schedules
+        self._ticks: Final = ticks
         self._timetable: Final = timetable
         self._clock: Final = clock
         self._on_change: Final = on_change
@@ -39,16 +35,37 @@ class Alignment:
     async def align_all(self, entries: Iterable[Entry]) -> None:
         """Let intervals go on where they were before a restart, or are with another scheduler."""
         intervals = [entry for entry in entries if entry.schedule.gap]
-        for first in range(0, len(intervals), _AT_A_TIME):
-            await asyncio.gather(*[self.align(entry) for entry in intervals[first : first + _AT_A_TIME]])
+        # Without the answer they come at times of their own, and learn better when they are taken.
+        with suppress(BrokerError):
+            async for entry, recalled in recall_each(self._ticks, intervals):
+                self._reckon(entry, recalled)
 
     async def align(self, entry: Entry) -> None:
         """Ask for the last time of one entry, and reckon from it, or else from when its rhythm began."""
         if not entry.schedule.gap:
             return
-        # Without the answer the entry comes at times of its own, and learns better when they are taken.
         with suppress(BrokerError):
-            last = await self._schedules.last_tick(entry.queue, entry.id)
-            since = 0.0 if entry.since is None else entry.since.timestamp()
-            self._timetable.align(entry.id, max(last, since), self._clock())
+            (recalled,) = await self._ticks.recall(entry.queue, [entry.id])
+            self._reckon(entry, recalled)
             self._on_change()
+
+    def _reckon(self, entry: Entry, recalled: Recalled) -> None:
+        since = 0.0 if entry.since is None else entry.since.timestamp()
+        self._timetable.align(entry.id, max(recalled.at or 0.0, since), self._clock())
+
+
+async def recall_each(ticks: Ticks, entries: Iterable[Entry]) -> AsyncGenerator[tuple[Entry, Recalled]]:
+    """Ask what Redis remembers of entries, many in one call: a start with a hundred thousand is no flood.
+
+    Raises:
+        BrokerError: Redis could not be asked.
+    """
+    queues: dict[str, list[Entry]] = {}
+    for entry in entries:
+        queues.setdefault(entry.queue, []).append(entry)
+    for queue, members in queues.items():
+        for first in range(0, len(members), MOST_AT_ONCE):
+            some = members[first : first + MOST_AT_ONCE]
+            found = await ticks.recall(queue, [entry.id for entry in some])
+            for entry, recalled in zip(some, found, strict=True):
+                yield entry, recalled

@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
 
 from asyncq._broker.schedules import Schedules
 from asyncq._clock import now
 from asyncq._logs import Log
 from asyncq._timetable import Tick
+from asyncq.entries import Entry
 from asyncq.errors import BrokerError
+
+_TEXTS: Final = {
+    "missed": "no scheduler was there to enqueue it in time",
+    "too_old": "it is older than times of this entry are made up for",
+    "overlap": "the run before it is not over",
+    "failed": "it could not be enqueued",
+    "changed": "the entry was changed or paused",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Times of an entry that were not enqueued, for one reason."""
+
+    first: datetime
+    last: datetime
+    count: int
+    reason: str
+    noted_at: datetime
+    detail: str = ""  #: the task that stood in the way
+
+    @property
+    def text(self) -> str:
+        """The reason in words."""
+        said = _TEXTS.get(self.reason, self.reason)
+        return f"{said} (task {self.detail})" if self.detail else said
 
 
 class Chronicle:
@@ -31,12 +60,37 @@ class Chronicle:
             "scheduler": self._scheduler_id,
         }
         next_at = 0.0 if tick.next_at is None else tick.next_at.timestamp()
+        await self._record(tick.entry.id, event, at=nominal, next_at=next_at)
+
+    async def skipped(self, entry: Entry, skipped: Skipped) -> bool:
+        """Note that times were not enqueued, and why: one event for all of them. Whether it was written.
+
+        Each scheduler that notes the same writes the same, so it is one event still.
+        """
+        last = skipped.last.timestamp()
+        event = {
+            "task_id": "",
+            "queue": entry.queue,
+            "enqueued_at": skipped.noted_at.timestamp(),
+            "nominal": skipped.first.timestamp(),
+            "error": skipped.text,
+            "scheduler": "",
+            "reason": skipped.reason,
+            "count": skipped.count,
+            "until": last,
+        }
+        next_at = 0.0 if entry.next_at is None else entry.next_at.timestamp()
+        return await self._record(entry.id, event, at=last, next_at=next_at)
+
+    async def _record(self, entry_id: str, event: dict[str, Any], *, at: float, next_at: float) -> bool:
         try:
-            await self._schedules.record(tick.entry.id, event, at=nominal, next_at=next_at)
+            await self._schedules.record(entry_id, event, at=at, next_at=next_at)
         except BrokerError as problem:
             self._log.warning(
                 "what became of entry %r could not be written: %s",
-                tick.entry.id,
+                entry_id,
                 problem,
-                extra={"event": "history_unwritten", "entry": tick.entry.id},
+                extra={"event": "history_unwritten", "entry": entry_id},
             )
+            return False
+        return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from asyncq._broker.enqueue import Placed
@@ -13,9 +15,22 @@ from asyncq.options import TaskOptions
 from asyncq.task import Task
 from asyncq.task_info import TaskInfo
 
+ENQUEUED: Final = "enqueued"
+_NO_TASK: Final = ("taken", "behind", "fenced", "overlap", "queued")
+_MORE: Final = "+"
 
-class _TakenError(TaskIdConflictError):
-    """Another scheduler has enqueued it. Middleware is told what it would be told by a client."""
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one time."""
+
+    word: str  #: enqueued | taken | behind | fenced | overlap | queued (enqueue.lua)
+    info: TaskInfo | None = None  #: of one that was enqueued
+    asks_for_more: bool = False  #: whether Redis remembers something that is left to be done
+
+
+class _NoTaskError(TaskIdConflictError):
+    """Nothing was enqueued, and for a good reason. Middleware is told what it would be told by a client."""
 
 
 class Claimant:
@@ -26,6 +41,7 @@ class Claimant:
         submit: Sends it.
         inform: What a client would be told, and the errors it would get.
         middleware: What to wrap around it.
+        timeout: Seconds for all of it.
     """
 
     def __init__(
@@ -34,37 +50,55 @@ class Claimant:
         submit: Callable[[NewTask], Awaitable[Placed]],
         inform: Callable[[NewTask, Placed], TaskInfo],
         middleware: Sequence[EnqueueMiddleware] = (),
+        *,
+        timeout: float,
     ) -> None:
         self._compose: Final = compose
         self._submit: Final = submit
         self._inform: Final = inform
         self._middleware: Final = list(middleware)
+        self._timeout: Final = timeout
 
-    async def __call__(self, task: Task, options: TaskOptions, claim: Claim) -> TaskInfo | None:
-        """Return the task; `None` if another scheduler has enqueued it.
+    async def __call__(self, task: Task, options: TaskOptions, claim: Claim) -> Answer:
+        """Claim a time.
 
         Raises:
             EnqueueRefusedError: It is refused, as a client's would be, or our clock is wrong.
             BrokerError: As for a client.
+            TimeoutError: It took too long; whether it was enqueued is not known.
             Exception: What middleware raised.
         """
+        words: list[str] = []
 
         async def enqueue(task: Task, options: TaskOptions) -> TaskInfo:
-            return await self._claim(task, options, claim)
+            return await self._claim(task, options, claim, words)
 
+        scope = asyncio.timeout(self._timeout)
         try:
-            return await wrapped(self._middleware, enqueue)(task, options)
-        except _TakenError:
-            return None
+            async with scope:
+                info = await wrapped(self._middleware, enqueue)(task, options)
+        except _NoTaskError:
+            word = words[-1]
+            return Answer(word.rstrip(_MORE), None, word.endswith(_MORE))
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise TimeoutError(f"not enqueued within {self._timeout:g} s") from None
+        return Answer(ENQUEUED, info, bool(words) and words[-1].endswith(_MORE))
 
-    async def _claim(self, task: Task, options: TaskOptions, claim: Claim) -> TaskInfo:
+    async def _claim(self, task: Task, options: TaskOptions, claim: Claim, words: list[str]) -> TaskInfo:
         new = self._compose(task, options)
         new.claim = claim
         placed = await self._submit(new)
-        if placed.word == "early":
+        word = placed.word.rstrip(_MORE)
+        words.append(placed.word)
+        if word == "early":
             ahead = claim.nominal - placed.now
             raise EnqueueRefusedError(f"the clock of this machine is {ahead:.0f} s ahead of that of Redis")
         # The id is that of the time, so a task that has it is the one that was to be enqueued.
-        if placed.word == "taken" or (placed.word == "conflict" and new.id == claim.task_id):
-            raise _TakenError(new.queue, new.id)
-        return self._inform(new, placed)
+        if word == "conflict" and new.id == claim.task_id:
+            words.append("taken" + placed.word[len(word) :])
+            word = "taken"
+        if word in _NO_TASK:
+            raise _NoTaskError(new.queue, new.id)
+        return self._inform(new, Placed(word, placed.now))

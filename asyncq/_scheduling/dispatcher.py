@@ -2,55 +2,56 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final, cast
 
 from asyncq._logs import Log
+from asyncq._missed import longest_delay
 from asyncq._scheduling import hooks
 from asyncq._scheduling.alignment import Alignment
-from asyncq._scheduling.chronicle import Chronicle
+from asyncq._scheduling.chronicle import Chronicle, Skipped
+from asyncq._scheduling.claimant import Answer
+from asyncq._scheduling.claims import claim_on
 from asyncq._scheduling.settings import SchedulerConfig
 from asyncq._service import Errands
 from asyncq._timetable import Tick
 from asyncq._wire.messages import Claim
+from asyncq.entries import Entry
+from asyncq.errors import BrokerError, BrokerUnavailableError
 from asyncq.options import TaskOptions
 from asyncq.task import Task
-from asyncq.task_info import TaskInfo
 
 LAST_WORDS: Final = 5.0
 """Seconds for what is on its way when the scheduler leaves."""
 
+FAILED: Final = "failed"
 
-LEAST_REMEMBERED: Final = 86400
-"""Seconds for which a claim is remembered at least: longer than any scheduler is late, by an outage or a
-wrong clock, and goes on nevertheless."""
-
-_ID_BYTES: Final = 6
-
-Enqueue = Callable[[Task, TaskOptions, Claim], Awaitable[TaskInfo | None]]
+Enqueue = Callable[[Task, TaskOptions, Claim], Awaitable[Answer]]
 
 
-def claim_on(tick: Tick) -> Claim:
-    """Return what one of several schedulers gets and the others do not."""
-    nominal = tick.nominal.timestamp()
-    following = 0.0 if tick.next_at is None else 2 * (tick.next_at.timestamp() - nominal)
-    return Claim(
-        tick.entry.id,
-        nominal,
-        tick.entry.schedule.gap,
-        int(max(LEAST_REMEMBERED, following)),
-        task_id_for(tick),
-    )
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one time of an entry."""
+
+    word: str  #: as of an `Answer`, or `failed`
+    error: Exception | None = None  #: why it failed
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it may be enqueued or not: Redis did not answer in time."""
+        return isinstance(self.error, BrokerUnavailableError | TimeoutError)
 
 
-def task_id_for(tick: Tick) -> str:
-    """Return an id that each scheduler gives to the same time of the same entry.
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Whom a dispatcher tells what."""
 
-    The claim alone would do; two tasks of one id cannot be either, whatever became of the claim.
-    """
-    digest = hashlib.blake2s(tick.entry.id.encode(), digest_size=_ID_BYTES).hexdigest()
-    return f"{digest}-{tick.nominal.timestamp():.3f}"
+    owe: Callable[[Entry], None]  #: times of this entry were missed
+    look: Callable[[Entry], Awaitable[None]]  #: Redis remembers something that is to be done for it
+    refresh: Callable[[Entry], Awaitable[Entry | None]]  #: it has changed; how is it now?
+    on_change: Callable[[], None]  #: there is something to announce
 
 
 class Dispatcher:
@@ -62,24 +63,28 @@ class Dispatcher:
     2. enqueues the task, unless another scheduler has done so: then that is all;
     3. says in the log and in the entry's history what became of it;
     4. calls `post_enqueue` and, when it failed, `on_error`.
+
+    What was missed is not its business: it says so, and goes on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it needs to tell others
         self,
         enqueue: Enqueue,
         chronicle: Chronicle,
         alignment: Alignment,
+        neighbours: Neighbours,
         config: SchedulerConfig,
         *,
+        clock: Callable[[], datetime],
         log: Log,
-        on_change: Callable[[], None],
     ) -> None:
         self._enqueue: Final = enqueue
         self._chronicle: Final = chronicle
         self._alignment: Final = alignment
+        self._to: Final = neighbours
         self._config: Final = config
+        self._clock: Final = clock
         self._log: Final = log
-        self._on_change: Final = on_change
         self._errands: Final = Errands()
 
     def begin(self, tick: Tick) -> None:
@@ -92,14 +97,28 @@ class Dispatcher:
         await self._errands.cancel(LAST_WORDS)
 
     async def _dispatch(self, tick: Tick) -> None:
+        entry = tick.entry
         try:
-            await self._carry_out(tick)
+            late = self._clock() - tick.nominal - timedelta(seconds=tick.delay)
+            if late > longest_delay(entry):
+                self._to.owe(entry)
+                return
+            result = await self.carry_out(tick)
+            if result.word == "behind" or result.is_unknown:
+                self._to.owe(entry)
         except Exception:  # noqa: BLE001 - a bug of ours: it must not stay in a task that nobody looks at
             self._log.exception(
-                "entry %r failed", tick.entry.id, extra={"event": "dispatch_failed", "entry": tick.entry.id}
+                "entry %r failed", entry.id, extra={"event": "dispatch_failed", "entry": entry.id}
             )
 
-    async def _carry_out(self, tick: Tick) -> None:
+    async def carry_out(self, tick: Tick, *, is_release: bool = False, is_fresh: bool = False) -> Result:
+        """Enqueue the task of one time.
+
+        Args:
+            tick: Which.
+            is_release: It was claimed before, and has waited for the end of the last run.
+            is_fresh: The entry was just looked up.
+        """
         entry, config = tick.entry, self._config
         await hooks.call(
             self._log,
@@ -110,41 +129,57 @@ class Dispatcher:
         )
         entry.last_at = tick.nominal
         try:
-            claim = claim_on(tick)
+            claim = claim_on(tick, is_release=is_release)
             options = cast("TaskOptions", {**entry.options, "task_id": claim.task_id})
-            info = await self._enqueue(entry.task, options, claim)
+            answer = await self._enqueue(entry.task, options, claim)
         except Exception as error:  # noqa: BLE001 - ours or of a user's middleware: the entry goes on
-            entry.last_error = str(error)
-            self._log.error(
-                "entry %r was not enqueued: %s",
-                entry.id,
-                error,
-                extra={"event": "entry_failed", "entry": entry.id, "nominal": tick.nominal},
-            )
-            self._on_change()
-            await self._chronicle.note(tick, error=entry.last_error)
-            await hooks.call(self._log, config.post_enqueue, error, name="post_enqueue")
-            await hooks.call(self._log, config.on_error, entry, error, name="on_error")
-        else:
-            entry.last_error = ""
-            if info is None:
-                await self._leave_to_another(tick)
-                return
-            self._log.info(
-                "entry %r enqueued task %s",
-                entry.id,
-                info.id,
-                extra={
-                    "event": "entry_enqueued",
-                    "entry": entry.id,
-                    "task_id": info.id,
-                    "queue": info.queue,
-                    "nominal": tick.nominal,
-                },
-            )
-            self._on_change()
-            await self._chronicle.note(tick, task_id=info.id)
-            await hooks.call(self._log, config.post_enqueue, info, name="post_enqueue")
+            await self._failed(tick, error)
+            return Result(FAILED, error)
+        entry.last_error = ""
+        if answer.info is not None:
+            await self._enqueued(tick, answer)
+        elif answer.word == "fenced":
+            return await self._with_the_present_one(tick, is_release=is_release, is_fresh=is_fresh)
+        elif answer.word == "taken":
+            await self._leave_to_another(tick)
+        if answer.asks_for_more:
+            await self._look(entry)
+        return Result(answer.word)
+
+    async def _enqueued(self, tick: Tick, answer: Answer) -> None:
+        entry, info = tick.entry, answer.info
+        if info is None:
+            return
+        self._log.info(
+            "entry %r enqueued task %s",
+            entry.id,
+            info.id,
+            extra={
+                "event": "entry_enqueued",
+                "entry": entry.id,
+                "task_id": info.id,
+                "queue": info.queue,
+                "nominal": tick.nominal,
+            },
+        )
+        self._to.on_change()
+        await self._chronicle.note(tick, task_id=info.id)
+        await hooks.call(self._log, self._config.post_enqueue, info, name="post_enqueue")
+
+    async def _failed(self, tick: Tick, error: Exception) -> None:
+        entry, config = tick.entry, self._config
+        entry.last_error = str(error)
+        self._log.error(
+            "entry %r was not enqueued: %s",
+            entry.id,
+            error,
+            extra={"event": "entry_failed", "entry": entry.id, "nominal": tick.nominal},
+        )
+        self._to.on_change()
+        # Whoever is told shall not hear it only when Redis, of all things, has written it down.
+        await hooks.call(self._log, config.post_enqueue, error, name="post_enqueue")
+        await hooks.call(self._log, config.on_error, entry, error, name="on_error")
+        await self._chronicle.note(tick, error=entry.last_error)
 
     async def _leave_to_another(self, tick: Tick) -> None:
         entry = tick.entry
@@ -154,4 +189,31 @@ class Dispatcher:
             extra={"event": "entry_taken", "entry": entry.id, "nominal": tick.nominal},
         )
         await self._alignment.align(entry)
-        self._on_change()
+        if entry.rules.overlap in ("queue_one", "cancel_running"):
+            await self._look(entry)  # the other one may have died since
+        self._to.on_change()
+
+    async def _look(self, entry: Entry) -> None:
+        try:
+            await self._to.look(entry)
+        except BrokerError as error:
+            # It stays in Redis: the next one who looks finds it.
+            self._log.debug("entry %r: %s", entry.id, error, extra={"event": "look_failed"})
+            self._to.owe(entry)
+
+    async def _with_the_present_one(self, tick: Tick, *, is_release: bool, is_fresh: bool) -> Result:
+        """The entry has changed, and this scheduler has not heard of it yet."""
+        entry = None if is_fresh else await self._to.refresh(tick.entry)
+        if entry is not None and _has(entry, tick):
+            return await self.carry_out(replace(tick, entry=entry), is_release=is_release, is_fresh=True)
+        skipped = Skipped(tick.nominal, tick.nominal, 1, "changed", tick.nominal)
+        await self._chronicle.skipped(tick.entry, skipped)
+        return Result("fenced")
+
+
+def _has(entry: Entry, tick: Tick) -> bool:
+    """Whether a time is one of the entry as it is now."""
+    old, new = tick.entry.schedule, entry.schedule
+    if (old.spec, old.zone) == (new.spec, new.zone):
+        return True
+    return not new.gap and new.next(tick.nominal - timedelta(milliseconds=1)) == tick.nominal

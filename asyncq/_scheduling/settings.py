@@ -35,6 +35,7 @@ class SchedulerOptions(TypedDict, total=False):
     pre_enqueue: PreEnqueue | None
     post_enqueue: PostEnqueue | None
     on_error: OnEntryError | None
+    enqueue_timeout: float
     heartbeat_interval: float
     start_patience: float
     application: str
@@ -79,6 +80,10 @@ class SchedulerConfig:
 
     on_error: OnEntryError | None = None
     """Called with the entry and the error each time a task could not be enqueued."""
+
+    enqueue_timeout: float = 15.0
+    """Seconds for enqueueing one task, with all middleware. At least 1. What takes longer has failed; whether
+    it is in Redis all the same is looked up, so that it is neither lost nor had twice."""
 
     heartbeat_interval: float = 10.0
     """Seconds between two announcements of the scheduler, besides those of changes. At least 1. One that
@@ -161,7 +166,7 @@ class SchedulerConfig:
                 problems += error.problems
                 continue
             object.__setattr__(self, name, value)
-            if name.endswith("_interval") and value < 1.0:
+            if (name.endswith("_interval") or name == "enqueue_timeout") and value < 1.0:
                 problems.append(Problem(name, value, "at least 1 second"))
         for name in ("heartbeat_interval", "look_interval"):
             if getattr(self, name) == math.inf:
@@ -179,7 +184,7 @@ class SchedulerConfig:
         return cast("tzinfo", self.timezone)
 
     def _durations(self) -> tuple[str, ...]:
-        return ("start_patience", "heartbeat_interval", "look_interval")
+        return ("start_patience", "heartbeat_interval", "look_interval", "enqueue_timeout")
 
     def _callbacks(self) -> tuple[str, ...]:
         return ("pre_enqueue", "post_enqueue", "on_error")

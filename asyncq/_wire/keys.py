@@ -84,7 +84,7 @@ class QueueKeys:
         return self.receipt_prefix + sender
 
     def tick(self, entry_id: str) -> str:
-        """The last time of an entry of schedulers that was enqueued here."""
+        """The last time of an entry of schedulers that was enqueued here, and what follows from it."""
         return self.tick_prefix + entry_id
 
     def fence(self, entry_id: str) -> str:

@@ -44,6 +44,11 @@ class Claim:
     gap: float  #: seconds that lie between two times at least
     keep: int  #: seconds for which the claim is remembered
     task_id: str = ""  #: the id that each scheduler gives to the task of this time
+    since: float = 0.0  #: the time before it; what was claimed last before that was missed
+    is_strict: bool = False  #: whether a time that was missed has to come first
+    version: int = 0  #: of the entry; one that has changed since is refused
+    overlap: str = ""  #: what to do when the last run is not over; empty: nothing
+    is_release: bool = False  #: whether this time was claimed and waits for the end of the last run
 
 
 @dataclass(slots=True)

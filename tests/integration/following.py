@@ -16,10 +16,10 @@ def ids(scheduler: Scheduler) -> list[str]:
 async def look(*schedulers: Scheduler) -> None:
     """Let schedulers look now, as they do every ten seconds, until nothing is left to be done."""
     for scheduler in schedulers:
-        assert scheduler._follower is not None  # noqa: SLF001 - the interval is not what is tested
-        await scheduler._follower.tick()  # noqa: SLF001
-        assert scheduler._herald is not None  # noqa: SLF001
-        await scheduler._herald.tick()  # noqa: SLF001
+        actors = scheduler._acting  # noqa: SLF001 - the interval is not what is tested
+        assert actors is not None
+        await actors.follower.tick()
+        await actors.herald.tick()
 
 
 def shown(client: Client, **wanted: Any) -> Callable[[], Awaitable[bool]]:

@@ -66,7 +66,7 @@ async def test_removals_that_are_forgotten_are_found_by_comparing(
         for name in "abc":
             await client.schedules.add("@daily", Task(name), entry_id=name)
         await wait_until(lambda: ids(scheduler) == ["a", "b", "c"], "all")
-        follower = cast("Any", scheduler._follower)  # noqa: SLF001
+        follower = cast("Any", scheduler._acting).follower  # noqa: SLF001
         await follower.stop()
         await client.schedules.remove("a")
         redis_client.zadd(KEYS.removed, {"a": 1.0})

@@ -355,10 +355,6 @@ def _new(*details: bytes | str, lock: bool = False, group: bool = False) -> Act:
     return act
 
 
-def _tick(space: Space) -> Any:
-    return _enqueue(space, packed(0, 0, 0, "", "", 1000.0, 0.0, 60), extra=[space.q.tick("e")])[0]
-
-
 @pytest.mark.parametrize(
     ("arrange", "act", "word"),
     [
@@ -370,7 +366,6 @@ def _tick(space: Space) -> Any:
         pytest.param(_at_rest, _new(packed(0, 0, 0, "", "g"), group=True), "aggregating", id="enqueue-group"),
         pytest.param(_running, _annotate, "ok", id="annotate"),
         pytest.param(_miscounted, _balance, "counted", id="balance"),
-        pytest.param(_at_rest, _tick, "pending", id="enqueue-tick"),
         pytest.param(_at_rest, _record, "ok", id="record"),
         pytest.param(_lonely, _mend, ["orphan", ""], id="mend-group"),
         pytest.param(_unlisted_group, _regroup, ["unlisted", "fine"], id="regroup-unlisted"),

@@ -3,6 +3,9 @@
 -- INCLUDE clock
 -- INCLUDE wake
 -- INCLUDE place
+-- INCLUDE note_skip
+-- INCLUDE ask_for_tick
+-- INCLUDE take_tick
 --
 -- KEYS  pending     Q pending        list
 -- KEYS  scheduled   Q scheduled      zset
@@ -11,8 +14,8 @@
 -- KEYS  waiting     Q waiting        zset
 -- KEYS  receipt     Q receipt:<client>  string: number and answer of the client's last call
 -- KEYS  ...         for each task: Q t:<id>, then its lock if unique, then if grouped
---                   its group and Q gathering, then Q tick:<entry> if it is one time of an
---                   entry of schedulers
+--                   its group and Q gathering, then Q tick:<entry> and Q fence:<entry> if it is
+--                   one time of an entry of schedulers
 -- ARGV  again       '1' when this call was sent before
 -- ARGV  number      of this call among the client's calls to this queue
 -- ARGV  keep        seconds to keep the receipt
@@ -22,11 +25,13 @@
 -- ARGV  tasks       prefix of task hashes, to look at the owner of a lock
 -- ARGV  ...         for each task: id, message, and '' or msgpack
 --                   [at, delay, lock seconds, lock suffix, group], and for one time of an entry
---                   [..., when it was due, seconds to the next one, seconds to remember it]
+--                   [..., nominal, gap, keep, since, strict, version, overlap, release] (_ask_for_tick)
 -- REPLY [words, now, is_new]: one word for all tasks, or a word each, with commas between:
 --       pending | scheduled | aggregating | already (this very task is there) | conflict | duplicate
 --       | taken (another scheduler has enqueued this time of the entry, or a later one)
---       | early (this time of the entry is more than a minute away)
+--       | early (this time of the entry is more than a minute away) | behind (an earlier one is not over)
+--       | fenced (the entry has changed) | overlap (left out, the last run is not over) | queued (it waits
+--       for the end of that run), with `+` behind it when schedulers have more to do (see recall)
 --       | late (nobody waits for this call any more); `is_new` is '1' if these may be the first tasks since
 --       the queue was made or removed, so that its name has to be published, else ''
 --
@@ -62,27 +67,26 @@ local function store(task, message)
 end
 
 local function special(task, id, message, detail)
-  local _, _, lock_seconds, _, group, nominal, gap, keep = unpack(cmsgpack.unpack(detail))
-  local mine, tick = {task = task}, nil
-  if lock_seconds > 0 then key = key + 1; mine.lock = KEYS[key] end
-  if group ~= '' then mine.group, mine.gathering = KEYS[key + 1], KEYS[key + 2]; key = key + 2 end
-  if nominal then key = key + 1; tick = KEYS[key] end
+  local d = cmsgpack.unpack(detail)
+  local mine, asked = {task = task}, nil
+  if d[3] > 0 then key = key + 1; mine.lock = KEYS[key] end
+  if d[5] ~= '' then mine.group, mine.gathering = KEYS[key + 1], KEYS[key + 2]; key = key + 2 end
+  if d[6] then
+    mine.tick, mine.fence, key = KEYS[key + 1], KEYS[key + 2], key + 2
+    asked = {
+      nominal = d[6], gap = d[7], keep = d[8], since = d[9], strict = d[10],
+      version = d[11], overlap = d[12], release = d[13],
+    }
+  end
 
-  if tick then
-    local last = redis.pcall('GET', tick)
-    if type(last) == 'table' then return 'unusable' end
-    -- By a scheduler whose clock is wrong. Its claim would keep the others from the times until then.
-    if nominal > now + 60 then return 'early' end
-    -- Schedulers that began at different moments reckon an interval from different ones: what comes
-    -- sooner after the last time than the interval says is that time again. A millisecond for rounding.
-    last = last and tonumber(last)
-    if last and (nominal <= last or nominal < last + gap - 0.001) then return 'taken' end
+  local word, due, is_news
+  if asked then
+    word = ask_for_tick(mine, asked, at.tasks, now)
+    if word and word ~= 'overlap' and (word ~= 'queued' or asked.release == '1') then return word end
   end
-  local word, due, is_news = place(at, mine, id, message, detail, now)
+  if not word then word, due, is_news = place(at, mine, id, message, detail, now) end
   -- Of a duplicate this time is over, too: the other schedulers need not be refused as well.
-  if tick and word ~= 'unusable' and word ~= 'conflict' and word ~= 'already' then
-    redis.call('SET', tick, string.format('%.6f', nominal), 'EX', keep)
-  end
+  local more = asked and word ~= 'unusable' and take_tick(mine, asked, word, id, now)
   if word == 'scheduled' then
     created = created + 1
     if not earliest or due < earliest then earliest = due end
@@ -93,7 +97,7 @@ local function special(task, id, message, detail)
     created = created + 1
     ready[#ready + 1] = id
   end
-  return word
+  return more and word .. '+' or word
 end
 
 -- A queue of which these keys hold something else is refused here, before anything is written.

@@ -1,0 +1,48 @@
+-- ask_for_tick: whether one time of an entry of schedulers is to be enqueued.
+--
+-- `mine` names the keys tick and fence. `c` is what a scheduler asks for: nominal (when it was due), gap
+-- (seconds between two times at least), keep (seconds to remember it), since (the time before it), strict
+-- ('1': no time may be left out), version (of the entry), overlap ('' or what to do when the last run is
+-- not over), release ('1': this time waits already, and is to be enqueued now).
+--
+-- tick is a hash: `at` is the last time that is over, `run` the task of the last run, `queued` the time that
+-- waits for its end. What schedulers have to do afterwards stays there until one has done it: `note:<time>`
+-- goes to the history, `cancel:<task>` is to be cancelled.
+--
+-- Returns a word when the time is not to be enqueued, else nothing. What is found goes into `c`.
+local function stamp(time)
+  return string.format('%.6f', time)
+end
+
+local function is_running(tasks, id)
+  local f = redis.pcall('HMGET', tasks .. id, 'msg', 'state')
+  if f.err or not f[1] then return false end
+  return f[2] ~= 'archived' and f[2] ~= 'completed'
+end
+
+local function ask_for_tick(mine, c, tasks, now)
+  local fence = redis.pcall('GET', mine.fence)
+  if type(fence) == 'string' and (tonumber(fence) or 0) > c.version then return 'fenced' end
+  local f = redis.pcall('HMGET', mine.tick, 'at', 'run', 'queued')
+  if f.err then return 'unusable' end
+  c.run, c.queued = f[2], tonumber(f[3] or '')
+  local is_going = c.overlap ~= '' and c.run and is_running(tasks, c.run)
+  if c.release == '1' then
+    if not c.queued or stamp(c.queued) ~= stamp(c.nominal) then return 'taken' end
+    return is_going and 'queued' or nil
+  end
+  -- By a scheduler whose clock is wrong. Its claim would keep the others from the times until then.
+  if c.nominal > now + 60 then return 'early' end
+  -- Schedulers that began at different moments reckon an interval from different ones: what comes sooner
+  -- after the last time than the interval says is that time again. A millisecond for rounding.
+  local last = tonumber(f[1] or '')
+  if last and (c.nominal <= last or c.nominal < last + c.gap - 0.001) then return 'taken' end
+  if last and last < c.since - 0.001 then
+    if c.strict == '1' then return 'behind' end
+    c.missed_after = last
+  end
+  if not is_going then return nil end
+  if c.overlap == 'skip' or (c.overlap == 'queue_one' and c.queued) then return 'overlap' end
+  if c.overlap == 'queue_one' then return 'queued' end
+  c.cancels = c.run
+end

@@ -1,0 +1,11 @@
+-- note_skip: leave a note on times of an entry that are not enqueued, for its history.
+--
+-- They came after `after` until `last`; it is `last` alone if both are the same.
+local MOST_NOTES = 100
+
+local function note_skip(tick, reason, after, last, now, detail)
+  if redis.call('HLEN', tick) >= MOST_NOTES then return end
+  local text = string.format('%s %.6f %.6f %.6f', reason, after, last, now)
+  if detail then text = text .. ' ' .. detail end
+  redis.call('HSET', tick, string.format('note:%.6f', last), text)
+end

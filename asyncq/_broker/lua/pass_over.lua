@@ -1,0 +1,21 @@
+-- pass_over: say of times of an entry that nobody enqueued that nobody will, and why.
+--
+-- INCLUDE clock
+-- INCLUDE note_skip
+--
+-- KEYS  tick    Q tick:<entry>   hash
+-- ARGV  again   '1' when this call was sent before
+-- ARGV  after   the last time that was over as far as the scheduler knows, Unix seconds; '' if none is known
+-- ARGV  last    the last one of those that are passed over
+-- ARGV  reason  a word
+-- ARGV  keep    seconds to remember it
+-- REPLY done | moved (another scheduler has had a time meanwhile; nothing was written)
+local tick, after, last = KEYS[1], ARGV[2], ARGV[3]
+local at = redis.call('HGET', tick, 'at')
+-- By the sending before, or by another scheduler that came to the same.
+if at == last then return 'done' end
+if (at or '') ~= after then return 'moved' end
+redis.call('HSET', tick, 'at', last)
+note_skip(tick, ARGV[4], at or 0, last, clock())
+redis.call('EXPIRE', tick, ARGV[5])
+return 'done'

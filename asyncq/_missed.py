@@ -1,0 +1,97 @@
+"""What becomes of times of an entry that came and were not enqueued: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from asyncq._cron import Schedule
+from asyncq.entries import Entry
+
+__all__ = ["IN_TIME", "MISSED", "TOO_OLD", "Missed", "longest_delay", "missed", "span"]
+
+IN_TIME: Final = timedelta(seconds=60)
+"""A time that is late by no more was not missed: a deploy takes so long, or a change of the primary."""
+
+MISSED: Final = "missed"
+TOO_OLD: Final = "too_old"
+
+_MOMENT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What is to be done about the times that came since the last one that is over."""
+
+    passed: datetime | None = None  #: the last of those that nobody will enqueue
+    reason: str = ""  #: why they are passed over
+    first: datetime | None = None  #: the first to enqueue now
+    is_strict: bool = False  #: whether all that come after it are to be enqueued, too, one after the other
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there is nothing to be done."""
+        return self.passed is None and self.first is None
+
+
+def missed(entry: Entry, last: datetime | None, now: datetime) -> Missed:
+    """Apply the rules of an entry to the times that came since the last one that is over.
+
+    Args:
+        entry: Whose.
+        last: The last time that was enqueued or passed over; `None` when nobody knows.
+        now: Until when.
+    """
+    after = begin_of(entry, last)
+    # What its jitter may still put off has not come.
+    until = now - timedelta(seconds=entry.rules.jitter)
+    if after is None:
+        return Missed()
+    schedule, rules = entry.schedule, entry.rules
+    newest = _last(schedule, after, until, last)
+    if newest is None:
+        return Missed()
+    reason = MISSED if rules.catch_up == "skip" else TOO_OLD
+    longest = longest_delay(entry)
+    limit = None if longest == timedelta.max else until - longest
+    if rules.catch_up == "all":
+        old = None if limit is None else _last(schedule, after, limit, last)
+        base = after if old is None else old
+        first = next(schedule.between(base, until, row=last), None)
+        return Missed(old, reason if old else "", first, is_strict=True)
+    if limit is not None and newest < limit:
+        return Missed(newest, reason)
+    return Missed(first=newest)
+
+
+def longest_delay(entry: Entry) -> timedelta:
+    """Return how late a time of an entry may be enqueued."""
+    rules = entry.rules
+    if rules.catch_up == "skip":
+        return IN_TIME
+    return timedelta.max if rules.max_age is None else timedelta(seconds=rules.max_age)
+
+
+def begin_of(entry: Entry, last: datetime | None) -> datetime | None:
+    """Return the moment after which times count: what came before an entry was made is not missed."""
+    if last is None or entry.since is None:
+        return last or entry.since
+    return max(last, entry.since)
+
+
+def span(entry: Entry, after: datetime | None, last: datetime) -> Iterator[datetime]:
+    """Yield the times of an entry after one that is over, or since it was made, until another one."""
+    begin = begin_of(entry, after)
+    return iter(()) if begin is None else entry.schedule.between(begin, last, row=after)
+
+
+def _last(schedule: Schedule, after: datetime, until: datetime, row: datetime | None) -> datetime | None:
+    """Return the last of the times after a moment until another."""
+    if schedule.gap:
+        start = after if row is None else row
+        found: datetime | None = schedule.latest(start, until) if until > start else None
+        return found if found is not None and found > after else None
+    found = schedule.previous(until + _MOMENT)
+    return found if found is not None and found > after else None
