@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Literal, cast
 
+from asyncq._broker.results import Seen
 from asyncq.inspector.reach import Reach
 
 CancelAnswer = Literal["requested", "cancelled", "completed", "archived", "gone", "aggregating", "active"]
@@ -32,11 +33,18 @@ async def _until_stopped(reach: Reach, queue: str, task_id: str, wait: float) ->
                 seen = await broker.results.wait(queue, task_id)
         except TimeoutError:
             word = await broker.notes.cancel(queue, task_id)
+            if word == "archived":
+                # Perhaps by our wish: it has ended between the two calls, or nobody told us.
+                return _end_of(await broker.results.look(queue, task_id))
             if word != "requested":
                 return "gone" if word == "missing" else word
         else:
-            if seen.state == "missing":
-                return "gone"
-            is_ours = seen.state == "archived" and seen.reason == "cancelled"
-            return "cancelled" if is_ours else seen.state
+            return _end_of(seen)
     return "requested"
+
+
+def _end_of(seen: Seen) -> str:
+    if seen.state == "missing":
+        return "gone"
+    is_ours = seen.state == "archived" and seen.reason == "cancelled"
+    return "cancelled" if is_ours else seen.state

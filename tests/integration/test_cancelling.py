@@ -15,6 +15,7 @@ from redis import Redis
 
 from asyncq import Client, Context, Inspector, Mux, RetryIn, RevokeTask, Server, Task
 from asyncq.errors import ConfigError, DuplicateTaskError, TaskArchivedError, TaskCancelledError
+from asyncq.inspector import cancelling
 from asyncq.inspector.cancelling import CancelAnswer
 from tests.conftest import AnyRedis
 from tests.integration import process_handlers
@@ -128,6 +129,30 @@ async def test_a_missed_message_is_found_with_the_lease(
             assert await inspector.tasks.cancel("default", info.id) == "requested"
             await settled(redis_client, archived=1)
             assert task_hash(redis_client, info.id)["reason"] == "cancelled"
+
+
+async def test_an_end_that_nobody_told_of_is_still_by_our_wish(
+    redis_url: str, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wish is sent again after a while, and finds the task archived: by the wish before."""
+    monkeypatch.setattr(cancelling, "ASK_AGAIN", 0.1)
+    base = "asyncq:{default}:"
+    async with Client(redis_url) as client, Inspector(redis_url) as inspector:
+        info = await client.enqueue(Task("loop"))
+        task = f"{base}t:{info.id}"
+        redis_client.lrem(f"{base}pending", 0, info.id)
+        redis_client.zadd(f"{base}lease", {info.id: 9e9})
+        redis_client.hset(task, mapping={"state": "active", "delivery": "server:1"})
+        answer = asyncio.ensure_future(inspector.tasks.cancel("default", info.id, wait=10))
+        await wait_until(lambda: redis_client.hexists(task, "cancel"), "the wish")
+        with redis_client.pipeline() as at_once:
+            at_once.hset(task, mapping={"state": "archived", "reason": "cancelled", "failed_at": 1})
+            at_once.hdel(task, "delivery", "cancel")
+            at_once.zrem(f"{base}lease", info.id)
+            at_once.zadd(f"{base}archived", {info.id: 1})
+            at_once.execute()
+        assert await answer == "cancelled"
+        assert (await inspector.audit()).is_clean
 
 
 async def test_a_wish_is_bound_to_one_delivery(redis_url: str, redis_client: Redis, tmp_path: Path) -> None:
