@@ -2,7 +2,7 @@
 std = "lua51"
 -- Functions of the files that start with an underscore, which `-- INCLUDE name` puts in front.
 -- tests/architecture/test_lua_headers.py checks that who uses one includes it.
-local pieces = { "ask_for_tick", "begin", "book", "call_next", "clock", "confirm", "details", "disband", "ended", "moving", "note_skip", "place", "release", "take_tick", "verdict", "wake", "whereabouts", "whole" }
+local pieces = { "ask_for_tick", "begin", "book", "call_next", "clock", "confirm", "details", "disband", "ended", "lock_of", "moving", "note_skip", "place", "take_tick", "verdict", "wake", "whereabouts", "whole" }
 read_globals = { "KEYS", "ARGV", "redis", "cjson", "cmsgpack", "struct", "bit" }
 for _, piece in ipairs(pieces) do table.insert(read_globals, piece) end
 max_line_length = 110

@@ -4,6 +4,7 @@
 -- INCLUDE begin
 -- INCLUDE confirm
 -- INCLUDE ended
+-- INCLUDE lock_of
 -- INCLUDE wake
 --
 -- KEYS  pending     Q pending        list
@@ -70,7 +71,7 @@ begin(KEYS[4])
 local function examine(id, task)
   local f = redis.pcall('HMGET', task, 'state', 'unique', 'group', 'failed_at', 'completed_at', 'awaited')
   if f.err or call('HEXISTS', task, 'msg') == 0 then return {word = 'missing'} end
-  local t = {id = id, task = task, state = f[1] or 'pending', lock = f[2], group = f[3], awaited = f[6]}
+  local t = {id = id, task = task, state = f[1] or 'pending', group = f[3], awaited = f[6]}
   if not ALLOWED[action][t.state] or (from ~= '' and from ~= t.state) then
     t.word = t.state
   elseif before then
@@ -86,12 +87,7 @@ local function examine(id, task)
       t.word = 'gathered'
     end
   end
-  if t.lock and action == 'delete' then
-    t.lock = ARGV[11] .. t.lock
-    local owner = redis.pcall('GET', t.lock)
-    if type(owner) ~= 'string' then confirm(t.lock, task) end
-    if owner ~= id then t.lock = nil end
-  end
+  if action == 'delete' then t.lock = lock_of(task, f[2], ARGV[11], id) end
   return t
 end
 

@@ -1,9 +1,9 @@
 -- aggregate: enqueue one task in place of all tasks of an aggregation set, which are forgotten.
 --
 -- INCLUDE clock
--- INCLUDE confirm
 -- INCLUDE begin
 -- INCLUDE ended
+-- INCLUDE lock_of
 -- INCLUDE wake
 -- INCLUDE place
 --
@@ -57,13 +57,7 @@ for first = 0, size - 1, STEP do
   for _, id in ipairs(redis.call('ZRANGE', KEYS[1], first, first + STEP - 1)) do
     local task = ARGV[3] .. id
     page[#page + 1] = task
-    local suffix = redis.pcall('HGET', task, 'unique')
-    if type(suffix) == 'string' then
-      local lock = ARGV[4] .. suffix
-      local owner = redis.pcall('GET', lock)
-      if type(owner) ~= 'string' then confirm(lock, task) end
-      if owner == id then locks[#locks + 1] = lock end
-    end
+    locks[#locks + 1] = lock_of(task, redis.pcall('HGET', task, 'unique'), ARGV[4], id)
     local channels = is_awaited and redis.pcall('HGET', task, 'awaited')
     if type(channels) == 'string' then heard[#heard + 1] = {channels, task} end
   end

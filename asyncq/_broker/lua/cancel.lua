@@ -4,7 +4,7 @@
 -- INCLUDE begin
 -- INCLUDE confirm
 -- INCLUDE ended
--- INCLUDE release
+-- INCLUDE lock_of
 --
 -- KEYS  task        Q t:<id>         hash
 -- KEYS  pending     Q pending        list
@@ -33,7 +33,7 @@
 local SEARCHED_FROM_THE_RIGHT = 10000
 local call = redis.call
 local task, id = KEYS[1], ARGV[3]
-local f = call('HMGET', task, 'msg', 'state', 'delivery', 'reason', 'group', 'awaited')
+local f = call('HMGET', task, 'msg', 'state', 'delivery', 'reason', 'group', 'awaited', 'unique')
 if not f[1] then return 'missing' end
 local state = f[2] or 'pending'
 if state == 'active' then
@@ -67,7 +67,8 @@ end
 if zset then call('ZCARD', zset) end
 
 begin(KEYS[5])
-release(task, ARGV[5], id)
+local lock = lock_of(task, f[7], ARGV[5], id)
+if lock then call('DEL', lock) end
 local now = clock()
 call('ZADD', KEYS[5], now, id)
 if zset then

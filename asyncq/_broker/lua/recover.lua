@@ -5,7 +5,7 @@
 -- INCLUDE moving
 -- INCLUDE begin
 -- INCLUDE ended
--- INCLUDE release
+-- INCLUDE lock_of
 -- INCLUDE wake
 -- INCLUDE whole
 --
@@ -48,7 +48,7 @@ end
 -- Where an error ends this, the id is still in `lease` or has been put where it goes.
 local function recover(queue, base, id)
   local task, locks = ARGV[6 + queue * 2] .. id, ARGV[7 + queue * 2]
-  local f = redis.pcall('HMGET', task, 'msg', 'lost', 'awaited', 'cancel', 'delivery')
+  local f = redis.pcall('HMGET', task, 'msg', 'lost', 'awaited', 'cancel', 'delivery', 'unique')
   if not f[1] then
     confirm(task, KEYS[base + 1])
     redis.call('ZREM', KEYS[base + 1], id)
@@ -61,7 +61,8 @@ local function recover(queue, base, id)
   -- What was to be cancelled must not run again, and gives up its lock in any case.
   local is_unwanted = f[4] and f[4] == f[5]
   if is_unwanted or lost >= tonumber(ARGV[3]) then
-    if is_unwanted or ARGV[7] == '1' then release(task, locks, id) end
+    local lock = (is_unwanted or ARGV[7] == '1') and lock_of(task, f[6], locks, id)
+    if lock then redis.call('DEL', lock) end
     redis.call('ZADD', KEYS[base + 3], now, id)
     redis.call('ZREM', KEYS[base + 1], id)
     local times = lost == 1 and 'once' or lost .. ' times'

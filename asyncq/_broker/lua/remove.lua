@@ -4,6 +4,7 @@
 -- INCLUDE clock
 -- INCLUDE confirm
 -- INCLUDE ended
+-- INCLUDE lock_of
 --
 -- KEYS  pending           Q pending           list
 -- KEYS  lease             Q lease             zset
@@ -106,14 +107,8 @@ local function choose(key, ids)
     local task = tasks .. id
     local f = redis.pcall('HMGET', task, 'unique', 'delivery', 'awaited')
     if not f[1] and not f[2] then confirm(task, key) end
-    local one = {task = task, token = f[2], awaited = f[3]}
-    if f[1] then
-      local lock = locks .. f[1]
-      local owner = redis.pcall('GET', lock)
-      if type(owner) ~= 'string' then confirm(lock, task) end
-      if owner == id then one.lock = lock end
-    end
-    parts[#parts + 1] = one
+    local lock = lock_of(task, f[1], locks, id)
+    parts[#parts + 1] = {task = task, token = f[2], awaited = f[3], lock = lock}
   end
   left = left - #ids
   removed = removed + #ids

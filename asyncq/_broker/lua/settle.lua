@@ -3,7 +3,7 @@
 -- INCLUDE clock
 -- INCLUDE begin
 -- INCLUDE ended
--- INCLUDE release
+-- INCLUDE lock_of
 -- INCLUDE wake
 --
 -- KEYS  ...         for each queue: Q lease, pending, retry, scheduled, archived, completed, processed,
@@ -92,7 +92,8 @@ local function archive(t, base, task, id, message, reason, counts, unlock)
   -- The outcome counts for more than the lock, which has an end of its own.
   if unlock then
     local locks = string.gsub(KEYS[base + 1], 'lease$', 'unique:')
-    pcall(function() release(task, locks, id) end)
+    local found, lock = pcall(lock_of, task, redis.pcall('HGET', task, 'unique'), locks, id)
+    if found and lock then redis.pcall('DEL', lock) end
   end
   if counts then
     t.processed = t.processed + 1

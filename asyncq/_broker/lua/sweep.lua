@@ -3,7 +3,7 @@
 -- INCLUDE clock
 -- INCLUDE confirm
 -- INCLUDE begin
--- INCLUDE release
+-- INCLUDE lock_of
 --
 -- KEYS  ...         for each queue: Q completed, Q archived, Q flow
 -- ARGV  again       '1' when this call was sent before
@@ -20,7 +20,8 @@ local now = clock()
 local left_to_reap, left_to_drop = tonumber(ARGV[2]), tonumber(ARGV[2])
 
 local function delete(from, task, locks, id)
-  release(task, locks, id)
+  local lock = lock_of(task, redis.pcall('HGET', task, 'unique'), locks, id)
+  if lock then redis.call('DEL', lock) end
   if redis.call('DEL', task) == 0 then confirm(task, from) end
 end
 
