@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import fields
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from asyncq.errors import ConfigError, Problem
 
@@ -26,6 +27,23 @@ def require_whole(name: str, value: object, *, least: int) -> None:
     problem = whole_problem(name, value, least=least)
     if problem is not None:
         raise ConfigError.of([problem])
+
+
+def refuse_unknown(config: type[Any], given: Iterable[str], what: str) -> None:
+    """Refuse names that are no options of `what`, the fields of `config`; each with the one that was meant.
+
+    Raises:
+        ConfigError: At least one name is not known; all of them are reported.
+    """
+    names = sorted(field.name for field in fields(config))
+    problems: list[Problem] = []
+    for name in given:
+        if name not in names:
+            near = near_misses(name, names)[:1]
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(names)}"
+            problems.append(Problem("option", name, f"an option of {what}{hint}"))
+    if problems:
+        raise ConfigError.of(problems)
 
 
 _MOST_COMPARED: Final = 2000

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -318,23 +317,6 @@ class ServerConfig:
             problem = whole_problem(f"queues[{name!r}]", weight, least=1)
             problems += [problem] if problem is not None else []
         object.__setattr__(self, "queues", MappingProxyType(given))
-
-
-def refuse_unknown(options: Iterable[str]) -> None:
-    """Refuse names that are no options of a server, with the one that was probably meant.
-
-    Raises:
-        ConfigError: At least one name is not known; all of them are reported.
-    """
-    known = [f.name for f in fields(ServerConfig)]
-    problems: list[Problem] = []
-    for name in options:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(known))}"
-            problems.append(Problem("option", name, f"an option of the server{hint}"))
-    if problems:
-        raise ConfigError.of(problems)
 
 
 MIN_INTERVAL = 0.01

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Unpack
 
+from asyncq._checks import refuse_unknown
 from asyncq._scheduling.description import unix
-from asyncq._scheduling.settings import ManagerConfig, ManagerOptions, options_of, refuse_unknown
+from asyncq._scheduling.settings import ManagerConfig, ManagerOptions, options_of
 from asyncq._scheduling.source import Provider, Source
 from asyncq._scheduling.syncer import Syncer
 from asyncq._service import Service

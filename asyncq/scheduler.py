@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final, Self, Unpack
 
 from asyncq._broker.checkup import check, wait_until_reachable
+from asyncq._checks import refuse_unknown
 from asyncq._clock import from_unix, now
 from asyncq._compose import new_id
 from asyncq._logs import SCHEDULER_LOG, Log, log_for
@@ -18,7 +19,7 @@ from asyncq._scheduling.description import describe_scheduler
 from asyncq._scheduling.follower import told
 from asyncq._scheduling.orders import Orders
 from asyncq._scheduling.roster import Roster
-from asyncq._scheduling.settings import SchedulerConfig, SchedulerOptions, options_of, refuse_unknown
+from asyncq._scheduling.settings import SchedulerConfig, SchedulerOptions, options_of
 from asyncq._scheduling.wiring import Actors, Plan
 from asyncq._service import Errands, Service, running
 from asyncq._signals import handled

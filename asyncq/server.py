@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 from asyncq._broker.checkup import check
+from asyncq._checks import refuse_unknown
 from asyncq._engine.supervisor import Supervisor
 from asyncq._logs import SERVER_LOG, Log, log_for
 from asyncq._redis.router import Router
 from asyncq._service import Errands
 from asyncq._signals import handled
-from asyncq.config import ServerConfig, refuse_unknown
+from asyncq.config import ServerConfig
 from asyncq.connection import ConnectionOptions, Pong
 from asyncq.errors import AlreadyRunningError, ClosedError, ConfigError, NotStartedError
 from asyncq.mux import Mux
@@ -49,7 +50,7 @@ class Server:
         prefix: str | None = None,
         **options: Any,
     ) -> None:
-        refuse_unknown(options)
+        refuse_unknown(ServerConfig, options, "the server")
         self._connection, self._owns_connection = read_connection(url, prefix)
         self.config = replace(config, **options) if config is not None else ServerConfig(**options)
         self._log: Log = log_for(self.config.logger, self.config.least_level, standard=SERVER_LOG)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any, Literal, TypedDict, cast
 
@@ -208,23 +207,6 @@ class ManagerConfig(SchedulerConfig):
 
     def _callbacks(self) -> tuple[str, ...]:
         return (*super()._callbacks(), "on_sync_error")
-
-
-def refuse_unknown(kind: type[SchedulerConfig], options: Iterable[str], what: str) -> None:
-    """Refuse names that are no options, with the one that was probably meant.
-
-    Raises:
-        ConfigError: At least one name is not known; all of them are reported.
-    """
-    known = [f.name for f in fields(kind)]
-    problems: list[Problem] = []
-    for name in options:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(known))}"
-            problems.append(Problem("option", name, f"an option of {what}{hint}"))
-    if problems:
-        raise ConfigError.of(problems)
 
 
 def options_of(given: object) -> dict[str, Any]:
