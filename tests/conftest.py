@@ -92,7 +92,7 @@ def oldest_redis() -> Iterator[RedisProcess]:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[ClusterProcesses]:
     """A cluster of three primaries. Start one of your own to break it."""
-    with ClusterProcesses() as processes:
+    with ClusterProcesses(durable=False) as processes:
         _lasting.extend(processes.nodes)
         yield processes
 
@@ -108,7 +108,7 @@ def lasting_cluster() -> Iterator[ClusterProcesses]:
 @pytest.fixture(scope="session")
 def sentinel() -> Iterator[SentinelProcesses]:
     """A primary, a replica and one sentinel. Start some of your own to break them."""
-    with SentinelProcesses(sentinels=1) as processes:
+    with SentinelProcesses(sentinels=1, durable=False) as processes:
         _lasting.extend((*processes.servers, *processes.sentinels))
         yield processes
 
@@ -121,6 +121,15 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
         _missing("the command openssl")
     assert made is not None
     return made
+
+
+# What depends on time and not on the version of Redis need not be waited for with each version. A test
+# says so with `@pytest.mark.parametrize("any_redis", TOPOLOGIES, indirect=True)`.
+TOPOLOGIES = [
+    "single",
+    pytest.param("cluster", marks=pytest.mark.cluster),
+    pytest.param("sentinel", marks=pytest.mark.sentinel),
+]
 
 
 @pytest.fixture
@@ -140,13 +149,7 @@ def redis_client(redis_url: str, redis_process: RedisProcess) -> Iterator[Redis]
 
 
 @pytest.fixture(
-    params=[
-        "single",
-        pytest.param("cluster", marks=pytest.mark.cluster),
-        pytest.param("sentinel", marks=pytest.mark.sentinel),
-        pytest.param("system", marks=pytest.mark.system_redis),
-        "oldest",
-    ]
+    params=[*TOPOLOGIES, pytest.param("system", marks=pytest.mark.system_redis), "oldest"],
 )
 def any_redis(request: pytest.FixtureRequest) -> Iterator[AnyRedis]:
     """Each kind of Redis in turn, emptied."""
@@ -165,6 +168,17 @@ def any_redis(request: pytest.FixtureRequest) -> Iterator[AnyRedis]:
             _assert_nobody_connected(client)
     finally:
         client.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _old_things_are_no_garbage() -> None:
+    """Take what lives on from the search for garbage after each test.
+
+    It is the collected tests and their reports mostly: going through them all each time was a quarter of
+    the run. Between two modules no test is under way whose things would go unseen.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from redis import Redis
 from asyncq import Inspector, PeriodicTask, PeriodicTaskManager, Task
 from asyncq.errors import AsyncqError, ClosedError, ConfigError, ProviderError
 from asyncq.periodic import Changes
-from tests.conftest import AnyRedis
+from tests.conftest import TOPOLOGIES, AnyRedis
 from tests.support.waiting import wait_until
 
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -288,6 +288,7 @@ def test_options_are_checked_together() -> None:
 # --- at work ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("any_redis", TOPOLOGIES, indirect=True)
 async def test_a_manager_enqueues_what_its_provider_gives(any_redis: AnyRedis) -> None:
     """And tools see what it has, how old that is, and why it is not newer."""
     provider = Provider(one("a", "@every 1s"))

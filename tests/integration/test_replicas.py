@@ -19,12 +19,13 @@ from asyncq.client import EnqueueCall
 from asyncq.errors import EnqueueRefusedError, TaskIdConflictError
 from asyncq.options import TaskOptions
 from asyncq.periodic import PeriodicTask
-from tests.conftest import AnyRedis
+from tests.conftest import TOPOLOGIES, AnyRedis
 from tests.support.waiting import wait_until
 
 PENDING = "asyncq:{default}:pending"
 
 
+@pytest.mark.parametrize("any_redis", TOPOLOGIES, indirect=True)
 async def test_each_time_is_enqueued_by_one_of_them(any_redis: AnyRedis) -> None:
     """Also when the task has run and is gone before the others come to it."""
     ran: list[str] = []

@@ -14,7 +14,7 @@ import pytest
 from asyncq import Client, Inspector, Scheduler, Task
 from asyncq._broker.schedules import MOST_EVENTS
 from asyncq.errors import BrokerError, ConfigError, EntryNotFoundError
-from tests.conftest import AnyRedis
+from tests.conftest import TOPOLOGIES, AnyRedis
 from tests.support.servers import RedisProcess
 from tests.support.waiting import wait_until, wait_until_sync
 
@@ -69,6 +69,7 @@ async def test_each_change_is_seen(any_redis: AnyRedis) -> None:
             await wait_until(is_gone, "the entry to be shown no more", 3)
 
 
+@pytest.mark.parametrize("any_redis", TOPOLOGIES, indirect=True)
 async def test_what_became_of_an_entry_is_kept_over_a_restart(any_redis: AnyRedis) -> None:
     """Asynq forgets it with each new process."""
     async with Inspector(any_redis.url) as inspector, Client(any_redis.url) as client:

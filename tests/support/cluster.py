@@ -27,6 +27,7 @@ class ClusterProcesses:
         replicas: For each primary. One is needed to see a fail-over.
         node_timeout: Seconds after which a silent node counts as failed.
         full_coverage: Whether nothing is served while a node without a replica is away.
+        durable: Write through to disk before answering, so that a killed node loses nothing.
         binary: The program, if not the one that `embedded://` uses.
         bus_offset: As in `RedisOptions`.
     """
@@ -38,6 +39,7 @@ class ClusterProcesses:
         node_timeout: float = 1.0,
         *,
         full_coverage: bool = True,
+        durable: bool = True,
         binary: Path | None = None,
         bus_offset: int = 0,
     ) -> None:
@@ -45,7 +47,7 @@ class ClusterProcesses:
         self._replicas = replicas
         options = RedisOptions(
             transport="tcp",
-            appendonly=True,
+            appendonly=durable,
             binary=binary,
             bus_offset=bus_offset,
             extra={
@@ -68,7 +70,7 @@ class ClusterProcesses:
     def client(self) -> RedisCluster:
         """Open a plain redis-py cluster client, for assertions. The caller closes it."""
         living = next(node for node in self.nodes if node.is_alive)
-        return RedisCluster(host="127.0.0.1", port=living.port)
+        return RedisCluster(host="127.0.0.1", port=living.port, driver_info=None)
 
     def start(self) -> None:
         """Start all nodes, form the cluster, and wait until every node serves it."""

@@ -24,13 +24,14 @@ class SentinelProcesses:
     Args:
         sentinels: How many watch; a majority decides. One is enough, and starts sooner.
         down_after: Seconds of silence after which a sentinel takes a server for dead.
+        durable: Write through to disk before answering, as a queue's servers should.
     """
 
-    def __init__(self, sentinels: int = 3, down_after: float = 0.5) -> None:
+    def __init__(self, sentinels: int = 3, down_after: float = 0.5, *, durable: bool = True) -> None:
         self._down_after = down_after
         self._quorum = sentinels // 2 + 1
-        # Both write through to disk, as a queue's servers should.
-        self.servers = [RedisProcess(_server_options())]
+        self._durable = durable
+        self.servers = [RedisProcess(self._server_options())]
         self.sentinels: list[RedisProcess] = []
         self._sentinel_count = sentinels
 
@@ -57,7 +58,7 @@ class SentinelProcesses:
         """Start everything and wait until the sentinels could handle a fail-over."""
         first = self.servers[0]
         first.start()
-        replica = RedisProcess(_server_options(replicaof=["127.0.0.1", str(first.port)]))
+        replica = RedisProcess(self._server_options(replicaof=["127.0.0.1", str(first.port)]))
         self.servers.append(replica)
         replica.start()
         wait_until_sync(lambda: _is_in_sync(replica), "the replica to have the data")
@@ -103,6 +104,13 @@ class SentinelProcesses:
     ) -> None:
         self.close()
 
+    def _server_options(self, **extra: Any) -> RedisOptions:
+        return RedisOptions(
+            transport="tcp",
+            appendonly=self._durable,
+            extra={"repl-diskless-sync-delay": 0, "replica-announce-ip": "127.0.0.1", **extra},
+        )
+
     def _is_promoted(self, server: RedisProcess) -> bool:
         # A sentinel that promotes a server cuts all its connections, ours too.
         with contextlib.suppress(RedisConnectionError):
@@ -140,14 +148,6 @@ class _Sentinel(RedisProcess):
             file.write_text("\n".join((*own, *self._lines)) + "\n")
             self._written_for = self.port
         return [binary, file, "--sentinel"]
-
-
-def _server_options(**extra: Any) -> RedisOptions:
-    return RedisOptions(
-        transport="tcp",
-        appendonly=True,
-        extra={"repl-diskless-sync-delay": 0, "replica-announce-ip": "127.0.0.1", **extra},
-    )
 
 
 def _role(server: RedisProcess) -> list[Any]:
