@@ -35,6 +35,9 @@ def _source(name: str) -> str:
 class Space:
     """The keyspace of one queue, `q`, and another one, `r`."""
 
+    in_cluster = ""
+    """As scripts are told it."""
+
     def __init__(self, client: Redis) -> None:
         self.client = client
         self.q: QueueKeys = KEYS.queue("q")
@@ -53,17 +56,16 @@ class Space:
     def put(self, task_id: str, state: str, queue: QueueKeys | None = None, **fields: object) -> None:
         """Arrange the hash of a task, with the message `m-<id>`."""
         keys = queue or self.q
-        mapping = {"msg": f"m-{task_id}", **fields}
-        if state != "pending":
-            mapping["state"] = state
-        self.client.hset(keys.task(task_id), mapping=cast("Any", mapping))
+        self.client.hset(keys.task(task_id), mapping=_fields(task_id, state, fields))
 
     def pending(self, *ids: str, queue: QueueKeys | None = None, **fields: object) -> None:
         """Arrange pending tasks; the first is next to be taken."""
         keys = queue or self.q
-        for task_id in ids:
-            self.put(task_id, "pending", keys, **fields)
-            self.client.lpush(keys.pending, task_id)
+        with self.client.pipeline(transaction=False) as pipe:
+            for task_id in ids:
+                pipe.hset(keys.task(task_id), mapping=_fields(task_id, "pending", fields))
+                pipe.lpush(keys.pending, task_id)
+            pipe.execute()
 
     def active(self, task_id: str, token: str, *, ends_in: float = 30.0, **fields: object) -> None:
         """Arrange an active task whose lease ends so many seconds from now."""
@@ -87,6 +89,11 @@ class Space:
     def listen(self, *channels: str) -> Ear:
         """Begin to listen."""
         return Ear(self.client, channels)
+
+
+def _fields(task_id: str, state: str, more: dict[str, object]) -> Any:
+    """What stands in the hash of a task; one without a state is pending."""
+    return {"msg": f"m-{task_id}", **more, **({"state": state} if state != "pending" else {})}
 
 
 def snapshot_hash(client: Redis, key: str) -> dict[str, str]:

@@ -6,20 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.lua.calls import LEASE, STAND, Act
+from tests.lua.fullness import assert_as_ever
+from tests.lua.scenes import Arrange, at_rest
 from tests.lua.space import CHANNEL, KEYS, Space
-from tests.lua.test_full_redis import (
-    LEASE,
-    STAND,
-    Act,
-    Arrange,
-    _at_rest,
-    _fill,
-    _state,
-    full_process,
-    space,
-)
-
-__all__ = ["full_process", "space"]  # fixtures
 
 
 def _semaphore(script: str) -> Act:
@@ -63,7 +53,7 @@ def _put_back(space: Space) -> None:
     ("arrange", "act"),
     [
         pytest.param(_taken, _semaphore("acquire"), id="acquire"),
-        pytest.param(_at_rest, _semaphore("acquire"), id="acquire-first"),
+        pytest.param(at_rest, _semaphore("acquire"), id="acquire-first"),
         pytest.param(_taken, _semaphore("wait"), id="acquire-wait"),
         pytest.param(_taken, _semaphore("release"), id="release"),
         pytest.param(_taken, _semaphore("hold"), id="hold"),
@@ -71,14 +61,6 @@ def _put_back(space: Space) -> None:
         pytest.param(_put_back, _promote, id="promote"),
     ],
 )
-def test_slots_come_and_go_as_ever(space: Space, arrange: Arrange, act: Act) -> None:
+def test_slots_come_and_go_as_ever(own_space: Space, arrange: Arrange, act: Act) -> None:
     """Same answer, same keyspace as with memory."""
-    arrange(space)
-    expected = act(space)
-    after = _state(space)
-    space.client.flushall()
-
-    arrange(space)
-    _fill(space.client)
-    assert act(space) == expected
-    assert _state(space) == after
+    assert_as_ever(own_space, arrange, act)

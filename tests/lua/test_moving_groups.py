@@ -5,22 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from asyncq._redis.failures import Remedy
+from tests.lua import calls
+from tests.lua.calls import Act
 from tests.lua.grouping import add, take
+from tests.lua.moving import Moving, Side, refusal
+from tests.lua.scenes import Arrange
 from tests.lua.space import Space, packed
-from tests.lua.test_moving_slot import Side, _Moving, _refusal, nodes
 from tests.support.cluster import ClusterProcesses
-
-__all__ = ["nodes"]
 
 pytestmark = pytest.mark.cluster
 
-SET = "g:k:dead.1.0"
+NAME = "k:dead.1.0"
+SET = f"g:{NAME}"
 
 
 def _ripe(space: Space) -> None:
@@ -41,10 +42,7 @@ def _taken(space: Space) -> None:
 
 
 def _gather(space: Space) -> Any:
-    q = space.q
-    keys = [q.receipt("s.groups"), q.groups, q.aggregation_sets, q.gathering]
-    args = ["s", 1, 5, 1, 100, 30, 60, 0, 100, 60, packed(), "100", q.group_prefix, "0", packed()]
-    reply = space.run("gather", keys, *args)
+    reply = calls.gather(space, 100)
     if not reply[2:]:
         assert reply[1] == ["0"]
         assert float(reply[0]) <= 1.0, "it comes back soon"
@@ -52,13 +50,11 @@ def _gather(space: Space) -> Any:
 
 
 def _collect(space: Space) -> Any:
-    q = space.q
-    return space.run("collect", [q.base + SET, q.aggregation_sets, q.flow], q.task_prefix, 0, 10, 1000)[1::2]
+    return calls.collect(space, NAME)[1::2]
 
 
 def _ungather(space: Space) -> Any:
-    q = space.q
-    return space.run("ungather", [q.groups, q.aggregation_sets, q.base + SET], q.group_prefix, "")
+    return calls.ungather(space, NAME)
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
@@ -74,20 +70,19 @@ def _ungather(space: Space) -> Any:
 )
 def test_groups_that_are_elsewhere_have_not_vanished(
     nodes: ClusterProcesses,
-    arrange: Callable[[Space], None],
-    act: Callable[[Space], Any],
+    arrange: Arrange,
+    act: Act,
     late: str,
     expected: object,
     side: Side,
 ) -> None:
     """A set that is taken off its list would be lost, a group that is begun twice would stop the move."""
-    space = _Moving(nodes, arrange)
-    try:
+    with Moving(nodes, arrange) as space:
         space.begin(side, late)
         if act is _gather:
             assert act(space) == []
         else:
-            assert _refusal(space, act).remedy is Remedy.WAIT
+            assert refusal(space, act).remedy is Remedy.WAIT
         space.end()
         apart = ("receipt", "gathering")
         assert space.everything(without=apart) == {
@@ -95,5 +90,3 @@ def test_groups_that_are_elsewhere_have_not_vanished(
         }
         space.client.delete(space.q.receipt("s.groups"))
         assert act(space) == expected
-    finally:
-        space.close()

@@ -49,9 +49,11 @@ def test_a_large_message_does_not_come_along(space: Space) -> None:
 
 def test_very_many_come_in_parts(space: Space) -> None:
     """Each of those that are active all the time, some perhaps twice."""
-    for number in range(1000):
-        space.client.zadd(space.q.lease, {f"a{number}": 1.0})
-        space.client.hset(space.q.task(f"a{number}"), "msg", "m")
+    with space.client.pipeline(transaction=False) as pipe:
+        for number in range(1000):
+            pipe.zadd(space.q.lease, {f"a{number}": 1.0})
+            pipe.hset(space.q.task(f"a{number}"), "msg", "m")
+        pipe.execute()
     seen, cursor, calls = set(), "0", 0
     while calls == 0 or cursor != "0":
         cursor, rows = _running(space, cursor=cursor, count=100)
