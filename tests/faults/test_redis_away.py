@@ -15,6 +15,7 @@ from asyncq.errors import BrokerUnavailableError
 from tests.support.fleet import Fleet
 from tests.support.gate import Gate
 from tests.support.ledger import Ledger
+from tests.support.proxy import Proxy
 from tests.support.remains import assert_drained
 from tests.support.servers import RedisOptions, RedisProcess
 from tests.support.waiting import wait_until
@@ -126,12 +127,20 @@ async def test_redis_may_freeze_for_longer_than_a_lease(
 
 async def test_a_server_waits_for_a_redis_that_is_not_there_yet(ledger: Ledger) -> None:
     """Everything is often started at once; the order must not matter."""
-    with RedisProcess() as redis, Fleet(redis.url, ledger, lease=LEASE) as fleet:
+    with (
+        RedisProcess() as redis,
+        Proxy(redis) as way_of_client,
+        Proxy(redis) as way_of_server,
+        Fleet(way_of_server.url, ledger, lease=LEASE) as fleet,
+    ):
         redis.kill()
         member = fleet.start(wait=False, start_patience=30)
-        async with Client(redis.url) as client:
+        async with Client(way_of_client.url) as client:
             enqueueing = asyncio.create_task(client.enqueue(Task("work", {})))
-            await asyncio.sleep(0.5)
+            await wait_until(
+                lambda: way_of_client.accepted >= 3 and way_of_server.accepted >= 3,
+                "both to have tried in vain",
+            )
             assert not fleet.has_logged(member, "started")
             assert not enqueueing.done()
             await asyncio.to_thread(redis.start)

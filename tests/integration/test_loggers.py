@@ -10,25 +10,7 @@ from redis import Redis
 from asyncq.mux import Mux
 from asyncq.task import Task
 from tests.integration.serving import at_work, inside, settled
-
-
-class _Lines:
-    """A logger that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str]] = []
-
-    def debug(self, text: str) -> None:
-        self.lines.append(("debug", text))
-
-    def info(self, text: str) -> None:
-        self.lines.append(("info", text))
-
-    def warning(self, text: str) -> None:
-        self.lines.append(("warning", text))
-
-    def error(self, text: str) -> None:
-        self.lines.append(("error", text))
+from tests.support.loggers import PlainLogger
 
 
 def _mux() -> Mux:
@@ -45,7 +27,7 @@ async def test_two_servers_log_to_different_places(
     redis_url: str, redis_client: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One to a logger of its own from a level on, one to an object of the user's."""
-    lines = _Lines()
+    lines = PlainLogger()
     mine = logging.getLogger("tests.one")
     one = {"queues": ["one"], "logger": mine, "log_level": "warning"}
     two = {"queues": ["two"], "logger": lines}
@@ -66,7 +48,7 @@ async def test_two_servers_log_to_different_places(
 
 async def test_every_actor_has_the_log_of_its_server(redis_url: str) -> None:
     """Also those with a thread of their own; a new one that does not would be found here."""
-    lines = _Lines()
+    lines = PlainLogger()
     async with at_work(redis_url, _mux(), logger=lines, health_check=lambda error: None) as (_, server):
         supervisor = inside(server)
         actors = [supervisor.executor, supervisor.fetcher, supervisor.settler, *supervisor.recoverers]

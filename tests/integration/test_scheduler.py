@@ -24,6 +24,7 @@ from asyncq.errors import (
 )
 from asyncq.options import TaskOptions
 from asyncq.scheduler import Entry
+from tests.support.proxy import Proxy
 from tests.support.servers import RedisProcess
 from tests.support.waiting import wait_until, wait_until_sync
 
@@ -169,12 +170,14 @@ async def test_a_scheduler_that_waits_for_redis_can_be_told_to_leave() -> None:
 
 async def test_a_cancelled_start_leaves_nothing() -> None:
     """The fixtures count tasks and connections."""
-    scheduler = Scheduler("redis://127.0.0.1:1/0", start_patience=60)
-    starting = asyncio.ensure_future(scheduler.start())
-    await asyncio.sleep(0.05)
-    starting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await starting
+    with RedisProcess() as redis, Proxy(redis) as proxy:
+        redis.kill()
+        scheduler = Scheduler(proxy.url, start_patience=60)
+        starting = asyncio.ensure_future(scheduler.start())
+        await wait_until(lambda: proxy.accepted >= 2, "it to have tried in vain")
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
     with pytest.raises(ClosedError):
         await scheduler.start()
 

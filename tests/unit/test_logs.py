@@ -8,30 +8,12 @@ from typing import Any
 import pytest
 
 from asyncq._logs import SERVER_LOG, Log, level_of, log_for
+from tests.support.loggers import PlainLogger
 
 _HERE = "test_logs.py"
 
 
-class _Plain:
-    """The least that a logger has to have."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str]] = []
-
-    def debug(self, text: str) -> None:
-        self.lines.append(("debug", text))
-
-    def info(self, text: str) -> None:
-        self.lines.append(("info", text))
-
-    def warning(self, text: str) -> None:
-        self.lines.append(("warning", text))
-
-    def error(self, text: str) -> None:
-        self.lines.append(("error", text))
-
-
-class _Structured(_Plain):
+class _Structured(PlainLogger):
     """One that is bound to fields, as structlog's are; `event` is its word for the text."""
 
     def __init__(self, lines: list[tuple[str, str]] | None = None, **fields: object) -> None:
@@ -106,7 +88,7 @@ def test_the_fields_of_adapters_are_added_to_ours(caplog: pytest.LogCaptureFixtu
 
 def test_any_other_logger_gets_finished_texts() -> None:
     """What it would do with a percent sign or a brace nobody knows."""
-    logger = _Plain()
+    logger = PlainLogger()
     _use(log_for(logger, logging.INFO, standard=SERVER_LOG))
     assert logger.lines[:2] == [("info", "100%"), ("warning", "5% of it")]
     (level, failed), (worst, worse) = logger.lines[2:]
