@@ -68,7 +68,7 @@ async def idle(
 
 async def measure(bench: Bench) -> None:
     """Few slots and many, one queue and twenty."""
-    seconds = 6.0 if bench.short else 70.0
+    seconds = 1.5 if bench.short else 70.0
     twenty = [f"queue-{number}" for number in range(20)]
 
     def variant(concurrency: int, queues: Sequence[str]) -> Variant:

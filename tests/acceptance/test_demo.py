@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,48 +22,69 @@ def _environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
-def test_the_demo_tells_its_story_in_plain_lines_and_checks_it(tmp_path: Path) -> None:
-    """Into a file or a pipe go lines, one for each thing that happened; the summary finds nothing wrong."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", DEMO],
-        cwd=tmp_path,
-        env=_environment(TMPDIR=str(tmp_path)),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=90,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "WRONG" not in done.stdout
-    assert done.stdout.count("  ok   ") == 9
-    assert "\x1b" not in done.stdout, "escape sequences in a file"
-    for word in ("placed ", "paid ", "closed ", "report ", "in attempt 2", "the card was refused"):
-        assert word in done.stdout, word
-    assert not done.stderr
-    assert not list(tmp_path.iterdir()), "the demo left something behind"
+@dataclass(frozen=True)
+class Shown:
+    """What was seen of one run, and how it ended."""
+
+    text: str
+    errors: str
+    code: int
+    folder: Path
 
 
-def test_the_demo_draws_a_picture_in_a_terminal(tmp_path: Path) -> None:
-    """With rich and a terminal the same story is a picture that changes."""
-    pytest.importorskip("rich")
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shown, Shown]:
+    """A run into a pipe and one in a terminal, at the same time: each takes as long as a story does."""
+    plain, drawn = tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("drawn")
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", DEMO],
-        cwd=tmp_path,
-        env=_environment(TERM="xterm-256color", COLUMNS="120", LINES="50", TMPDIR=str(tmp_path)),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    ) as process:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-W", "error", DEMO],
+            cwd=plain,
+            env=_environment(TMPDIR=str(plain)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as piped,
+        subprocess.Popen(
+            [sys.executable, "-W", "error", DEMO],
+            cwd=drawn,
+            env=_environment(TERM="xterm-256color", COLUMNS="120", LINES="50", TMPDIR=str(drawn)),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        ) as pictured,
+    ):
         os.close(theirs)
         shown = _read_all(ours)
-        code = process.wait(10)
+        code = pictured.wait(10)
+        text, errors = piped.communicate(timeout=90)
     os.close(ours)
-    assert code == 0, shown
-    assert "╭─ news" in shown
-    assert "payments" in shown
-    assert "WRONG" not in shown
-    assert "Traceback" not in shown
+    return Shown(text, errors, piped.returncode, plain), Shown(shown, "", code, drawn)
+
+
+def test_the_demo_tells_its_story_in_plain_lines_and_checks_it(runs: tuple[Shown, Shown]) -> None:
+    """Into a file or a pipe go lines, one for each thing that happened; the summary finds nothing wrong."""
+    done, _ = runs
+    assert done.code == 0, done.text + done.errors
+    assert "WRONG" not in done.text
+    assert done.text.count("  ok   ") == 9
+    assert "\x1b" not in done.text, "escape sequences in a file"
+    for word in ("placed ", "paid ", "closed ", "report ", "in attempt 2", "the card was refused"):
+        assert word in done.text, word
+    assert not done.errors
+    assert not list(done.folder.iterdir()), "the demo left something behind"
+
+
+def test_the_demo_draws_a_picture_in_a_terminal(runs: tuple[Shown, Shown]) -> None:
+    """With rich and a terminal the same story is a picture that changes."""
+    pytest.importorskip("rich")
+    _, done = runs
+    assert done.code == 0, done.text
+    assert "╭─ news" in done.text
+    assert "payments" in done.text
+    assert "WRONG" not in done.text
+    assert "Traceback" not in done.text
 
 
 def _read_all(terminal: int) -> str:
