@@ -43,7 +43,7 @@ class Moving(Space):
         for client in self._clients.values():
             client.flushall()
             client.close()
-        self._move.end()
+        self._move.end(unwatched=True)
 
     def begin(self, side: Side, late: str) -> None:
         """Let one key be where the others are not, and look from where those are."""
@@ -56,7 +56,7 @@ class Moving(Space):
 
     def end(self) -> None:
         """Let all the rest arrive."""
-        self._move.end()
+        self._move.end(unwatched=True)
         self.client = self._clients["target"]
         self._asks = False
 

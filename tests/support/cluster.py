@@ -230,10 +230,17 @@ class SlotMove:
         if keys:
             _ask(self.source, "MIGRATE", "127.0.0.1", self.target.port, "", 0, 5000, "KEYS", *keys)
 
-    def end(self) -> None:
-        """Move what is left, and let all nodes know."""
+    def end(self, *, unwatched: bool = False) -> None:
+        """Move what is left, and let all nodes know.
+
+        Args:
+            unwatched: No client is at work that could be sent in a circle meanwhile. Then the source is told
+                first: a target that has not heard yet of the source's latest epoch would believe a claim
+                of the source that is still under way, and drop what it has just been given.
+        """
         self.carry(*self.left())
-        for node in (self.target, self.source, *self._cluster.nodes):
+        both = (self.source, self.target) if unwatched else (self.target, self.source)
+        for node in (*both, *self._cluster.nodes):
             _ask(node, "CLUSTER", "SETSLOT", self.slot, "NODE", self._names[self.target])
 
 

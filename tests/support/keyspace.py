@@ -19,36 +19,52 @@ def snapshot(client: Redis | RedisCluster, *, without: tuple[str, ...] = ()) -> 
         client: Of a single server or of a cluster, with or without `decode_responses`.
         without: Parts of names of keys that are left out.
     """
-    found: dict[str, Any] = {}
     any_client = cast("Any", client)
-    for raw in any_client.scan_iter(count=1000):
-        key = _text(raw)
-        if any(part in key for part in without):
-            continue
-        value = _value(any_client, raw)
-        if value is not None:
-            found[key] = value
-    return found
+    keys = [
+        key for key in any_client.scan_iter(count=1000) if not any(part in _text(key) for part in without)
+    ]
+    # Two round trips for all of them: a test looks at its keyspace several times.
+    with any_client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.type(key)
+        kinds = [_text(kind) for kind in pipe.execute()]
+        for key, kind in zip(keys, kinds, strict=True):
+            _ask(pipe, key, kind)
+        answers = pipe.execute()
+    values = {_text(key): _plain(kind, value) for key, kind, value in zip(keys, kinds, answers, strict=True)}
+    return {key: value for key, value in values.items() if value is not None}
 
 
-def _value(client: Any, key: bytes) -> Any:
-    match _text(client.type(key)):
-        case "string":
-            found = client.get(key)
-            return None if found is None else _text(found)  # it may have expired since
+def _ask(pipe: Any, key: bytes, kind: str) -> None:
+    match kind:
+        case "string" | "none":
+            pipe.get(key)
         case "list":
-            return [_text(item) for item in client.lrange(key, 0, -1)]
+            pipe.lrange(key, 0, -1)
         case "set":
-            return {_text(item) for item in client.smembers(key)}
+            pipe.smembers(key)
         case "zset":
-            return {_text(item): score for item, score in client.zrange(key, 0, -1, withscores=True)}
+            pipe.zrange(key, 0, -1, withscores=True)
         case "hash":
-            return {_text(name): _text(value) for name, value in client.hgetall(key).items()}
-        case "none":
-            return None  # it went away between two looks
+            pipe.hgetall(key)
         case other:
             message = f"{key!r} is a {other}"
             raise TypeError(message)
+
+
+def _plain(kind: str, value: Any) -> Any:
+    """What was answered as plain values; `None` for a key that went away between two looks."""
+    match kind:
+        case "none" | "string":
+            return None if value is None else _text(value)
+        case "list":
+            return [_text(item) for item in value]
+        case "set":
+            return {_text(item) for item in value}
+        case "zset":
+            return {_text(item): score for item, score in value}
+        case _:
+            return {_text(name): _text(item) for name, item in value.items()}
 
 
 def _text(value: bytes | str) -> str:

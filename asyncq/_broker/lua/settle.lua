@@ -92,7 +92,8 @@ local function archive(t, base, task, id, message, reason, counts, unlock)
   -- The outcome counts for more than the lock, which has an end of its own.
   if unlock then
     local locks = string.gsub(KEYS[base + 1], 'lease$', 'unique:')
-    local found, lock = pcall(lock_of, task, redis.pcall('HGET', task, 'unique'), locks, id)
+    local suffix = redis.pcall('HGET', task, 'unique')
+    local found, lock = pcall(function() return lock_of(task, suffix, locks, id) end)
     if found and lock then redis.pcall('DEL', lock) end
   end
   if counts then
