@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Unpack
 
-from asyncq._checks import refuse_unknown
 from asyncq._scheduling.description import unix
 from asyncq._scheduling.settings import ManagerConfig, ManagerOptions, options_of
 from asyncq._scheduling.source import Provider, Source
@@ -58,8 +57,7 @@ class PeriodicTaskManager(Scheduler):
         prefix: str | None = None,
         **options: Unpack[ManagerOptions],
     ) -> None:
-        given = options_of(options)
-        refuse_unknown(ManagerConfig, given, self._WHAT)
+        given = options_of(ManagerConfig, options, self._WHAT)
         if not callable(provider):
             raise ConfigError("provider", provider, "a function that returns an iterable of PeriodicTask")
         checked = replace(config, **given) if config else ManagerConfig(**given)

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final, Self, Unpack
 
 from asyncq._broker.checkup import check, wait_until_reachable
-from asyncq._checks import refuse_unknown
 from asyncq._clock import from_unix, now
 from asyncq._compose import new_id
 from asyncq._logs import SCHEDULER_LOG, Log, log_for
@@ -63,8 +62,7 @@ class Scheduler:
         prefix: str | None = None,
         **options: Unpack[SchedulerOptions],
     ) -> None:
-        given = options_of(options)
-        refuse_unknown(SchedulerConfig, given, self._WHAT)
+        given = options_of(SchedulerConfig, options, self._WHAT)
         self.config: SchedulerConfig = replace(config, **given) if config else SchedulerConfig(**given)
         self._set_up(url, prefix)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any, Literal, TypedDict, cast
 
+from asyncq._checks import refuse_unknown
 from asyncq._clock import seconds
 from asyncq._cron import time_zone
 from asyncq._enqueue_middleware import EnqueueMiddleware, checked
@@ -209,6 +210,12 @@ class ManagerConfig(SchedulerConfig):
         return (*super()._callbacks(), "on_sync_error")
 
 
-def options_of(given: object) -> dict[str, Any]:
-    """Return typed keyword arguments as a plain dictionary."""
-    return dict(cast("dict[str, Any]", given))
+def options_of(config: type[SchedulerConfig], given: object, what: str) -> dict[str, Any]:
+    """Return typed keyword arguments as a plain dictionary.
+
+    Raises:
+        ConfigError: One of them is no option of `what`.
+    """
+    options = dict(cast("dict[str, Any]", given))
+    refuse_unknown(config, options, what)
+    return options

@@ -23,6 +23,7 @@ class Moving(Space):
 
     def __init__(self, nodes: ClusterProcesses, arrange: Arrange) -> None:
         pending = "asyncq:{q}:pending"
+        nodes.wait_agreed()  # of the last move: else a claim of before it may undo the next one
         source = nodes.owner_of(pending)
         target = next(node for node in nodes.nodes if node is not source)
         self._move = SlotMove(nodes, pending, target)

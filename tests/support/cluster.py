@@ -128,6 +128,12 @@ class ClusterProcesses:
             timeout,
         )
 
+    def wait_agreed(self) -> None:
+        """Wait until all living nodes say the same of who serves what, and since which epoch."""
+        wait_until_sync(
+            lambda: len({_claims(node) for node in self._living()}) == 1, "the nodes to agree", 20.0
+        )
+
     def flush(self) -> None:
         """Delete everything from every living primary."""
         for node in self._living():
@@ -255,6 +261,12 @@ def _ask(node: RedisProcess, *command: str | int | bytes) -> object:
 def _known_names(node: RedisProcess) -> set[bytes]:
     lines = cast("bytes", _ask(node, "CLUSTER", "NODES")).splitlines()
     return {line.split()[0] for line in lines if b"handshake" not in line}
+
+
+def _claims(node: RedisProcess) -> frozenset[tuple[bytes, ...]]:
+    """Name, epoch and slots of each node, as one of them sees it, less the slots that move."""
+    lines = [line.split() for line in cast("bytes", _ask(node, "CLUSTER", "NODES")).splitlines()]
+    return frozenset((line[0], line[6], *(part for part in line[8:] if part[:1] != b"[")) for line in lines)
 
 
 def _info(node: RedisProcess) -> dict[str, str]:
