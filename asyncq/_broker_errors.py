@@ -14,8 +14,9 @@ _MOST_NAMED: Final = 3
 class Missing(NamedTuple):
     """Something in a cluster that could not be looked at, as its node did not answer."""
 
-    what: Literal["queue", "server", "scheduler", "node", "index"]
-    """`index` is the set that names all queues, servers or schedulers. `node` is whatever lies there."""
+    what: Literal["queue", "server", "scheduler", "entry", "node", "index"]
+    """`index` is the set that names all queues, servers or schedulers, or the entries of schedulers. Of an
+    `entry` it is what became of its times; the entry itself is known. `node` is whatever lies there."""
 
     name: str  #: its name or id; of an index what it names, of a node its address
     node: str  #: the address of the node

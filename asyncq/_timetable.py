@@ -13,6 +13,7 @@ from typing import Final
 from asyncq._checks import near_misses
 from asyncq._clock import from_unix
 from asyncq._cron import Schedule
+from asyncq._entry_form import rhythm
 from asyncq.entries import Entry
 from asyncq.errors import EntryNotFoundError
 
@@ -104,7 +105,7 @@ class Timetable:
         """
         known = self._entries.get(entry.id)
         self._entries[entry.id] = entry
-        if known is not None and (known.spec, known.schedule.zone) == (entry.spec, entry.schedule.zone):
+        if known is not None and rhythm(known.schedule) == rhythm(entry.schedule):
             entry.next_at, entry.last_at = known.next_at, known.last_at
         else:
             entry.next_at = self._steps.next(entry.schedule, now)

@@ -7,15 +7,24 @@ import builtins
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
 from typing import Final, Unpack, cast
 
 from asyncq._broker.broker import Broker
 from asyncq._broker.entries import Put, Stored
+from asyncq._broker.rounds import Question, Round
 from asyncq._checks import near_misses, require_whole
 from asyncq._clock import now
-from asyncq._compose import new_id
 from asyncq._entry_form import unpacked
-from asyncq._scheduling.catalogue import DETAILS, definition_of, described, event_of, is_named
+from asyncq._scheduling.catalogue import (
+    DETAILS,
+    definition_of,
+    described,
+    event_of,
+    is_meant,
+    is_named,
+)
+from asyncq._scheduling.storing import live_applications, store
 from asyncq._timetable import Changes
 from asyncq.codecs import Codecs
 from asyncq.entries import Entry, EntryOptions, PeriodicTask, define
@@ -165,33 +174,8 @@ class Schedules:
     async def _store(
         self, entries: Sequence[Entry], *, replace: bool, version: int | None = None
     ) -> list[Put]:
-        """Store entries; those of code that is not running are free to be taken."""
-        area = self._broker().entries
         definitions = [definition_of(entry, self._codecs, expected=version) for entry in entries]
-        done = await area.put(definitions, call=new_id(), origin="client", replace=replace)
-        declared = [index for index, put in enumerate(done) if put.word == "declared"]
-        free: list[int] = []
-        if declared:
-            live = await self._live_applications()
-            for index in declared:
-                stored = await area.get(entries[index].id)
-                if stored is None or stored.application not in live:
-                    free.append(index)
-        if free:
-            again = await area.put(
-                [definitions[index] for index in free],
-                call=new_id(),
-                origin="client",
-                replace=replace,
-                force=True,
-            )
-            for index, put in zip(free, again, strict=True):
-                done[index] = put
-        return done
-
-    async def _live_applications(self) -> set[str]:
-        records = await self._broker().schedules.schedulers(now=now())
-        return {record.get("application", "") for record in records}
+        return await store(self._broker(), definitions, replace=replace)
 
     async def _declared(self, entry_id: str) -> AsyncqError:
         stored = await self._broker().entries.get(entry_id)
@@ -204,7 +188,10 @@ class Schedules:
             EntryNotFoundError: There is none; with the ids that look like it.
             WireError: A newer version of asyncq has written it.
         """
-        return await described(self._broker(), await self._required(entry_id), self._codecs)
+        return await described(self._broker(), await self._required(entry_id), self._codecs, self._round())
+
+    def _round(self) -> Round:
+        return Round(self._broker().basis, partial=False)
 
     async def iterate(
         self,
@@ -222,20 +209,25 @@ class Schedules:
             paused: Those that are paused, or that are not.
             orphaned: Those that no code declares any more, or the others.
         """
-        after, is_all = 0, False
+        async for info in self._each(self._round(), queue=queue, paused=paused, orphaned=orphaned):
+            yield info
+
+    async def _each(
+        self, round_: Round, *, queue: str | None, paused: bool | None, orphaned: bool | None
+    ) -> AsyncIterator[EntryInfo]:
+        broker, after, is_all = self._broker(), 0, False
+        area = broker.entries
         while not is_all:
-            news = await self._broker().entries.news(after, limit=DETAILS)
+            page = partial(area.news, after, limit=DETAILS)
+            news = await round_.one(Question("index", ["entries"], area.slot, page))
+            if news is None:
+                return
             after, is_all = news.last, news.is_all
-            meant = [
-                stored
-                for stored in (change.stored for change in news.rows)
-                if stored is not None
-                and (queue is None or stored.queue == queue)
-                and (paused is None or bool(stored.paused_at) == paused)
-                and (orphaned is None or bool(stored.orphaned_at) == orphaned)
-            ]
+            rows = [change.stored for change in news.rows if change.stored is not None]
+            meant = [stored for stored in rows if is_meant(stored, queue, paused, orphaned)]
             found = await asyncio.gather(
-                *[described(self._broker(), stored, self._codecs) for stored in meant], return_exceptions=True
+                *[described(broker, stored, self._codecs, round_) for stored in meant],
+                return_exceptions=True,
             )
             for info in found:
                 if isinstance(info, WireError):
@@ -252,8 +244,18 @@ class Schedules:
         orphaned: bool | None = None,
     ) -> builtins.list[EntryInfo]:
         """Return all entries, or those that are meant, by their next time. As `iterate`."""
+        return await self._listed(self._round(), queue=queue, paused=paused, orphaned=orphaned)
+
+    async def _listed(
+        self,
+        round_: Round,
+        *,
+        queue: str | None = None,
+        paused: bool | None = None,
+        orphaned: bool | None = None,
+    ) -> builtins.list[EntryInfo]:
         found: dict[str, EntryInfo] = {}
-        async for info in self.iterate(queue=queue, paused=paused, orphaned=orphaned):
+        async for info in self._each(round_, queue=queue, paused=paused, orphaned=orphaned):
             found[info.id] = info
         last = datetime.max.replace(tzinfo=UTC)
         return sorted(found.values(), key=lambda info: (info.next_at or last, info.id))
@@ -324,7 +326,9 @@ class Schedules:
             stored = await self._required(entry_id)
             if version is not None and stored.version != version:
                 raise EntryChangedError(entry_id, version)
-            force = stored.origin == "code" and stored.application not in await self._live_applications()
+            force = stored.origin == "code" and stored.application not in await live_applications(
+                self._broker()
+            )
             word = await self._broker().entries.remove(stored, force=force)
             if word == "declared":
                 raise EntryDeclaredError(entry_id, stored.application)

@@ -113,7 +113,8 @@ class Entries:
         self._keys: Final = [keys.entries, keys.changes, keys.state, keys.removed]
 
     @property
-    def _slot(self) -> int:
+    def slot(self) -> int:
+        """Where they lie."""
         return self._basis.router.slot_of(self._keys[0])
 
     async def put(
@@ -144,7 +145,7 @@ class Entries:
             for one in chunk:
                 expected = "" if one.expected is None else one.expected
                 args += (one.id, expected, one.digest, one.rhythm, one.queue, one.packed)
-            reply: Any = await self._basis.run(PUT, self._keys, args, slot=self._slot)
+            reply: Any = await self._basis.run(PUT, self._keys, args, slot=self.slot)
             if len(reply) != 4 * len(chunk):
                 raise BrokerReplyError(PUT.name, reply)
             for index, one in enumerate(chunk):
@@ -172,7 +173,7 @@ class Entries:
             MARK,
             self._keys,
             [self._basis.wire.keys.entry_news, entry_id, "" if expected is None else expected, mark, reason],
-            slot=self._slot,
+            slot=self.slot,
         )
         marked = Marked(reply[0].decode(), int(reply[1]), reply[2].decode())
         # Also when it was so already: whoever did it may have died before this.
@@ -190,7 +191,7 @@ class Entries:
             REMOVE,
             self._keys,
             [self._basis.wire.keys.entry_news, stored.id, stored.version, "1" if force else ""],
-            slot=self._slot,
+            slot=self.slot,
         )
         word = str(reply[0].decode())
         if word == "removed":
@@ -213,12 +214,12 @@ class Entries:
         """
         key = self._keys[0]
         router = self._basis.router
-        raw = await router.command("HGET", key, entry_id, slot=self._slot, patience=self._basis.patience)
+        raw = await router.command("HGET", key, entry_id, slot=self.slot, patience=self._basis.patience)
         return None if raw is None else unpacked(entry_id, raw)
 
     async def news(self, after: int, *, limit: int = CHUNK) -> News:
         """What has changed after a version; from 0 on, all there is."""
-        reply: Any = await self._basis.run(NEWS, self._keys[:3], [after, limit, MOST_BYTES], slot=self._slot)
+        reply: Any = await self._basis.run(NEWS, self._keys[:3], [after, limit, MOST_BYTES], slot=self.slot)
         version, total, floor, is_all, *rest = reply
         rows: list[Change] = []
         last = after

@@ -33,7 +33,7 @@ REFUSES_ALL: Final = ("CLUSTERDOWN", "MASTERDOWN", "LOADING", "BUSY")
 
 _T = TypeVar("_T")
 
-What = Literal["queue", "server", "scheduler", "node", "index"]
+What = Literal["queue", "server", "scheduler", "entry", "node", "index"]
 
 
 @dataclass(frozen=True, slots=True)

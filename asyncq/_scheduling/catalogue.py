@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, cast
 
 from asyncq._broker.broker import Broker
 from asyncq._broker.entries import Definition, Stored
+from asyncq._broker.rounds import Question, Round
 from asyncq._clock import from_unix, now
 from asyncq._cron import Schedule
 from asyncq._entry_form import packed, rhythm, unpacked
@@ -26,6 +28,15 @@ _LOOKED_THROUGH: Final = 5
 def is_named(entry_id: object) -> bool:
     """Whether this can be the id of an entry at all."""
     return isinstance(entry_id, str) and bool(entry_id)
+
+
+def is_meant(stored: Stored, queue: str | None, paused: bool | None, orphaned: bool | None) -> bool:  # noqa: FBT001 - filters
+    """Whether an entry passes filters, of which `None` lets everything pass."""
+    return (
+        (queue is None or stored.queue == queue)
+        and (paused is None or bool(stored.paused_at) == paused)
+        and (orphaned is None or bool(stored.orphaned_at) == orphaned)
+    )
 
 
 def definition_of(entry: Entry, codecs: Codecs, *, expected: int | None = None) -> Definition:
@@ -47,23 +58,28 @@ def next_time(schedule: Schedule, *, last: float, since: float, at: datetime) ->
     return schedule.following(from_unix(max(last, since)), at)
 
 
-async def described(broker: Broker, stored: Stored, codecs: Codecs) -> EntryInfo:
-    """Return what can be said about a stored entry, with what came of it.
+async def described(broker: Broker, stored: Stored, codecs: Codecs, round_: Round) -> EntryInfo:
+    """Return what can be said about a stored entry, with what came of it, as far as the round has it.
 
     Raises:
         WireError: It cannot be read.
+        BrokerUnavailableError: What came of it lies on a node that is away, and is wanted.
     """
     entry = unpacked(stored.id, stored.packed, digest=stored.digest, codecs=codecs)
-    schedules = broker.schedules
+    schedules, name = broker.schedules, stored.id
+    place = broker.router.slot_of(broker.wire.keys.history(name))
+    last_tick = partial(schedules.last_tick, stored.queue, name)
+    last_events = partial(schedules.events, name, limit=_LOOKED_THROUGH)
     last, found = await asyncio.gather(
-        schedules.last_tick(stored.queue, stored.id), schedules.events(stored.id, limit=_LOOKED_THROUGH)
+        round_.one(Question("entry", [name], broker.basis.slot(stored.queue), last_tick)),
+        round_.one(Question("entry", [name], place, last_events)),
     )
-    events = [event_of(stored.id, event) for event in found]
+    events = [event_of(name, event) for event in found or ()]
     lateness = next((event.lateness for event in events if event.lateness is not None), None)
     is_idle = stored.paused_at or stored.orphaned_at
     next_at = None
-    if not is_idle:
-        next_at = next_time(entry.schedule, last=last, since=stored.since, at=from_unix(now()))
+    if not is_idle and (last is not None or not entry.schedule.gap):
+        next_at = next_time(entry.schedule, last=last or 0.0, since=stored.since, at=from_unix(now()))
     codec, raw = entry.task.encoded(codecs)
     return EntryInfo(
         id=stored.id,
@@ -82,7 +98,7 @@ async def described(broker: Broker, stored: Stored, codecs: Codecs) -> EntryInfo
         pause_reason=stored.reason,
         orphaned_at=moment(stored.orphaned_at),
         next_at=next_at,
-        previous_at=moment(last),
+        previous_at=moment(last or 0.0),
         lateness=lateness,
         last_error=next((event.error for event in events if event.count), ""),
         raw=raw,

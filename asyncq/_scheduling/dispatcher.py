@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, cast
 
+from asyncq._entry_form import rhythm
 from asyncq._logs import Log
 from asyncq._missed import longest_delay
 from asyncq._scheduling import hooks
@@ -50,7 +51,9 @@ class Neighbours:
 
     owe: Callable[[Entry], None]  #: times of this entry were missed
     look: Callable[[Entry], Awaitable[None]]  #: Redis remembers something that is to be done for it
-    refresh: Callable[[Entry], Awaitable[Entry | None]]  #: it has changed; how is it now?
+    refresh: Callable[
+        [Entry], Awaitable[tuple[Entry | None, str]]
+    ]  #: it has changed; how is it now, or why not?
     on_change: Callable[[], None]  #: there is something to announce
 
 
@@ -203,10 +206,12 @@ class Dispatcher:
 
     async def _with_the_present_one(self, tick: Tick, *, is_release: bool, is_fresh: bool) -> Result:
         """The entry has changed, and this scheduler has not heard of it yet."""
-        entry = None if is_fresh else await self._to.refresh(tick.entry)
-        if entry is not None and _has(entry, tick):
-            return await self.carry_out(replace(tick, entry=entry), is_release=is_release, is_fresh=True)
-        skipped = Skipped(tick.nominal, tick.nominal, 1, "changed", tick.nominal)
+        reason = "changed"
+        if not is_fresh:
+            entry, reason = await self._to.refresh(tick.entry)
+            if entry is not None and _has(entry, tick):
+                return await self.carry_out(replace(tick, entry=entry), is_release=is_release, is_fresh=True)
+        skipped = Skipped(tick.nominal, tick.nominal, 1, reason, tick.nominal)
         await self._chronicle.skipped(tick.entry, skipped)
         return Result("fenced")
 
@@ -214,6 +219,10 @@ class Dispatcher:
 def _has(entry: Entry, tick: Tick) -> bool:
     """Whether a time is one of the entry as it is now."""
     old, new = tick.entry.schedule, entry.schedule
-    if (old.spec, old.zone) == (new.spec, new.zone):
+    # What came before it was resumed, or got another rhythm, is not made up for. An interval begins anew.
+    first = timedelta(seconds=new.gap) - timedelta(milliseconds=1)
+    if entry.since is not None and tick.nominal < entry.since + first:
+        return False
+    if rhythm(old) == rhythm(new):
         return True
     return not new.gap and new.next(tick.nominal - timedelta(milliseconds=1)) == tick.nominal

@@ -21,6 +21,13 @@ ROUNDS: Final = 3
 """Looks in one tick: what was stored is read back, and that may say that something else is to be done."""
 
 
+SOON: Final = 0.5
+"""Seconds until the next tick when there is more to do. Whatever it is, it must not go on without a pause."""
+
+TURN: Final = 50
+"""Entries that are taken over between two turns of the event loop: what is due must not wait for them."""
+
+
 class Follower(Service):
     """Reads what has changed, and stores what is declared here and Redis does not have.
 
@@ -66,8 +73,8 @@ class Follower(Service):
         for _ in range(ROUNDS):
             await self.look()
             if not await self._reconciler.settle():
-                break
-        return self._interval
+                return self._interval
+        return min(SOON, self._interval)
 
     async def begin(self) -> None:
         """Load everything and store what is declared here, before anything is enqueued.
@@ -85,10 +92,11 @@ class Follower(Service):
         if conflicts:
             raise EntryExistsError(*sorted(conflicts))
 
-    async def refresh(self, entry_id: str) -> Entry | None:
-        """Return an entry as it is now; `None` when it is gone or paused."""
+    async def refresh(self, entry_id: str) -> tuple[Entry | None, str]:
+        """Return an entry as it is now, or `None` and why: `paused`, or `changed` when it is gone."""
         await self.look()
-        return self._roster.current(entry_id)
+        reason = "paused" if entry_id in self._roster.paused else "changed"
+        return self._roster.current(entry_id), reason
 
     async def look(self) -> None:
         """Take over what has changed in Redis. Those who ask at the same time share the answer."""
@@ -116,33 +124,36 @@ class Follower(Service):
             By how much the sum of what is stored differs from that of what is known here; `None` when
             all has to be read.
         """
-        seen: set[str] | None = None if after else set()
+        is_whole = not after
+        seen: set[str] = set()
         anew: list[Entry] = []
-        is_changed = False
         while True:
             news = await self._entries.news(after)
-            if news.version < after or (seen is None and after < news.floor):
+            if news.version < after or (not is_whole and after < news.floor):
                 return None
-            for change in news.rows:
-                entry = self._roster.take(change)
-                is_changed = True
-                if entry is not None:
-                    anew.append(entry)
-                if seen is not None and change.is_there:
-                    seen.add(change.id)
+            seen.update(change.id for change in news.rows if change.is_there)
+            anew += await self._take(news.rows)
             after = news.last
             if news.is_all:
                 break
-            await asyncio.sleep(0)
-        if seen is not None:
-            for entry_id in self._roster.gone(seen):
-                self._roster.take(Change(entry_id, 0, is_there=False, stored=None))
-                is_changed = True
+        gone = self._roster.gone(seen) if is_whole else []
+        await self._take([Change(entry_id, 0, is_there=False, stored=None) for entry_id in gone])
         self._version = news.version
         await self._align(anew)
-        if is_changed:
-            self._on_change()
         return (news.sum - self._roster.sum) % MODULUS
+
+    async def _take(self, changes: Sequence[Change]) -> list[Entry]:
+        """Take over changes, and return the entries that come at other times than before."""
+        anew: list[Entry] = []
+        for number, change in enumerate(changes):
+            if number % TURN == 0:
+                await asyncio.sleep(0)
+            entry = self._roster.take(change)
+            if entry is not None:
+                anew.append(entry)
+        if changes:
+            self._on_change()
+        return anew
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from asyncq._broker.entries import Entries, Put, Stored
+from asyncq._broker.entries import Definition, Entries, Put, Stored
 from asyncq._broker.schedules import Schedules
 from asyncq._clock import now
 from asyncq._compose import new_id
@@ -14,10 +14,17 @@ from asyncq._logs import Log
 from asyncq._scheduling.catalogue import definition_of
 from asyncq._scheduling.roster import Roster
 from asyncq.codecs import Codecs
+from asyncq.entries import Entry
 from asyncq.errors import WireError
 
 AT_A_TIME: Final = 50
 """Orphans that are marked or removed together."""
+
+MOST_JUDGED: Final = 1000
+"""Orphans that are judged before somebody looks what else has changed."""
+
+TURN: Final = 50
+"""Entries that are written down between two turns of the event loop: what is due must not wait for them."""
 
 SHOWN: Final = 10
 """Ids that are named in a line of the log."""
@@ -74,26 +81,27 @@ class Reconciler:
         if len(urgent) == len(waiting) and not strangers:
             return stored
         records = await self._schedules.schedulers(now=now())
-        left = [name for name in waiting if name not in urgent and name in roster.unsettled]
-        stored = await self._inherit(left, records) or stored
+        live = {record.get("application", "") for record in records}
+        whose = {name: roster.known[name].application for name in waiting if name in roster.known}
+        left = {name: application for name, application in whose.items() if name not in urgent}
+        lost = [name for name, of in left.items() if of not in live and of != self._application]
+        stored = await self._inherit(lost) or stored
         if is_agreed(records, self._scheduler_id, self._application, roster.declares):
-            ours = [name for name in left if roster.known[name].application == self._application]
+            ours = [name for name, of in left.items() if of == self._application and name in roster.unsettled]
             stored = (await self._store(ours) if ours else False) or stored
             await self._judge(strangers)
+            return stored or len(strangers) > MOST_JUDGED
         return stored
 
-    async def _inherit(self, names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> bool:
+    async def _inherit(self, names: Sequence[str]) -> bool:
         """Take over what is declared here, and was by an application of which nothing runs any more."""
-        known, live = self._roster.known, {record.get("application", "") for record in records}
-        ours = [name for name in names if known[name].application not in {*live, self._application}]
-        return any(put.word == "changed" for put in (await self._put(ours, force=True)).values())
+        return any(put.word == "changed" for put in (await self._put(names, force=True)).values())
 
     def _is_urgent(self, entry_id: str) -> bool:
         """Whether an entry is stored without a look at the others: nothing of theirs is changed by it."""
-        known, entry = self._roster.known.get(entry_id), self._roster.declared[entry_id]
-        if known is None or known.is_orphan or entry_id in self._roster.fresh:
-            return True
-        return known.origin == "client" and known.digest == entry.definition
+        known = self._roster.known.get(entry_id)
+        is_free = known is None or known.is_orphan or known.origin == "client"
+        return is_free or entry_id in self._roster.fresh
 
     async def _store(self, names: Sequence[str]) -> bool:
         roster = self._roster
@@ -102,7 +110,6 @@ class Reconciler:
             some = [name for name in names if roster.fresh.get(name, False) is replace]
             for name, put in (await self._put(some, replace=replace)).items():
                 words[put.word] = words.get(put.word, 0) + 1
-                roster.fresh.pop(name, None)
                 if put.word in ("exists", "declared"):
                     self._refused(name, put)
         added, changed = words.get("added", 0), words.get("changed", 0)
@@ -120,9 +127,16 @@ class Reconciler:
     ) -> dict[str, Put]:
         if not names:
             return {}
-        declared = [self._roster.declared[name] for name in names if name in self._roster.declared]
+        declared: list[Entry] = []
+        definitions: list[Definition] = []
+        for number, name in enumerate(names):
+            if number % TURN == TURN - 1:
+                await asyncio.sleep(0)
+            if name in self._roster.declared:
+                declared.append(self._roster.declared[name])
+                definitions.append(definition_of(declared[-1], self._codecs))
         done = await self._entries.put(
-            [definition_of(entry, self._codecs) for entry in declared],
+            definitions,
             call=new_id(),
             origin="code",
             application=self._application,
@@ -130,6 +144,10 @@ class Reconciler:
             force=force,
         )
         found = {entry.id: put for entry, put in zip(declared, done, strict=True)}
+        for entry in declared:
+            # It may have been registered anew meanwhile.
+            if self._roster.declared.get(entry.id) is entry:
+                self._roster.fresh.pop(entry.id, None)
         foreign = [name for name, put in found.items() if put.word == "declared"]
         if foreign and not force:
             found |= await self._put(await self._abandoned(foreign), replace=replace, force=True)
@@ -171,10 +189,10 @@ class Reconciler:
         ]
 
     async def _judge(self, names: Sequence[str]) -> None:
-        """Mark or remove what nobody declares. Whatever has changed meanwhile is left alone."""
+        """Mark or remove what nobody declares, some at a time. What has changed meanwhile is left alone."""
         orphans: list[str] = []
         removed: list[str] = []
-        for first in range(0, len(names), AT_A_TIME):
+        for first in range(0, min(len(names), MOST_JUDGED), AT_A_TIME):
             some = names[first : first + AT_A_TIME]
             done = await asyncio.gather(*[self._end(name) for name in some])
             for name, word in zip(some, done, strict=True):

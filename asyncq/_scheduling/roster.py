@@ -206,6 +206,8 @@ class Roster:
         is_as_before = before is entry and entry.since == since and stored.id not in self.paused
         if before is not None and before is not entry:
             entry.last_at, entry.last_error = before.last_at, before.last_error
+        if before is not None and before.since not in (None, since):
+            self._leave(stored.id)  # its rhythm begins anew: it must not keep the times that it had
         entry.version, entry.since = stored.version, since
         if stored.paused_at:
             self._leave(stored.id)

@@ -64,19 +64,34 @@ class Schedulers:
         return Found(found, round_.end())
 
     async def entries(
-        self, *, queue: str | None = None, paused: bool | None = None
-    ) -> builtins.list[EntryInfo]:
+        self, *, queue: str | None = None, paused: bool | None = None, partial: bool = False
+    ) -> Found[EntryInfo]:
         """All entries that are stored, by their next time; also while no scheduler is there.
 
         Args:
             queue: Those whose tasks go there.
             paused: Those that are paused, or that are not.
-        """
-        return await self._schedules.list(queue=queue, paused=paused)
+            partial: Return what can be had when a node of a cluster is away; `missing` of the list names the
+                entries of which it is not known what became of them.
 
-    async def orphans(self) -> builtins.list[EntryInfo]:
-        """Entries that were declared in code, and that no running scheduler declares any more."""
-        return await self._schedules.list(orphaned=True)
+        Raises:
+            PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
+        """
+        round_ = self._reach.round(partial=partial)
+        found = await self._schedules._listed(round_, queue=queue, paused=paused)
+        return Found(found, dict.fromkeys(round_.end()))
+
+    async def orphans(self, *, partial: bool = False) -> Found[EntryInfo]:
+        """Entries that were declared in code, and that no running scheduler declares any more.
+
+        Args:
+            partial: As for `entries`.
+
+        Raises:
+            PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
+        """
+        round_ = self._reach.round(partial=partial)
+        return Found(await self._schedules._listed(round_, orphaned=True), dict.fromkeys(round_.end()))
 
     async def entry(self, entry_id: str) -> EntryInfo:
         """One entry. As `Schedules.get`.

@@ -225,6 +225,31 @@ async def test_the_node_that_knows_all_names(nodes: ClusterProcesses, what: str)
         assert len(await look()) == (2 if what == "queues" else 1)
 
 
+async def test_entries_are_listed_without_what_became_of_them(nodes: ClusterProcesses) -> None:
+    """They lie on one node, what became of them on others; what is not known is not made up."""
+    keys = Keys()
+    there = nodes.owner_of(keys.entries.entries)
+    away = next(node for node in nodes.nodes if node is not there)
+    good, bad = queue_on(nodes, there, "good"), queue_on(nodes, away, "bad")
+    name = next(name for name in map(str, range(99)) if nodes.owner_of(keys.history(name)) is there)
+    other = next(other for other in map(str, range(99)) if nodes.owner_of(keys.history(other)) is away)
+    async with _looking(nodes) as (client, inspector):
+        await client.schedules.add("@every 1h", Task("t"), entry_id=name, queue=good)
+        await client.schedules.add("@daily", Task("t"), entry_id=other, queue=bad)
+        with _away(nodes, away, "frozen"):
+            await _refused(inspector.schedulers.entries, away)
+            found = await _in_time(inspector.schedulers.entries(partial=True))
+            infos = {info.id: info for info in found}
+            assert infos.keys() == {name, other}
+            assert infos[name].next_at is not None
+            assert (infos[other].spec, infos[other].queue) == ("@daily", bad)
+            assert _named(found) == {"entry": {other}}
+            assert await _in_time(inspector.schedulers.orphans(partial=True)) == []
+        assert (await inspector.schedulers.entries()).is_whole
+        with _away(nodes, there, "frozen"), pytest.raises(BrokerUnavailableError, match=str(there.port)):
+            await _in_time(inspector.schedulers.entries(partial=True))
+
+
 async def test_an_audit_judges_whole_queues_only(nodes: ClusterProcesses) -> None:
     """Damage there is found and repaired, and of what was not seen nothing is said but that."""
     away, there = nodes.nodes[2], nodes.nodes[1]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import msgpack
 import pytest
 
 from tests.lua.space import KEYS, Space
@@ -152,6 +153,28 @@ def test_a_pause_lasts_over_changes_and_begins_the_rhythm_anew(space: Space) -> 
     assert _mark(space, "resume")[0] == "done"
     assert _put(space, digest="d3", call="3")[3] == ""
     assert space.run("entry_mark", BOOK, NEWS, "other", "", "pause", "")[0] == "missing"
+
+
+def test_the_rhythm_goes_on_where_only_the_task_changes(space: Space) -> None:
+    """Another queue remembers none of the times; and another rhythm has others."""
+
+    def since() -> float:
+        return float(msgpack.unpackb(cast("bytes", space.client.hget(E.entries, "a")), raw=True)[10])
+
+    _put(space)
+    began = since()
+    _put(space, digest="d2", call="2")
+    assert since() == began
+    _put(space, digest="d3", rhythm="daily", call="3")
+    changed = since()
+    assert changed > began
+    _put(space, digest="d4", rhythm="daily", queue="r", call="4")
+    moved = since()
+    assert moved > changed
+    _mark(space, "pause")
+    assert since() == moved
+    _mark(space, "resume")
+    assert since() > moved
 
 
 def test_what_was_removed_is_told_and_forgotten_after_an_hour(space: Space) -> None:

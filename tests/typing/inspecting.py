@@ -36,5 +36,5 @@ async def rooms(inspector: Inspector) -> None:
     assert_type(await inspector.cluster.nodes("q"), list[Node])
     assert_type(await inspector.cluster.redis(), Found[RedisInfo])
     assert_type(await inspector.schedulers.list(), Found[SchedulerInfo])
-    assert_type(await inspector.schedulers.entries(), list[EntryInfo])
+    assert_type(await inspector.schedulers.entries(), Found[EntryInfo])
     assert_type(await inspector.schedulers.events("entry", limit=3), list[EnqueueEvent])

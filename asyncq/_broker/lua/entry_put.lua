@@ -57,7 +57,8 @@ for i = 8, #ARGV, 6 do
       local created, since, reason = now, now, ''
       if record then
         created, before, paused, reason = record[9], record[8], record[12], record[13]
-        if record[6] == rhythm then since = record[11] end
+        -- Another queue remembers none of its times: what came before must not look as if it were missed.
+        if record[6] == rhythm and record[8] == queue then since = record[11] end
       end
       version = entries.write(id, {
         1, 0, origin, application, digest, rhythm, definition, queue, created, now, since, paused, reason, 0,

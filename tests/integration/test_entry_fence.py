@@ -1,0 +1,105 @@
+"""A change holds when its call returns, also for schedulers that have not heard of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from asyncq import Client, Inspector, Scheduler, Task
+from tests.conftest import AnyRedis
+from tests.support.waiting import wait_until
+
+
+def _deaf(url: str) -> Scheduler:
+    """Return a scheduler that is told nothing, and looks once an hour."""
+    return Scheduler(url, waking="poll", look_interval=3600)
+
+
+async def test_a_paused_entry_is_not_enqueued_by_who_has_not_heard(any_redis: AnyRedis) -> None:
+    """The claim says so; then the scheduler looks, and has the entry again when it goes on."""
+    pending = "asyncq:{q}:pending"
+    async with Client(any_redis.url) as client:
+        await client.schedules.add("@every 1s", Task("report"), entry_id="mine", queue="q")
+        schedulers = [_deaf(any_redis.url) for _ in range(2)]
+        for scheduler in schedulers:
+            await scheduler.start()
+        try:
+            await client.schedules.pause("mine")
+            before: Any = any_redis.client.llen(pending)
+
+            def have_noticed() -> bool:
+                return all(entry.next_at is None for one in schedulers for entry in one.entries)
+
+            await wait_until(have_noticed, "the schedulers to be refused")
+            assert any_redis.client.llen(pending) == before
+            assert [one.entries[0].id for one in schedulers] == ["mine", "mine"]
+            event = (await client.schedules.history("mine"))[0]
+            assert (event.outcome, event.reason) == ("skipped", "paused")
+        finally:
+            for scheduler in schedulers:
+                await scheduler.shutdown()
+
+
+async def test_a_changed_entry_is_not_enqueued_as_it_was(any_redis: AnyRedis) -> None:
+    """And the time at which that is noticed is not lost: it is one of the new definition, too."""
+    async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
+        await client.schedules.add("@every 1s", Task("report", "old"), entry_id="mine", queue="q")
+        async with _deaf(any_redis.url).running():
+
+            async def payloads() -> list[Any]:
+                if not await inspector.queues.list():
+                    return []
+                found = await inspector.tasks.list("q", "pending")
+                return [task.payload for task in sorted(found, key=lambda task: task.enqueued_at)]
+
+            async def are_two() -> bool:
+                return len(await payloads()) >= 2
+
+            await client.schedules.upsert("@every 1s", Task("report", "new"), entry_id="mine", queue="q")
+            await wait_until(are_two, "two runs")
+        assert set(await payloads()) == {"new"}
+        events = [event for event in await client.schedules.history("mine") if event.task_id]
+        times = sorted(event.nominal_at for event in events)
+        gaps = {round((later - one).total_seconds(), 3) for one, later in pairwise(times)}
+        assert gaps <= {1.0}
+
+
+@pytest.mark.parametrize("how", ["remove", "move"])
+async def test_what_is_removed_or_moved_is_not_enqueued_where_it_was(redis_url: str, how: str) -> None:
+    """Its claims were in the queue that it had."""
+    async with Client(redis_url) as client, Inspector(redis_url) as inspector:
+        await client.schedules.add("@every 1s", Task("report"), entry_id="mine", queue="old")
+        scheduler = _deaf(redis_url)
+        async with scheduler.running():
+            if how == "remove":
+                await client.schedules.remove("mine")
+                await wait_until(lambda: scheduler.entries == [], "the refusal")
+            else:
+                await client.schedules.upsert("@every 1s", Task("report"), entry_id="mine", queue="new")
+                await wait_until(lambda: scheduler.entries[0].queue == "new", "the refusal")
+        assert {queue.name: queue.size for queue in await inspector.queues.list()}.get("old", 0) == 0
+
+
+async def test_who_resumes_an_entry_makes_up_for_nothing(redis_url: str) -> None:
+    """Not even a scheduler that heard of neither: the time it comes with was in the pause."""
+    async with Client(redis_url) as client:
+        await client.schedules.add("@every 2s", Task("report"), entry_id="mine")
+        scheduler = _deaf(redis_url)
+        async with scheduler.running():
+            due = scheduler.entries[0].next_at
+            assert due is not None
+            half = timedelta(seconds=1)
+            await wait_until(lambda: datetime.now(UTC) > due - half, "the middle of the interval")
+            await client.schedules.pause("mine")
+            resumed = await client.schedules.resume("mine")
+            assert resumed.next_at is not None
+            await wait_until(lambda: scheduler.entries[0].next_at == resumed.next_at, "the new rhythm")
+
+            async def is_noted() -> bool:
+                events = await client.schedules.history("mine")
+                return [event.outcome for event in events if event.nominal_at == due] == ["skipped"]
+
+            await wait_until(is_noted, "the time to be noted as left out")
