@@ -103,3 +103,48 @@ async def test_who_resumes_an_entry_makes_up_for_nothing(redis_url: str) -> None
                 return [event.outcome for event in events if event.nominal_at == due] == ["skipped"]
 
             await wait_until(is_noted, "the time to be noted as left out")
+
+
+@pytest.mark.parametrize("how", ["resume", "move"])
+async def test_what_makes_up_for_everything_makes_up_for_no_pause_and_no_other_queue(
+    redis_url: str, how: str
+) -> None:
+    """Times in a pause were not missed, and those of the old queue were not missed in the new one."""
+    async with Client(redis_url) as client, Scheduler(redis_url).running():
+
+        async def put(queue: str) -> datetime:
+            info = await client.schedules.upsert(
+                "* * * * * *", Task("report"), entry_id="mine", queue=queue, catch_up="all"
+            )
+            return info.changed_at
+
+        async def runs(queue: str) -> list[datetime]:
+            events = await client.schedules.history("mine")
+            return sorted(event.nominal_at for event in events if event.task_id and event.queue == queue)
+
+        async def is_run() -> bool:
+            return len(await runs("old")) >= 1
+
+        begun = await put("old")
+        await wait_until(is_run, "a run")
+        assert min(await runs("old")) >= begun
+        if how == "move":
+            since, queue = await put("new"), "new"
+        else:
+            paused = await client.schedules.pause("mine")
+            until = datetime.now(UTC) + timedelta(seconds=1.5)
+            await wait_until(lambda: datetime.now(UTC) > until, "a time to come in the pause")
+            await client.schedules.resume("mine")
+            (event,) = [e for e in await client.schedules.history("mine") if e.outcome == "resumed"]
+            since, queue = event.enqueued_at - timedelta(milliseconds=100), "old"
+            assert paused.paused_at is not None
+
+        async def goes_on() -> bool:
+            return bool([nominal for nominal in await runs(queue) if nominal > since])
+
+        await wait_until(goes_on, "a run afterwards")
+        if how == "move":
+            assert min(await runs("new")) >= since
+        else:
+            between = [nominal for nominal in await runs("old") if paused.paused_at < nominal < since]
+            assert between == []
