@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +14,14 @@ PROMOTE: Final = script("promote")
 
 CHUNK: Final = 200
 """Tasks moved by one call. Smaller than elsewhere: while it runs, nothing is delivered."""
+
+
+class Forwarded(NamedTuple):
+    """What one look at all queues came to."""
+
+    moved: int
+    wait: float  #: seconds until the next is due; 0 when there is more to move at once
+    due: float  #: when that is, in Unix seconds; infinite, as the wait, when nothing is scheduled
 
 
 class PutBack(NamedTuple):
@@ -30,16 +39,12 @@ class Delayed:
     def __init__(self, basis: Basis) -> None:
         self._basis = basis
 
-    async def forward(self, queues: Sequence[str]) -> tuple[int, float | None]:
-        """Move due tasks, one call for each slot.
-
-        Returns:
-            How many were moved, and the seconds until the next is due: 0 when there is more to
-            move at once, `None` when nothing is scheduled.
-        """
+    async def forward(self, queues: Sequence[str]) -> Forwarded:
+        """Move due tasks, one call for each slot."""
         basis = self._basis
         moved = 0
         waits: list[float] = []
+        dues: list[float] = []
 
         async def forward(slot: int, names: Sequence[str]) -> None:
             nonlocal moved
@@ -53,9 +58,10 @@ class Delayed:
             moved += int(reply[0])
             if reply[1]:
                 waits.append(float(reply[1]))
+                dues.append(float(reply[2]))
 
         await together([forward(slot, names) for slot, names in basis.by_slot(queues).items()])
-        return moved, min(waits, default=None)
+        return Forwarded(moved, min(waits, default=math.inf), min(dues, default=math.inf))
 
     async def promote(self, tasks: Sequence[PutBack]) -> list[str]:
         """Let scheduled tasks of one queue be taken now, if they are still what was put back.

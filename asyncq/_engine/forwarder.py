@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Sequence
 from typing import Final
@@ -40,20 +39,24 @@ class Forwarder(Service):
         self._queues: Final = list(queues)
         self._longest_sleep: Final = longest_sleep
         self._stagger = 0.0
-        self._next_due = math.inf  #: by the loop's clock, as far as we know
+        self._missed = 0  #: times in a row that somebody else was quicker
+        self._next_due = math.inf  #: what we come for the next time, by Redis' clock
 
     async def tick(self) -> float:
-        moved, wait = await self._delayed.forward(self._queues)
-        before, now = self._next_due, asyncio.get_running_loop().time()
-        self._next_due = math.inf if wait is None else now + wait
+        moved, wait, due = await self._delayed.forward(self._queues)
+        before, self._next_due = self._next_due, due
         if moved:
             # By and by, because also who comes second finds something now and then when much is due.
+            self._missed = 0
             self._stagger = self._stagger / 2 if self._stagger > FIRST_STAGGER else 0.0
-        elif before <= now or before + AHEAD < self._next_due:
-            # What we came for was not there any more: somebody else was quicker.
-            self._stagger = min(max(FIRST_STAGGER, self._stagger * 2), LONGEST_STAGGER)
-        if wait is None:
-            return self._longest_sleep
+        elif before < due:
+            # What we came for was not there any more: somebody else was quicker. By what Redis calls its
+            # time and not by a clock of ours: who comes a little early and again would take himself for two.
+            self._missed += 1
+            if (
+                self._stagger or self._missed > 1
+            ):  # once is an accident: those who come second find something, too
+                self._stagger = min(max(FIRST_STAGGER, self._stagger * 2), LONGEST_STAGGER)
         if wait == 0.0:
             return 0.0  # there is more than one call moves
         return max(0.0, min(wait + (self._stagger or -AHEAD), self._longest_sleep))

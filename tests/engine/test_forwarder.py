@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import selectors
+from collections.abc import Sequence
 from typing import Any, cast
 
-from asyncq._engine.forwarder import LONGEST_STAGGER, Forwarder
+from asyncq._broker.delayed import Forwarded
+from asyncq._engine.forwarder import FIRST_STAGGER, LONGEST_STAGGER, Forwarder
 from asyncq._service import running
 
 ROUND_TRIP = 0.0002
@@ -15,7 +19,8 @@ ROUND_TRIP = 0.0002
 class _Shared:
     """Due times that several forwarders look at, and who moved what how late."""
 
-    def __init__(self, *due_in: float) -> None:
+    def __init__(self, *due_in: float, way_back: Sequence[float] = (0.0,)) -> None:
+        self._way_back = itertools.cycle(way_back)
         self._loop = asyncio.get_running_loop()
         self.due = sorted(self._loop.time() + one for one in due_in)
         self.asked: dict[str, int] = {}
@@ -28,7 +33,7 @@ class _Shared:
         view.shared, view.name = self, name
         return view
 
-    async def forward(self, name: str) -> tuple[int, float | None]:
+    async def forward(self, name: str) -> Forwarded:
         await asyncio.sleep(ROUND_TRIP)
         now = self._loop.time()
         over = [one for one in self.due if one <= now]
@@ -36,14 +41,16 @@ class _Shared:
         self.asked[name] = self.asked.get(name, 0) + 1
         self.moved[name] = self.moved.get(name, 0) + len(over)
         self.latest = max([self.latest, *(now - one for one in over)])
-        return len(over), self.due[0] - now if self.due else None
+        due = self.due[0] if self.due else math.inf
+        await asyncio.sleep(next(self._way_back))
+        return Forwarded(len(over), due - now, due)
 
 
 class _View:
     shared: _Shared
     name: str
 
-    async def forward(self, queues: object) -> tuple[int, float | None]:
+    async def forward(self, queues: object) -> Forwarded:
         del queues
         return await self.shared.forward(self.name)
 
@@ -102,11 +109,11 @@ def test_one_that_went_second_goes_first_when_it_has_to() -> None:
         shared = _Shared(0.01)
         forwarder = Forwarder(shared.by("a"), ["q"], longest_sleep=15.0)
         assert (slept := await forwarder.tick()) < 0.01
-        for _ in range(5):
+        for times in range(6):
             await asyncio.sleep(0.012)
             shared.due = [loop.time() + 0.01]  # somebody else was quicker
             slept = await forwarder.tick()
-            assert slept > 0.01
+            assert (slept > 0.01) == (times > 0)  # once is an accident
         assert slept <= 0.01 + LONGEST_STAGGER
         for _ in range(5):
             await asyncio.sleep(0.012)
@@ -117,6 +124,22 @@ def test_one_that_went_second_goes_first_when_it_has_to() -> None:
 
     with asyncio.Runner(loop_factory=_JumpingLoop) as runner:
         runner.run(one_among_others())
+
+
+def test_one_that_is_alone_never_lets_anybody_go_first() -> None:
+    """It gets up a little early and asks until the time has come, and answers are not equally quick."""
+
+    async def a_second_of_one() -> float:
+        due = [0.005 * number for number in range(200)]
+        shared = _Shared(*due, way_back=(0.0, 0.0004, 0.0001))
+        forwarder = Forwarder(shared.by("a"), ["q"], longest_sleep=15.0)
+        async with running(forwarder, _broken):
+            await asyncio.sleep(1.1)
+        assert shared.moved == {"a": len(due)}
+        return shared.latest
+
+    with asyncio.Runner(loop_factory=_JumpingLoop) as runner:
+        assert runner.run(a_second_of_one()) < FIRST_STAGGER / 2
 
 
 async def test_one_that_comes_for_nothing_new_is_not_late() -> None:

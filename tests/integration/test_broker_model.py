@@ -8,6 +8,7 @@ After each step the whole keyspace of the queue is compared. Time passes by sett
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Literal, cast
@@ -27,6 +28,7 @@ from redis import Redis
 
 from asyncq._broker import basis
 from asyncq._broker.broker import Broker
+from asyncq._broker.delayed import Forwarded
 from asyncq._broker.deliver import Deliver, Delivery
 from asyncq._broker.leases import Held
 from asyncq._redis.router import Call, Router
@@ -245,14 +247,17 @@ class BrokerMachine(RuleBasedStateMachine):
     def forward(self, server: str, echo: str) -> None:
         expected = self.model.forward()
 
-        async def act(broker: Broker) -> tuple[int, float | None]:
+        async def act(broker: Broker) -> Forwarded:
             return await broker.delayed.forward([_QUEUE])
 
-        moved, wait = self._do(server, echo, act)
+        moved, wait, due = self._do(server, echo, act)
         assert moved == (0 if echo == "lost" else expected)
         waiting = [*self.model.zsets["scheduled"].values(), *self.model.zsets["retry"].values()]
-        assert (wait is None) == (not waiting)
-        assert wait is None or abs(wait - (min(waiting) - time.time())) < 60
+        if waiting:
+            assert due == pytest.approx(min(waiting), abs=1e-5)
+            assert abs(wait - (min(waiting) - time.time())) < 60
+        else:
+            assert wait == due == math.inf
 
     @rule(server=servers, echo=_echoes)
     def sweep(self, server: str, echo: str) -> None:
