@@ -259,18 +259,23 @@ def specs_at(change: Change) -> list[str]:
 
 
 def compare(case: Case, seen: Counter[str]) -> None:
-    """Compare what we say of a case with both judges, forward, back, and from in between."""
+    """Compare what we say of a case with both judges."""
+    ours = by_us(case)
+    assert ours == case.by_definition(), case
+    assert explained(case, ours, seen), (case, ours)
+
+
+def by_us(case: Case) -> list[datetime]:
+    """Return what we say of a case: the same forward, back, and from in between."""
     schedule = parse(case.spec, case.zone)
     ours = [*schedule.between(case.start, case.end)]
-    assert ours == case.by_definition(), case
-    assert explained(case, ours, seen), (case, ours, case.by_cronsim())
     back, at = list[datetime](), schedule.previous(case.end + MICROSECOND)
     while at is not None and at > case.start:
         back.append(at)
         at = schedule.previous(at)
     assert back[::-1] == ours, case
-    bounds = [case.start, *ours]
-    for earlier, later in pairwise(bounds):
+    for earlier, later in pairwise([case.start, *ours]):
         between = earlier + (later - earlier) / 2
         assert schedule.next(between) == later, case
         assert earlier == case.start or schedule.previous(between) == earlier, case
+    return ours

@@ -12,6 +12,7 @@ import re
 import zoneinfo
 from collections import Counter
 from datetime import UTC, datetime
+from functools import cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,8 @@ from tests.support.cron_oracle import (
     MICROSECOND,
     RULES,
     Case,
+    Change,
+    by_us,
     changes_of,
     changes_on_file,
     compare,
@@ -33,8 +36,18 @@ from tests.support.cron_oracle import (
 )
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2029, 1, 1, tzinfo=UTC)
-ZONES = zones_by_changes(START, END)
-CHANGES = [(name, change) for name, changes in ZONES.items() for change in changes]
+
+
+@cache
+def zones() -> dict[str, list[Change]]:
+    """Return the zones that differ, with their changes."""
+    return zones_by_changes(START, END)
+
+
+def every_change() -> list[tuple[str, Change]]:
+    """Return each change with the name of its zone."""
+    return [(name, change) for name, changes in zones().items() for change in changes]
+
 
 # Longer than any change, and from each of these to a midnight.
 NEAR = 8 * HOUR
@@ -48,9 +61,9 @@ SPECS = [
 def test_every_zone_is_looked_at() -> None:
     """Else this file would be green on a machine without time zones."""
     assert len(zoneinfo.available_timezones()) > 400
-    assert len(CHANGES) > 100
-    assert {"Africa/Cairo", "America/Havana", "Antarctica/Troll", "Australia/LHI"} <= set(ZONES)
-    assert {change.shift for _, change in CHANGES} >= {HOUR, -HOUR, 2 * HOUR, HOUR / 2}
+    assert len(every_change()) > 100
+    assert {"Africa/Cairo", "America/Havana", "Antarctica/Troll", "Australia/LHI"} <= set(zones())
+    assert {change.shift for _, change in every_change()} >= {HOUR, -HOUR, 2 * HOUR, HOUR / 2}
 
 
 def test_no_zone_changes_twice_within_three_days() -> None:
@@ -64,11 +77,34 @@ def test_no_zone_changes_twice_within_three_days() -> None:
 def test_around_every_change_both_judges_agree_with_us(part: int) -> None:
     """Also looking back, and beginning at any instant in between."""
     seen: Counter[str] = Counter()
-    for name, change in CHANGES[part::4]:
+    for name, change in every_change()[part::4]:
         zone = ZoneInfo(name)
         for spec in [*SPECS, *specs_at(change)]:
             compare(Case(spec, zone, change.at - NEAR, change.at + NEAR, change), seen)
     assert set(seen) <= set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("Pacific/Apia", (2011, 12, 30)),  # crossed the date line: a date that never was
+        ("Pacific/Kwajalein", (1993, 8, 21)),  # the same, by the other name of the line
+        ("America/St_Johns", (2006, 10, 29)),  # at 00:01, back into the day before
+        ("America/St_Johns", (1988, 4, 3)),  # forward by two hours
+        ("Asia/Pyongyang", (2015, 8, 15)),  # back by half an hour, and at midnight
+        ("America/Caracas", (2016, 5, 1)),  # forward by half an hour, at half past two
+        ("Antarctica/Casey", (2018, 3, 11)),  # back by three hours
+    ],
+)
+def test_stranger_changes_of_the_past_are_walked_by_the_same_rules(
+    name: str, day: tuple[int, int, int]
+) -> None:
+    """What was decided once can be decided again, and some weeks before it comes."""
+    zone, at = ZoneInfo(name), datetime(*day, tzinfo=UTC)
+    (change,) = changes_of(zone, at - 6 * DAY, at + 6 * DAY)
+    for spec in [*SPECS, *specs_at(change), "0 12 * * *", "*/30 12 * * *", "45 23 * * *", "*/10 23,0 * * *"]:
+        case = Case(spec, zone, change.at - 30 * HOUR, change.at + 30 * HOUR, change)
+        assert by_us(case) == case.by_definition(), spec
 
 
 def test_every_rule_by_which_cronsim_differs_is_needed() -> None:
@@ -85,7 +121,7 @@ def test_every_rule_by_which_cronsim_differs_is_needed() -> None:
 def test_where_clocks_run_through_we_say_what_cronsim_says() -> None:
     """In each zone without changes, for a day and a night."""
     seen: Counter[str] = Counter()
-    for name in [name for name, changes in ZONES.items() if not changes]:
+    for name in [name for name, changes in zones().items() if not changes]:
         for spec in SPECS:
             start = datetime(2026, 2, 26, 11, 59, tzinfo=UTC)
             compare(Case(spec, ZoneInfo(name), start, start + 30 * HOUR), seen)
