@@ -59,6 +59,8 @@ def main() -> None:
             near = 3 * HOUR if spec in SECONDS else NEAR
             compare(Case(spec, zone, change.at - near, change.at + near, change), seen)
             cases += 1
+        if number % 100 == 99:
+            print(f"  {number + 1} changes, {cases} cases, {time.monotonic() - began:.0f} s", flush=True)
     print(f"{cases} cases agree after {time.monotonic() - began:.0f} s. Rules by which cronsim differs:")
     for name, count in seen.most_common():
         print(f"  {count:6} {name}: {RULES[name]}")
