@@ -43,11 +43,11 @@ async def test_a_paused_entry_is_not_enqueued_by_who_has_not_heard(any_redis: An
                 await scheduler.shutdown()
 
 
-async def test_a_changed_entry_is_not_enqueued_as_it_was(any_redis: AnyRedis) -> None:
+async def test_a_changed_entry_is_not_enqueued_as_it_was(redis_url: str) -> None:
     """And the time at which that is noticed is not lost: it is one of the new definition, too."""
-    async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
+    async with Client(redis_url) as client, Inspector(redis_url) as inspector:
         await client.schedules.add("@every 1s", Task("report", "old"), entry_id="mine", queue="q")
-        async with _deaf(any_redis.url).running():
+        async with _deaf(redis_url).running():
 
             async def payloads() -> list[Any]:
                 if not await inspector.queues.list():
