@@ -10,7 +10,7 @@ from typing import Final
 from asyncq._cron import Schedule
 from asyncq.entries import Entry
 
-__all__ = ["IN_TIME", "MISSED", "TOO_OLD", "Missed", "longest_delay", "missed", "span"]
+__all__ = ["IN_TIME", "MISSED", "TOO_OLD", "Missed", "longest_delay", "measure", "missed", "span"]
 
 IN_TIME: Final = timedelta(seconds=60)
 """A time that is late by no more was not missed: a deploy takes so long, or a change of the primary."""
@@ -85,6 +85,16 @@ def span(entry: Entry, after: datetime | None, last: datetime) -> Iterator[datet
     """Yield the times of an entry after one that is over, or since it was made, until another one."""
     begin = begin_of(entry, after)
     return iter(()) if begin is None else entry.schedule.between(begin, last, row=after)
+
+
+def measure(entry: Entry, after: datetime | None, last: datetime) -> tuple[datetime, datetime, int] | None:
+    """Return the first and the last of the times that `span` yields, and their number; `None` for none."""
+    begin = begin_of(entry, after)
+    first = next(span(entry, after, last), None)
+    if begin is None or first is None:
+        return None
+    schedule = entry.schedule
+    return first, _last(schedule, begin, last, after) or first, schedule.count(begin, last, row=after)
 
 
 def _last(schedule: Schedule, after: datetime, until: datetime, row: datetime | None) -> datetime | None:

@@ -44,6 +44,10 @@ class Schedule(Protocol):
         """
         ...
 
+    def count(self, after: datetime, until: datetime, *, row: datetime | None = None) -> int:
+        """Return how many times `between` would yield, without a look at each of them."""
+        ...
+
     def latest(self, nominal: datetime, now: datetime) -> datetime:
         """Return the last time that is due at `now`, in the row that `nominal`, no later, is of."""
         ...
@@ -88,6 +92,11 @@ class IntervalSchedule:
             yield at
             at = self.next(at)
 
+    def count(self, after: datetime, until: datetime, *, row: datetime | None = None) -> int:
+        """Return how many times of a row come after `after` and no later than `until`."""
+        start = after if row is None else row
+        return max(0, (until - start) // self.interval - (after - start) // self.interval)
+
     def latest(self, nominal: datetime, now: datetime) -> datetime:
         """Return the last time that is due at `now`, in the row that `nominal` is of."""
         return nominal + (now - nominal) // self.interval * self.interval
@@ -123,6 +132,11 @@ class OnceSchedule:
         del row
         if after < self.at <= until:
             yield self.at
+
+    def count(self, after: datetime, until: datetime, *, row: datetime | None = None) -> int:
+        """Return 1 if the instant lies there. `row` is for intervals."""
+        del row
+        return int(after < self.at <= until)
 
     def latest(self, nominal: datetime, now: datetime) -> datetime:
         """Return `nominal`, as no other time comes after it."""

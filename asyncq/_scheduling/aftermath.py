@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,14 +11,11 @@ from typing import Any, Final
 from asyncq._broker.ticks import Note, Recalled, Ticks
 from asyncq._clock import from_unix
 from asyncq._logs import Log
-from asyncq._missed import span
+from asyncq._missed import measure
 from asyncq._scheduling.chronicle import Chronicle, Skipped
 from asyncq._service import Errands
 from asyncq.entries import Entry
 from asyncq.errors import AsyncqError
-
-AT_A_TIME: Final = 500
-"""Times that are counted between two turns of the event loop."""
 
 Cancel = Callable[[str, str], Awaitable[str]]
 WaitFor = Callable[[str, str], Awaitable[Any]]
@@ -93,7 +89,7 @@ class Aftermath:
             self._errands.start(self._await_turn(entry, recalled), name=f"turn of {entry.id}")
 
     async def _is_written(self, entry: Entry, note: Note) -> bool:
-        skipped = await _measure(entry, note)
+        skipped = _skipped(entry, note)
         if skipped is None:
             return True
         if not await self._chronicle.skipped(entry, skipped):
@@ -138,17 +134,10 @@ class Aftermath:
         await self._errands.cancel()
 
 
-async def _measure(entry: Entry, note: Note) -> Skipped | None:
+def _skipped(entry: Entry, note: Note) -> Skipped | None:
     """Return what a note says; `None` when the entry has no such time any more."""
-    last = from_unix(note.last)
+    last, noted_at = from_unix(note.last), from_unix(note.noted_at)
     if note.after == note.last:
-        return Skipped(last, last, 1, note.reason, from_unix(note.noted_at), note.detail)
-    first, count = None, 0
-    for at in span(entry, from_unix(note.after) if note.after else None, last):
-        first = first or at
-        last, count = at, count + 1
-        if not count % AT_A_TIME:
-            await asyncio.sleep(0)
-    if first is None:
-        return None
-    return Skipped(first, last, count, note.reason, from_unix(note.noted_at), note.detail)
+        return Skipped(last, last, 1, note.reason, noted_at, note.detail)
+    found = measure(entry, from_unix(note.after) if note.after else None, last)
+    return None if found is None else Skipped(*found, note.reason, noted_at, note.detail)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncq._missed import Missed, missed, span
+from asyncq._missed import Missed, measure, missed, span
 from asyncq.codecs import Codecs
 from asyncq.entries import Entry, PeriodicTask, define
 from asyncq.task import Task
@@ -80,9 +80,38 @@ def test_a_year_of_minutes_is_passed_over_at_once() -> None:
     assert missed(made, NOON, now) == Missed(first=now)
     assert missed(entry("*/5 * * * *"), NOON, now + 2 * MINUTE) == Missed(now, "missed")
     assert sum(1 for _ in span(made, NOON, NOON + DAY)) == 1440
+    assert measure(made, NOON, now) == (NOON + MINUTE, now, 365 * 1440)
 
 
-@settings(deadline=None, max_examples=25)
+def test_what_is_no_time_of_an_entry_any_more_measures_nothing() -> None:
+    """It was changed since."""
+    assert measure(entry("@daily"), NOON, NOON + HOUR) is None
+    assert measure(entry("@every 1h"), None, NOON) is None
+    assert measure(entry("@every 1h"), NOON, NOON + 150 * MINUTE) == (NOON + HOUR, NOON + 2 * HOUR, 2)
+
+
+@settings(max_examples=40)
+@given(
+    spec=st.sampled_from(
+        ["*/7 * * * *", "0 3 * * *", "@every 13m", "30 2 * * *", "15 */4 * * mon", "@at 2026-03-29T01:30Z"]
+    ),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe"]),
+    start=st.datetimes(datetime(2026, 3, 1), datetime(2026, 4, 10)) | st.just(datetime(2026, 10, 20)),  # noqa: DTZ001
+    hours=st.integers(0, 24 * 12),
+)
+def test_times_are_counted_as_if_one_after_the_other(
+    spec: str, zone: str, start: datetime, hours: int
+) -> None:
+    """Whole days at once, and right over the odd ones."""
+    schedule = entry(spec, timezone=zone).schedule
+    after = start.replace(tzinfo=UTC)
+    until = after + timedelta(hours=hours, minutes=17)
+    assert schedule.count(after, until) == sum(1 for _ in schedule.between(after, until))
+    row = after - timedelta(minutes=31)
+    assert schedule.count(after, until, row=row) == sum(1 for _ in schedule.between(after, until, row=row))
+
+
+@settings(max_examples=25)
 @given(
     spec=st.sampled_from(["*/7 * * * *", "0 3 * * *", "@every 13m", "30 2 * * *"]),
     zone=st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]),
