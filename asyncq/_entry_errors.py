@@ -66,3 +66,13 @@ class ProviderError(AsyncqError):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
+
+
+class SchedulerStalledError(AsyncqError):
+    """A time of an entry was due so many seconds ago, and the scheduler has enqueued nothing since."""
+
+    _text = "nothing was enqueued for {seconds:.0f} s, though it was due"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds

@@ -15,6 +15,10 @@ __all__ = ["IN_TIME", "MISSED", "TOO_OLD", "Missed", "longest_delay", "measure",
 IN_TIME: Final = timedelta(seconds=60)
 """A time that is late by no more was not missed: a deploy takes so long, or a change of the primary."""
 
+REMEMBERED: Final = timedelta(days=30)
+"""So long Redis remembers a time at least. Of an entry that is older and has no last time nobody can say what
+was missed: no scheduler was there for longer, or what was known is lost."""
+
 MISSED: Final = "missed"
 TOO_OLD: Final = "too_old"
 
@@ -47,7 +51,7 @@ def missed(entry: Entry, last: datetime | None, now: datetime) -> Missed:
     after = begin_of(entry, last)
     # What its jitter may still put off has not come.
     until = now - timedelta(seconds=entry.rules.jitter)
-    if after is None:
+    if after is None or (last is None and after < now - REMEMBERED):
         return Missed()
     schedule, rules = entry.schedule, entry.rules
     newest = _last(schedule, after, until, last)

@@ -193,10 +193,15 @@ class Timetable:
 
     def wait(self, now: datetime) -> float:
         """Return the seconds until something is due; `math.inf` when nothing will be."""
+        first = self.first_due()
+        return math.inf if first is None else max(0.0, (first - now).total_seconds())
+
+    def first_due(self) -> datetime | None:
+        """Return when something is due next; `None` when nothing will be."""
         heap, items = self._heap, self._items
         while heap and items.get(heap[0][2]) != heap[0][1]:
             heapq.heappop(heap)
-        return max(0, heap[0][0] - _micros(now)) / 1e6 if heap else math.inf
+        return _EPOCH + heap[0][0] * _MICROSECOND if heap else None
 
     def _put(self, entry: Entry) -> None:
         if entry.next_at is None:

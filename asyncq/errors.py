@@ -37,6 +37,7 @@
     │  └─ BrokerReplyError           an answer we do not know: a bug, please report
     ├─ ResultTimeoutError            the task was not over in the time given
     ├─ WireError                     bytes in Redis that we cannot read
+    ├─ SchedulerStalledError         nothing is enqueued though it is due; handed to health checks
     ├─ ProviderError                 where periodic tasks come from failed: the last good set stays
     └─ TaskFailure                   why a task did not succeed; handed to error handlers
        ├─ HandlerNotFoundError
@@ -76,6 +77,7 @@ from asyncq._entry_errors import (
     EntryExistsError,
     EntryNotFoundError,
     ProviderError,
+    SchedulerStalledError,
 )
 from asyncq._error_base import AsyncqError, ConfigError, NotFoundError, Problem, WrongStateError
 from asyncq._task_errors import (
@@ -101,9 +103,10 @@ __all__ = [
     "LeaseExpiredError", "LifecycleError", "Missing", "NoSlotError", "NotFoundError", "NotStartedError",
     "PartlyUnavailableError", "PayloadError", "Problem", "ProviderError", "QueueNotEmptyError",
     "QueueNotFoundError", "ResultNotKeptError", "ResultTimeoutError", "RetryIn", "RevokeTask",
-    "ServerNotFoundError", "ServerTooOldError", "SkipRetry", "SlotLostError", "TaskArchivedError",
-    "TaskCancelledError", "TaskChangedError", "TaskControl", "TaskFailure", "TaskIdConflictError",
-    "TaskNotActiveError", "TaskNotFoundError", "TaskStateError", "TaskTimedOutError", "UnsafeServerError",
+    "SchedulerStalledError", "ServerNotFoundError", "ServerTooOldError", "SkipRetry", "SlotLostError",
+    "TaskArchivedError", "TaskCancelledError", "TaskChangedError", "TaskControl", "TaskFailure",
+    "TaskIdConflictError", "TaskNotActiveError", "TaskNotFoundError", "TaskStateError", "TaskTimedOutError",
+    "UnsafeServerError",
     "WireError", "WorkerProcessDiedError", "WrongStateError",
 ]  # fmt: skip
 

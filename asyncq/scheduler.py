@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final, Self, Unpack
@@ -17,6 +17,7 @@ from asyncq._redis.router import Router
 from asyncq._scheduling.description import describe_scheduler
 from asyncq._scheduling.follower import told
 from asyncq._scheduling.orders import Orders
+from asyncq._scheduling.pulse import Pulse, SchedulerHealth
 from asyncq._scheduling.roster import Roster
 from asyncq._scheduling.settings import SchedulerConfig, SchedulerOptions, options_of
 from asyncq._scheduling.wiring import Actors, Plan
@@ -30,7 +31,7 @@ from asyncq.errors import AlreadyRunningError, ClosedError, NotStartedError
 from asyncq.shared import Connection, read_connection
 from asyncq.task import Task
 
-__all__ = ["Entry", "Scheduler", "SchedulerConfig"]
+__all__ = ["Entry", "Scheduler", "SchedulerConfig", "SchedulerHealth"]
 
 _ID_LENGTH: Final = 12
 
@@ -71,6 +72,7 @@ class Scheduler:
         self._client = Client(self._connection, codecs=self.config.codecs)
         self._log: Log = log_for(self.config.logger, self.config.least_level, standard=SCHEDULER_LOG)
         self._timetable = Timetable()
+        self._pulse = Pulse(self._timetable, clock=_now, limit=self.config.stalled_after)
         self._roster = Roster(
             self._timetable,
             application=self.config.application,
@@ -161,6 +163,11 @@ class Scheduler:
         """
         self._actors()
         return self._id
+
+    @property
+    def health(self) -> SchedulerHealth:
+        """Whether it enqueues what is due: `ok`, `stalled` or `stopped`, and since when."""
+        return self._pulse.health(is_stopped=self._status not in ("starting", "running"))
 
     @property
     def status(self) -> str:
@@ -263,22 +270,15 @@ class Scheduler:
         """Do what has to be done before anything is enqueued."""
 
     async def _begin(self) -> None:
-        """Start the actors. The order of the blocks is the order in which they stop, the last first."""
+        """Start the actors."""
         self._id, self._started_at = new_id()[:_ID_LENGTH], now()
         broker = self._client._connected()
         actors = self._plan().actors(broker)
-        herald, follower = actors.herald, actors.follower
         self._timetable.begin(_now())
-        self._stack.push_async_callback(herald.leave)
-        # Before anything is stored, so that others see that there is somebody who declares it.
-        await herald.tick()
-        await follower.begin()
-        await self._stack.enter_async_context(running(herald, self._break, self._log))
-        for leave in (actors.dispatcher.aclose, actors.aftermath.aclose, actors.catch_up.aclose):
-            self._stack.push_async_callback(leave)
-        for service in [actors.ticker, actors.catch_up, follower, *self._further_services()]:
-            await self._stack.enter_async_context(running(service, self._break, self._log))
-        await self._stack.enter_async_context(told(broker, follower, self.config.waking))
+        await actors.enter(
+            self._stack, lambda one: running(one, self._break, self._log), self._further_services()
+        )
+        await self._stack.enter_async_context(told(broker, actors.follower, self.config.waking))
         self._acting = actors
 
     def _plan(self) -> Plan:
@@ -288,8 +288,10 @@ class Scheduler:
             self._timetable,
             self._roster,
             self._client,
+            self._pulse,
             clock=_now,
             describe=self._describe,
+            health=lambda: self.health,
             poke=self._poke,
             log=self._log,
         )
@@ -385,14 +387,13 @@ class Scheduler:
         if self._status != "new" or not self._owns_connection:
             return await self._client.ping()
         # A connection of its own: the scheduler's belongs to the loop that it will run in.
-        router = Router(self._connection.options, name="asyncq:ping")
-        try:
+        async with aclosing(Router(self._connection.options, name="asyncq:ping")) as router:
             return await check(router, patience=0.0)
-        finally:
-            await router.aclose()
 
     def _describe(self) -> dict[str, Any]:
-        return describe_scheduler(self.config, self._roster, status=self._status, started_at=self._started_at)
+        return describe_scheduler(
+            self.config, self._roster, self.health, status=self._status, started_at=self._started_at
+        )
 
 
 def _now() -> datetime:

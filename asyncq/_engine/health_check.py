@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
+from asyncq._broker.trouble import trouble
 from asyncq._engine.callbacks import tell
 from asyncq._redis.router import Router
 from asyncq._service import Service
-from asyncq.connection import Address
-from asyncq.errors import (
-    AsyncqError,
-    BrokerError,
-    BrokerUnavailableError,
-    Missing,
-    PartlyUnavailableError,
-)
+from asyncq.errors import AsyncqError
 
 
 class HealthCheck(Service):
@@ -39,29 +33,5 @@ class HealthCheck(Service):
         self._interval: Final = interval
 
     async def tick(self) -> float:
-        await tell(self.log, self._callback, await self._trouble())
+        await tell(self.log, self._callback, await trouble(self._router))
         return self._interval
-
-    async def _trouble(self) -> AsyncqError | None:
-        router = self._router
-        try:
-            if not router.is_cluster:
-                await router.command("PING", patience=0.0)
-                return None
-            return trouble_of(router.where, await router.ask_each("PING"))
-        except AsyncqError as error:
-            return error
-
-
-def trouble_of(where: str, answers: Mapping[Address, Any]) -> BrokerError | None:
-    """What is wrong, if anything is: whether no node answered, or which ones did not."""
-    errors = {node: answer for node, answer in answers.items() if isinstance(answer, BrokerError)}
-    refused = [error for error in errors.values() if not isinstance(error, BrokerUnavailableError)]
-    if refused:
-        return refused[0]
-    if not errors:
-        return None
-    missing = [Missing("node", str(node), str(node), error.why) for node, error in errors.items()]
-    if len(errors) < len(answers):
-        return PartlyUnavailableError(where, missing)
-    return next(iter(errors.values()))

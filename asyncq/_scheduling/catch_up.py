@@ -24,6 +24,9 @@ from asyncq.errors import AsyncqError, BrokerUnavailableError
 AT_A_TIME: Final = 100
 """Entries that are made up for at the same time. What is due now must not wait behind a million old times."""
 
+LOOKED_AT: Final = 50
+"""Entries that are looked at between two turns of the event loop."""
+
 FIRST_DELAY: Final = 0.1
 LONGEST_DELAY: Final = 5.0
 """Seconds after which a queue that could not be reached is tried again."""
@@ -66,6 +69,7 @@ class CatchUp(Service):
         self._owed: Final[dict[str, None]] = {}
         self._under_way: Final[set[str]] = set()
         self._held: Final[dict[str, tuple[float, float]]] = {}  # by queue: until when, and the last delay
+        self._put_off: Final[dict[str, float]] = {}  # by entry: until when
         self._errands: Final = Errands()
         self._is_surveyed = False
 
@@ -84,22 +88,35 @@ class CatchUp(Service):
             await self._survey()
             self._is_surveyed = True
         now, wait = asyncio.get_running_loop().time(), math.inf
-        for entry_id in [*self._owed]:
-            if len(self._under_way) >= AT_A_TIME:
-                break
+        ready: list[str] = []
+        for entry_id in self._owed:
+            if len(self._under_way) + len(ready) >= AT_A_TIME:
+                break  # whoever ends calls again
             entry = self._timetable.find(entry_id)
-            until = 0.0 if entry is None else self._held.get(entry.queue, (0.0, 0.0))[0]
+            until = 0.0 if entry is None else self._until(entry)
             if until > now:
                 wait = min(wait, until - now)
             elif entry_id not in self._under_way:
-                del self._owed[entry_id]
-                if entry is not None:
-                    self._under_way.add(entry_id)
-                    self._errands.start(self._attempt(entry), name=f"catching up {entry_id}")
+                ready.append(entry_id)
+        for entry_id in ready:
+            del self._owed[entry_id]
+            self._begin(entry_id)
         return wait
 
+    def _begin(self, entry_id: str) -> None:
+        entry = self._timetable.find(entry_id)
+        if entry is None:
+            self._put_off.pop(entry_id, None)
+            return
+        self._under_way.add(entry_id)
+        self._errands.start(self._attempt(entry), name=f"catching up {entry_id}")
+
     async def _survey(self) -> None:
+        number = 0
         async for entry, recalled in recall_each(self._ticks, self._timetable.all()):
+            number += 1
+            if number % LOOKED_AT == 0:
+                await asyncio.sleep(0)
             if recalled.asks_for_more or not self._missed(entry, recalled).is_nothing:
                 self._owed[entry.id] = None
 
@@ -110,19 +127,28 @@ class CatchUp(Service):
         try:
             await self._make_up(entry)
         except AsyncqError as error:
-            self._hold(entry.queue, REFUSED_DELAY if isinstance(error, _NotKnownError) else 0.0)
+            self._hold(entry, error)
             self._owed[entry.id] = None
             self.log.debug("entry %r: %s", entry.id, error, extra={"event": "catch_up_put_off"})
         else:
             self._held.pop(entry.queue, None)
+            self._put_off.pop(entry.id, None)
         finally:
             self._under_way.discard(entry.id)
             self.poke()
 
-    def _hold(self, queue: str, delay: float) -> None:
-        delay = delay or min(2 * self._held.get(queue, (0.0, FIRST_DELAY / 2))[1], LONGEST_DELAY)
-        until = asyncio.get_running_loop().time() + random.uniform(delay / 2, delay)
-        self._held[queue] = (until, min(delay, LONGEST_DELAY))
+    def _until(self, entry: Entry) -> float:
+        """Before when an entry is not tried again."""
+        return max(self._held.get(entry.queue, (0.0, 0.0))[0], self._put_off.get(entry.id, 0.0))
+
+    def _hold(self, entry: Entry, error: AsyncqError) -> None:
+        now = asyncio.get_running_loop().time()
+        if isinstance(error, _NotKnownError):
+            # Its middleware may hang, which is nothing to the other entries of the queue.
+            self._put_off[entry.id] = now + random.uniform(REFUSED_DELAY / 2, REFUSED_DELAY)
+            return
+        delay = min(2 * self._held.get(entry.queue, (0.0, FIRST_DELAY / 2))[1], LONGEST_DELAY)
+        self._held[entry.queue] = (now + random.uniform(delay / 2, delay), delay)
 
     async def _make_up(self, entry: Entry) -> None:
         recalled = await self._recall(entry)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from asyncq._missed import REMEMBERED
 from asyncq._timetable import Tick
 from asyncq._wire.messages import Claim
 
-LEAST_REMEMBERED: Final = 30 * 86400
+LEAST_REMEMBERED: Final = int(REMEMBERED.total_seconds())
 """Seconds for which a claim is remembered at least. Whoever comes back later begins anew; it is also how
 long the claims of entries that are gone stay in Redis."""
 

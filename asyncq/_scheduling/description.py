@@ -7,12 +7,13 @@ import socket
 from datetime import datetime
 from typing import Any
 
+from asyncq._scheduling.pulse import SchedulerHealth
 from asyncq._scheduling.roster import Roster
 from asyncq._scheduling.settings import SchedulerConfig
 
 
 def describe_scheduler(
-    config: SchedulerConfig, roster: Roster, *, status: str, started_at: float
+    config: SchedulerConfig, roster: Roster, health: SchedulerHealth, *, status: str, started_at: float
 ) -> dict[str, Any]:
     """Return a scheduler as plain values. Its entries are stored, and not repeated with each heartbeat."""
     return {
@@ -26,6 +27,9 @@ def describe_scheduler(
         "application": config.application,
         # Two that declare the same can tell what nobody declares any more.
         "declares": roster.declares,
+        "health": health.state,
+        "last_tick_at": unix(health.last_tick_at),
+        "overdue_since": unix(health.overdue_since),
     }
 
 

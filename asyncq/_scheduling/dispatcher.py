@@ -20,7 +20,7 @@ from asyncq._service import Errands
 from asyncq._timetable import Tick
 from asyncq._wire.messages import Claim
 from asyncq.entries import Entry
-from asyncq.errors import BrokerError, BrokerUnavailableError
+from asyncq.errors import BrokerError, BrokerUnavailableError, DuplicateTaskError, TaskIdConflictError
 from asyncq.options import TaskOptions
 from asyncq.task import Task
 
@@ -40,6 +40,11 @@ class Result:
     error: Exception | None = None  #: why it failed
 
     @property
+    def is_settled(self) -> bool:
+        """Whether Redis has said what became of it. That our clock is wrong says nothing."""
+        return self.error is None or isinstance(self.error, DuplicateTaskError | TaskIdConflictError)
+
+    @property
     def is_unknown(self) -> bool:
         """Whether it may be enqueued or not: Redis did not answer in time."""
         return isinstance(self.error, BrokerUnavailableError | TimeoutError)
@@ -55,6 +60,8 @@ class Neighbours:
         [Entry], Awaitable[tuple[Entry | None, str]]
     ]  #: it has changed; how is it now, or why not?
     on_change: Callable[[], None]  #: there is something to announce
+    begun: Callable[[Tick], None]  #: a time has come
+    settled: Callable[[], None]  #: Redis has said what became of one
 
 
 class Dispatcher:
@@ -106,7 +113,10 @@ class Dispatcher:
             if late > longest_delay(entry):
                 self._to.owe(entry)
                 return
+            self._to.begun(tick)
             result = await self.carry_out(tick)
+            if result.is_settled:
+                self._to.settled()
             if result.word == "behind" or result.is_unknown:
                 self._to.owe(entry)
         except Exception:  # noqa: BLE001 - a bug of ours: it must not stay in a task that nobody looks at

@@ -6,7 +6,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Final, Literal, TypedDict, cast
 
 from asyncq._checks import refuse_unknown
 from asyncq._clock import seconds
@@ -23,7 +23,11 @@ from asyncq.task_info import TaskInfo
 PreEnqueue = Callable[[Task, TaskOptions], Awaitable[object] | object]
 PostEnqueue = Callable[[TaskInfo | Exception], Awaitable[object] | object]
 OnEntryError = Callable[[Entry, Exception], Awaitable[object] | object]
+HealthCheck = Callable[[AsyncqError | None], Awaitable[object] | object]
 OnSyncError = Callable[[AsyncqError], Awaitable[object] | object]
+
+
+_AT_LEAST_A_SECOND: Final = ("enqueue_timeout", "stalled_after", "health_check_interval")
 
 
 class SchedulerOptions(TypedDict, total=False):
@@ -36,6 +40,9 @@ class SchedulerOptions(TypedDict, total=False):
     post_enqueue: PostEnqueue | None
     on_error: OnEntryError | None
     enqueue_timeout: float
+    stalled_after: float
+    health_check: HealthCheck | None
+    health_check_interval: float
     heartbeat_interval: float
     start_patience: float
     application: str
@@ -84,6 +91,17 @@ class SchedulerConfig:
     enqueue_timeout: float = 15.0
     """Seconds for enqueueing one task, with all middleware. At least 1. What takes longer has failed; whether
     it is in Redis all the same is looked up, so that it is neither lost nor had twice."""
+
+    stalled_after: float = 60.0
+    """Seconds after which a scheduler is `stalled` when a time was due and none was enqueued since. At least
+    1. It is logged as `scheduler_stalled`, and shown by `health` and the inspector."""
+
+    health_check: HealthCheck | None = None
+    """Called at the start and then every `health_check_interval` with `None` when all is well, otherwise with
+    the error: that Redis does not answer, or a `SchedulerStalledError`, at once when that begins or ends."""
+
+    health_check_interval: float = 15.0
+    """Seconds between two health checks. At least 1."""
 
     heartbeat_interval: float = 10.0
     """Seconds between two announcements of the scheduler, besides those of changes. At least 1. One that
@@ -166,9 +184,9 @@ class SchedulerConfig:
                 problems += error.problems
                 continue
             object.__setattr__(self, name, value)
-            if (name.endswith("_interval") or name == "enqueue_timeout") and value < 1.0:
+            if (name.endswith("_interval") or name in _AT_LEAST_A_SECOND) and value < 1.0:
                 problems.append(Problem(name, value, "at least 1 second"))
-        for name in ("heartbeat_interval", "look_interval"):
+        for name in ("heartbeat_interval", "look_interval", "health_check_interval"):
             if getattr(self, name) == math.inf:
                 problems.append(Problem(name, math.inf, "an interval with an end"))
         return problems
@@ -184,10 +202,10 @@ class SchedulerConfig:
         return cast("tzinfo", self.timezone)
 
     def _durations(self) -> tuple[str, ...]:
-        return ("start_patience", "heartbeat_interval", "look_interval", "enqueue_timeout")
+        return ("start_patience", "heartbeat_interval", "look_interval", *_AT_LEAST_A_SECOND)
 
     def _callbacks(self) -> tuple[str, ...]:
-        return ("pre_enqueue", "post_enqueue", "on_error")
+        return ("pre_enqueue", "post_enqueue", "on_error", "health_check")
 
 
 @dataclass(frozen=True, kw_only=True)

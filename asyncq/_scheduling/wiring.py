@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from asyncq._broker.broker import Broker
 from asyncq._broker.enqueue import Placed
+from asyncq._broker.trouble import trouble
 from asyncq._logs import Log
 from asyncq._scheduling.aftermath import Aftermath, Means
 from asyncq._scheduling.alignment import Alignment
@@ -18,10 +20,13 @@ from asyncq._scheduling.claimant import Claimant
 from asyncq._scheduling.dispatcher import FAILED, Dispatcher, Neighbours
 from asyncq._scheduling.follower import Follower
 from asyncq._scheduling.herald import Herald
+from asyncq._scheduling.pulse import Pulse, SchedulerHealth
 from asyncq._scheduling.reconciler import Reconciler
 from asyncq._scheduling.roster import Roster
 from asyncq._scheduling.settings import SchedulerConfig
 from asyncq._scheduling.ticker import Ticker
+from asyncq._scheduling.watchman import Watchman
+from asyncq._service import Service
 from asyncq._timetable import Tick, Timetable
 from asyncq._wire.messages import NewTask
 from asyncq.entries import Entry
@@ -38,6 +43,9 @@ class Enqueuing(Protocol):
     def _info(self, new: NewTask, placed: Placed) -> TaskInfo: ...
 
 
+Start = Callable[[Service], AbstractAsyncContextManager[Service]]
+
+
 @dataclass(frozen=True, slots=True)
 class Actors:
     """Those of one scheduler, in the order in which they are started."""
@@ -48,6 +56,19 @@ class Actors:
     aftermath: Aftermath
     catch_up: CatchUp
     ticker: Ticker
+    watchman: Watchman
+
+    async def enter(self, stack: AsyncExitStack, start: Start, further: Iterable[Service]) -> None:
+        """Start them. The order of the blocks is the order in which they stop, the last first."""
+        stack.push_async_callback(self.herald.leave)
+        # Before anything is stored, so that others see that there is somebody who declares it.
+        await self.herald.tick()
+        await self.follower.begin()
+        await stack.enter_async_context(start(self.herald))
+        for leave in (self.dispatcher.aclose, self.aftermath.aclose, self.catch_up.aclose):
+            stack.push_async_callback(leave)
+        for service in (self.ticker, self.catch_up, self.watchman, self.follower, *further):
+            await stack.enter_async_context(start(service))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +80,10 @@ class Plan:
     timetable: Timetable
     roster: Roster
     client: Enqueuing
+    pulse: Pulse
     clock: Callable[[], datetime]
     describe: Callable[[], Mapping[str, Any]]
+    health: Callable[[], SchedulerHealth]
     poke: Callable[[], None]  #: the times have changed
     log: Log
 
@@ -89,12 +112,25 @@ class Plan:
             look=aftermath.look,
             refresh=lambda entry: follower.refresh(entry.id),
             on_change=herald.poke_soon,
+            begun=self.pulse.begun,
+            settled=self.pulse.settled,
         )
         claimant = self._claimant(broker)
         dispatcher = Dispatcher(claimant, chronicle, alignment, neighbours, config, clock=self.clock, log=log)
         catch_up = CatchUp(broker.ticks, timetable, aftermath, dispatcher.carry_out, clock=self.clock)
         ticker = Ticker(timetable, dispatcher.begin, clock=self.clock)
-        return Actors(herald, follower, dispatcher, aftermath, catch_up, ticker)
+        watchman = self._watchman(broker, herald)
+        return Actors(herald, follower, dispatcher, aftermath, catch_up, ticker, watchman)
+
+    def _watchman(self, broker: Broker, herald: Herald) -> Watchman:
+        return Watchman(
+            self.health,
+            lambda: trouble(broker.router),
+            self.config,
+            on_change=herald.poke,
+            clock=self.clock,
+            log=self.log,
+        )
 
     def _claimant(self, broker: Broker) -> Claimant:
         client, config = self.client, self.config

@@ -34,6 +34,9 @@ class SchedulerInfo:
     synced_at: datetime | None  #: when a manager last took over what its provider gave
     sync_error: str  #: why the last attempt of a manager failed; empty when it did not
     application: str = ""  #: whose code it runs
+    health: str = "ok"  #: ok, stalled or stopped
+    last_tick_at: datetime | None = None  #: when Redis last said what became of a time; `None` for never
+    overdue_since: datetime | None = None  #: when the first time since then was due; `None` if none is late
 
 
 class Schedulers:
@@ -147,6 +150,9 @@ def _scheduler_info(record: dict[str, Any]) -> SchedulerInfo:
         timezone=record["timezone"],
         entries=record["entries"],
         application=record.get("application", ""),
+        health=record.get("health", "ok"),
+        last_tick_at=moment(record.get("last_tick_at", 0.0)),
+        overdue_since=moment(record.get("overdue_since", 0.0)),
         synced_at=moment(record.get("synced_at", 0.0)),
         sync_error=record.get("sync_error", ""),
     )

@@ -51,6 +51,7 @@ EXAMPLES: list[BaseException] = [
     errors.EntryChangedError("report", 7),
     errors.EntryExistsError("report", "other"),
     errors.EntryDeclaredError("report", "shop"),
+    errors.SchedulerStalledError(75.0),
     errors.ProviderError("OSError: no"),
     errors.WireError("asyncq:{low}:t:1", "no msgpack"),
     errors.TaskFailure("why"),

@@ -67,6 +67,14 @@ def test_what_came_before_an_entry_was_made_or_resumed_is_not_missed(last: datet
     assert missed(made, last, NOON + 3 * HOUR) == Missed(first=NOON + 2 * HOUR, is_strict=True)
 
 
+def test_nothing_is_made_up_for_when_what_was_known_is_lost() -> None:
+    """Or a queue whose memory is gone would be given a year of hours."""
+    made = replace(entry("0 * * * *", catch_up="all"), since=NOON)
+    assert missed(made, None, NOON + 29 * DAY).first == NOON + HOUR
+    assert missed(made, None, NOON + 31 * DAY).is_nothing
+    assert missed(made, NOON, NOON + 31 * DAY).first == NOON + HOUR
+
+
 def test_what_jitter_puts_off_is_not_missed() -> None:
     """It has not come."""
     made = entry("0 * * * *", catch_up="latest", jitter=600)
