@@ -160,7 +160,9 @@ class Timetable:
         entry.next_at = entry.schedule.following(from_unix(last), now)
         self._put(entry)
 
-    def take_due(self, now: datetime, most: int | None = None) -> list[Tick]:
+    def take_due(
+        self, now: datetime, most: int | None = None, *, ahead: timedelta = timedelta(0)
+    ) -> list[Tick]:
         """Return what is due, the longest first, and move each of it on to its next time.
 
         Of several times that have passed meanwhile, as in a machine that was asleep, the last one counts.
@@ -168,9 +170,10 @@ class Timetable:
         Args:
             now: Until when.
             most: How many at the most; what is left is due all the same.
+            ahead: Also what comes so much later.
         """
         ticks: list[Tick] = []
-        until, heap, items = _micros(now), self._heap, self._items
+        until, heap, items = _micros(now + ahead), self._heap, self._items
         while heap and heap[0][0] <= until and (most is None or len(ticks) < most):
             _, number, entry_id = heapq.heappop(heap)
             entry = self._entries.get(entry_id)

@@ -311,9 +311,7 @@ class Scheduler:
             ClosedError: It has left.
         """
         actors = self._actors()
-        await actors.ticker.stop()
-        await actors.catch_up.stop()
-        await actors.catch_up.aclose()
+        await actors.rest()
         if self._status == "running":
             self._status = "stopped"
             actors.herald.poke()

@@ -78,8 +78,8 @@ async def lateness(bench: Bench, count: int, *, waves: int, waiting: int = 0) ->
 
     def placed(outcome: TaskInfo | Exception) -> None:
         assert isinstance(outcome, TaskInfo)
-        assert outcome.next_at is not None
-        late.append(outcome.next_at.timestamp() - float(outcome.id.rpartition("-")[2]))
+        assert outcome.next_process_at is not None
+        late.append(outcome.next_process_at.timestamp() - float(outcome.id.rpartition("-")[2]))
         if len(late) >= count * (waves + 1):
             done.set()
 

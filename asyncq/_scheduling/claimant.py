@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,7 +47,7 @@ class Claimant:
     def __init__(
         self,
         compose: Callable[[Task, TaskOptions], NewTask],
-        submit: Callable[[NewTask], Awaitable[Placed]],
+        submit: Callable[[NewTask], asyncio.Future[Placed]],
         inform: Callable[[NewTask, Placed], TaskInfo],
         middleware: Sequence[EnqueueMiddleware] = (),
         *,
@@ -68,37 +68,56 @@ class Claimant:
             TimeoutError: It took too long; whether it was enqueued is not known.
             Exception: What middleware raised.
         """
-        words: list[str] = []
+        answers: list[Answer] = []
 
         async def enqueue(task: Task, options: TaskOptions) -> TaskInfo:
-            return await self._claim(task, options, claim, words)
+            new = self._compose(task, options)
+            new.claim = claim
+            answer = self.read(new, await self._submit(new))
+            answers.append(answer)
+            if answer.info is None:
+                raise _NoTaskError(new.queue, new.id)
+            return answer.info
 
         scope = asyncio.timeout(self._timeout)
         try:
             async with scope:
                 info = await wrapped(self._middleware, enqueue)(task, options)
         except _NoTaskError:
-            word = words[-1]
-            return Answer(word.rstrip(_MORE), None, word.endswith(_MORE))
+            return answers[-1]
         except TimeoutError:
             if not scope.expired():
                 raise
             raise TimeoutError(f"not enqueued within {self._timeout:g} s") from None
-        return Answer(ENQUEUED, info, bool(words) and words[-1].endswith(_MORE))
+        return Answer(ENQUEUED, info, bool(answers) and answers[-1].asks_for_more)
 
-    async def _claim(self, task: Task, options: TaskOptions, claim: Claim, words: list[str]) -> TaskInfo:
-        new = self._compose(task, options)
-        new.claim = claim
-        placed = await self._submit(new)
-        word = placed.word.rstrip(_MORE)
-        words.append(placed.word)
-        if word == "early":
+    def prepare(self, task: Task, options: TaskOptions) -> NewTask | None:
+        """Make what is to be written before its time; `None` where middleware has a word.
+
+        Raises:
+            ConfigError: It cannot be made.
+        """
+        return None if self._middleware else self._compose(task, options)
+
+    def send(self, new: NewTask) -> asyncio.Future[Placed]:
+        """Send it."""
+        return self._submit(new)
+
+    def read(self, new: NewTask, placed: Placed) -> Answer:
+        """Say what an answer means.
+
+        Raises:
+            EnqueueRefusedError: It was refused.
+            BrokerReplyError: It means nothing.
+        """
+        word, more = placed.word.rstrip(_MORE), placed.word.endswith(_MORE)
+        claim = new.claim
+        if claim is not None and word == "early":
             ahead = claim.nominal - placed.now
             raise EnqueueRefusedError(f"the clock of this machine is {ahead:.0f} s ahead of that of Redis")
         # The id is that of the time, so a task that has it is the one that was to be enqueued.
-        if word == "conflict" and new.id == claim.task_id:
-            words.append("taken" + placed.word[len(word) :])
+        if claim is not None and word == "conflict" and new.id == claim.task_id:
             word = "taken"
         if word in _NO_TASK:
-            raise _NoTaskError(new.queue, new.id)
-        return self._inform(new, Placed(word, placed.now))
+            return Answer(word, None, more)
+        return Answer(ENQUEUED, self._inform(new, Placed(word, placed.now)), more)

@@ -107,22 +107,39 @@ class Dispatcher:
         await self._errands.cancel(LAST_WORDS)
 
     async def _dispatch(self, tick: Tick) -> None:
-        entry = tick.entry
         try:
-            late = self._clock() - tick.nominal - timedelta(seconds=tick.delay)
-            if late > longest_delay(entry):
-                self._to.owe(entry)
-                return
-            self._to.begun(tick)
-            result = await self.carry_out(tick)
-            if result.is_settled:
-                self._to.settled()
-            if result.word == "behind" or result.is_unknown:
-                self._to.owe(entry)
+            if not self.is_too_late(tick):
+                self._to.begun(tick)
+                self._settle(tick.entry, await self.carry_out(tick))
         except Exception:  # noqa: BLE001 - a bug of ours: it must not stay in a task that nobody looks at
-            self._log.exception(
-                "entry %r failed", entry.id, extra={"event": "dispatch_failed", "entry": entry.id}
-            )
+            self._report(tick.entry)
+
+    async def conclude(self, tick: Tick, outcome: Answer | Exception) -> None:
+        """Do what follows from the answer to one time."""
+        tick.entry.last_at = tick.nominal
+        try:
+            self._settle(tick.entry, await self._follow(tick, outcome))
+        except Exception:  # noqa: BLE001 - as above
+            self._report(tick.entry)
+
+    def is_too_late(self, tick: Tick) -> bool:
+        """Whether a time is for those who make up for missed times; then they are told."""
+        late = self._clock() - tick.nominal - timedelta(seconds=tick.delay)
+        if late <= longest_delay(tick.entry):
+            return False
+        self._to.owe(tick.entry)
+        return True
+
+    def _settle(self, entry: Entry, result: Result) -> None:
+        if result.is_settled:
+            self._to.settled()
+        if result.word == "behind" or result.is_unknown:
+            self._to.owe(entry)
+
+    def _report(self, entry: Entry) -> None:
+        self._log.exception(
+            "entry %r failed", entry.id, extra={"event": "dispatch_failed", "entry": entry.id}
+        )
 
     async def carry_out(self, tick: Tick, *, is_release: bool = False, is_fresh: bool = False) -> Result:
         """Enqueue the task of one time.
@@ -146,8 +163,16 @@ class Dispatcher:
             options = cast("TaskOptions", {**entry.options, "task_id": claim.task_id})
             answer = await self._enqueue(entry.task, options, claim)
         except Exception as error:  # noqa: BLE001 - ours or of a user's middleware: the entry goes on
-            await self._failed(tick, error)
-            return Result(FAILED, error)
+            return await self._follow(tick, error)
+        return await self._follow(tick, answer, is_release=is_release, is_fresh=is_fresh)
+
+    async def _follow(
+        self, tick: Tick, answer: Answer | Exception, *, is_release: bool = False, is_fresh: bool = False
+    ) -> Result:
+        entry = tick.entry
+        if isinstance(answer, Exception):
+            await self._failed(tick, answer)
+            return Result(FAILED, answer)
         entry.last_error = ""
         if answer.info is not None:
             await self._enqueued(tick, answer)

@@ -2,34 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
-from typing import Final
+import heapq
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
+from asyncq._scheduling.waves import Prepared
 from asyncq._service import Service
 from asyncq._timetable import Tick, Timetable
 
 LONGEST_SLEEP: Final = 30.0
 """Seconds after which it looks at the clock again: somebody may have set it."""
 
+AHEAD: Final = timedelta(seconds=0.25)
+"""So much before a time comes, what can be done for it is done."""
 
-MOST_AT_ONCE: Final = 500
+MOST_AT_ONCE: Final = 100
 """Times that are begun between two turns of the event loop: the first are on their way to Redis while the
 others are begun."""
+
+MOST_PREPARED: Final = 5000
+"""Times that are prepared before they come. What is more is prepared when these have been sent."""
+
+
+class Wave(Protocol):
+    """Prepares and sends times."""
+
+    def prepare(self, tick: Tick) -> Prepared:
+        """Do what can be done before a time comes."""
+        ...
+
+    def begin(self, prepared: Sequence[Prepared], *, is_all: bool) -> None:
+        """Send what has come."""
+        ...
 
 
 class Ticker(Service):
     """Finds what is due. It waits for nothing but time, so nothing that hangs can stop it."""
 
-    def __init__(
-        self, timetable: Timetable, begin: Callable[[Tick], None], *, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, timetable: Timetable, wave: Wave, *, clock: Callable[[], datetime]) -> None:
         super().__init__("scheduler")
         self._timetable: Final = timetable
-        self._begin: Final = begin
+        self._wave: Final = wave
         self._clock: Final = clock
+        self._prepared: Final[list[tuple[datetime, int, Prepared]]] = []  # a heap: clocks may be set back
+        self._number = 0
 
     async def tick(self) -> float:
-        for tick in self._timetable.take_due(self._clock(), MOST_AT_ONCE):
-            self._begin(tick)
-        return min(self._timetable.wait(self._clock()), LONGEST_SLEEP)
+        self._begin()
+        now = self._clock()
+        if len(self._prepared) < MOST_PREPARED:
+            for tick in self._timetable.take_due(now, MOST_AT_ONCE, ahead=AHEAD):
+                prepared = self._wave.prepare(tick)
+                self._number += 1
+                heapq.heappush(self._prepared, (prepared.due, self._number, prepared))
+        return min(self._seconds_left(), LONGEST_SLEEP)
+
+    def _begin(self) -> None:
+        """Hand on what has come."""
+        now, prepared = self._clock(), self._prepared
+        come: list[Prepared] = []
+        while prepared and prepared[0][0] <= now and len(come) < MOST_AT_ONCE:
+            come.append(heapq.heappop(prepared)[2])
+        if come:
+            self._wave.begin(come, is_all=not prepared or prepared[0][0] > now)
+
+    def _seconds_left(self) -> float:
+        now = self._clock()
+        wait = math.inf
+        if len(self._prepared) < MOST_PREPARED:
+            wait = self._timetable.wait(now + AHEAD)
+        if self._prepared:
+            wait = min(wait, max(0.0, (self._prepared[0][0] - now).total_seconds()))
+        return wait
+
+    def forget(self) -> None:
+        """Let go of what has not come: it was stopped, and begins anew."""
+        self._prepared.clear()

@@ -26,6 +26,7 @@ from asyncq._scheduling.roster import Roster
 from asyncq._scheduling.settings import SchedulerConfig
 from asyncq._scheduling.ticker import Ticker
 from asyncq._scheduling.watchman import Watchman
+from asyncq._scheduling.waves import Waves
 from asyncq._service import Service
 from asyncq._timetable import Tick, Timetable
 from asyncq._wire.messages import NewTask
@@ -55,8 +56,16 @@ class Actors:
     dispatcher: Dispatcher
     aftermath: Aftermath
     catch_up: CatchUp
+    waves: Waves
     ticker: Ticker
     watchman: Watchman
+
+    async def rest(self) -> None:
+        """Begin nothing more; what is on its way goes on."""
+        await self.ticker.stop()
+        self.ticker.forget()
+        await self.catch_up.stop()
+        await self.catch_up.aclose()
 
     async def enter(self, stack: AsyncExitStack, start: Start, further: Iterable[Service]) -> None:
         """Start them. The order of the blocks is the order in which they stop, the last first."""
@@ -65,9 +74,9 @@ class Actors:
         await self.herald.tick()
         await self.follower.begin()
         await stack.enter_async_context(start(self.herald))
-        for leave in (self.dispatcher.aclose, self.aftermath.aclose, self.catch_up.aclose):
+        for leave in (self.dispatcher.aclose, self.aftermath.aclose, self.catch_up.aclose, self.waves.aclose):
             stack.push_async_callback(leave)
-        for service in (self.ticker, self.catch_up, self.watchman, self.follower, *further):
+        for service in (self.waves, self.ticker, self.catch_up, self.watchman, self.follower, *further):
             await stack.enter_async_context(start(service))
 
 
@@ -118,9 +127,20 @@ class Plan:
         claimant = self._claimant(broker)
         dispatcher = Dispatcher(claimant, chronicle, alignment, neighbours, config, clock=self.clock, log=log)
         catch_up = CatchUp(broker.ticks, timetable, aftermath, dispatcher.carry_out, clock=self.clock)
-        ticker = Ticker(timetable, dispatcher.begin, clock=self.clock)
+        waves = self._waves(claimant, dispatcher)
+        ticker = Ticker(timetable, waves, clock=self.clock)
         watchman = self._watchman(broker, herald)
-        return Actors(herald, follower, dispatcher, aftermath, catch_up, ticker, watchman)
+        return Actors(herald, follower, dispatcher, aftermath, catch_up, waves, ticker, watchman)
+
+    def _waves(self, claimant: Claimant, dispatcher: Dispatcher) -> Waves:
+        return Waves(
+            self.timetable,
+            claimant,
+            dispatcher,
+            timeout=self.config.enqueue_timeout,
+            begun=self.pulse.begun,
+            is_direct=self.config.pre_enqueue is None,
+        )
 
     def _watchman(self, broker: Broker, herald: Herald) -> Watchman:
         return Watchman(

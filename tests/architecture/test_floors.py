@@ -30,6 +30,7 @@ SWALLOWERS = {
     "asyncq/_redis/link.py": ["the callback of an answer: logged, the answers behind it go on"],
     "asyncq/_scheduling/dispatcher.py": [
         "one time of an entry: logged, the others go on",
+        "the answer to one time of an entry: logged, the others go on",
         "a user's middleware: logged, told to the hooks",
     ],
     "asyncq/_scheduling/herald.py": ["the good-bye: nobody may hear it"],

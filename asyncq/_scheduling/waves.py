@@ -1,0 +1,197 @@
+"""Enqueues many entries that are due at the same moment, all of them at that moment.
+
+A thousand entries of midnight are not late by much if each takes a twentieth of a millisecond, but the last
+of them waits for all. So what can be done before is done before, what can be done afterwards waits, and in
+between there is nothing but handing tasks to the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol, cast
+
+from asyncq._broker.enqueue import Placed
+from asyncq._scheduling.claimant import Answer
+from asyncq._scheduling.claims import claim_on
+from asyncq._service import Errands, Service
+from asyncq._timetable import Tick, Timetable
+from asyncq._wire.messages import NewTask
+from asyncq.entries import Entry
+from asyncq.errors import AsyncqError
+from asyncq.options import TaskOptions
+from asyncq.task import Task
+
+AT_A_TIME: Final = 20
+"""Answers that are dealt with between two turns of the event loop."""
+
+PATIENCE: Final = 0.05
+"""Seconds for which answers wait for a wave to be over: longer than one takes, and not worth waiting for."""
+
+WHILE_BUSY: Final = 0.002
+
+LAST_WORDS: Final = 5.0
+"""Seconds for what is on its way when the scheduler leaves."""
+
+
+class Claiming(Protocol):
+    """Makes claims, and reads the answers."""
+
+    def prepare(self, task: Task, options: TaskOptions) -> NewTask | None:
+        """Make what is to be written; `None` where that has to wait."""
+        ...
+
+    def send(self, new: NewTask) -> asyncio.Future[Placed]:
+        """Send it."""
+        ...
+
+    def read(self, new: NewTask, placed: Placed) -> Answer:
+        """Say what an answer means."""
+        ...
+
+
+class Dispatching(Protocol):
+    """Carries out single times."""
+
+    def begin(self, tick: Tick) -> None:
+        """Start with one time."""
+        ...
+
+    def is_too_late(self, tick: Tick) -> bool:
+        """Whether it is for those who make up for missed times; tells them."""
+        ...
+
+    async def conclude(self, tick: Tick, outcome: Answer | Exception) -> None:
+        """Do what follows from an answer."""
+        ...
+
+
+@dataclass(slots=True)
+class Prepared:
+    """One time that comes soon."""
+
+    tick: Tick
+    due: datetime
+    new: NewTask | None  #: what is to be written; `None` where it takes the long way
+
+
+class Waves(Service):
+    """Prepares times shortly before they come, sends them together, and deals with answers when it is calm.
+
+    Where middleware or `pre_enqueue` has a word, each time takes the long way, beside the others.
+    """
+
+    def __init__(
+        self,
+        timetable: Timetable,
+        claimant: Claiming,
+        dispatcher: Dispatching,
+        *,
+        timeout: float,
+        begun: Callable[[Tick], None],
+        is_direct: bool,
+    ) -> None:
+        super().__init__("answers to a scheduler")
+        self._timetable: Final = timetable
+        self._claimant: Final = claimant
+        self._dispatcher: Final = dispatcher
+        self._timeout: Final = timeout
+        self._begun: Final = begun
+        self._is_direct: Final = is_direct
+        self._answers: Final[deque[tuple[Tick, NewTask, asyncio.Future[Placed]]]] = deque()
+        self._unanswered: Final[set[asyncio.Future[Placed]]] = set()
+        self._errands: Final = Errands()
+        self._busy_until = 0.0
+
+    def prepare(self, tick: Tick) -> Prepared:
+        """Do what can be done before a time comes."""
+        return Prepared(tick, tick.nominal + timedelta(seconds=tick.delay), self._composed(tick))
+
+    def _composed(self, tick: Tick) -> NewTask | None:
+        if not self._is_direct:
+            return None
+        claim = claim_on(tick)
+        options = cast("TaskOptions", {**tick.entry.options, "task_id": claim.task_id})
+        try:
+            new = self._claimant.prepare(tick.entry.task, options)
+        except AsyncqError:
+            return None  # it is told on the long way
+        if new is not None:
+            new.claim = claim
+        return new
+
+    def begin(self, prepared: Sequence[Prepared], *, is_all: bool) -> None:
+        """Send what has come.
+
+        Args:
+            prepared: What.
+            is_all: Whether nothing else has come; else answers wait.
+        """
+        loop = asyncio.get_running_loop()
+        sent: list[asyncio.Future[Placed]] = []
+        for one in prepared:
+            # It may have been changed or removed since.
+            entry = self._timetable.find(one.tick.entry.id)
+            if entry is None or not _is_as_due(entry, one.tick.entry):
+                continue
+            if entry is not one.tick.entry or one.new is None:
+                self._dispatcher.begin(replace(one.tick, entry=entry))
+            elif not self._dispatcher.is_too_late(one.tick):
+                sent.append(self._send(one.tick, one.new))
+        if sent:
+            loop.call_later(self._timeout, self._give_up, sent)
+        self._busy_until = loop.time() + PATIENCE if sent or not is_all else 0.0
+
+    def _send(self, tick: Tick, new: NewTask) -> asyncio.Future[Placed]:
+        self._begun(tick)
+        future = self._claimant.send(new)
+        self._unanswered.add(future)
+
+        def answered(future: asyncio.Future[Placed]) -> None:
+            self._unanswered.discard(future)
+            self._answers.append((tick, new, future))
+            self.poke()
+
+        future.add_done_callback(answered)
+        return future
+
+    def _give_up(self, sent: Sequence[asyncio.Future[Placed]]) -> None:
+        for future in sent:
+            if not future.done():
+                future.set_exception(TimeoutError(f"not enqueued within {self._timeout:g} s"))
+
+    async def tick(self) -> float:
+        loop = asyncio.get_running_loop()
+        while self._answers:
+            if self._unanswered and loop.time() < self._busy_until:
+                return WHILE_BUSY
+            for _ in range(min(AT_A_TIME, len(self._answers))):
+                self._deal_with(*self._answers.popleft())
+            await asyncio.sleep(0)
+        return float("inf")
+
+    def _deal_with(self, tick: Tick, new: NewTask, future: asyncio.Future[Placed]) -> None:
+        outcome: Answer | Exception
+        try:
+            outcome = self._claimant.read(new, future.result())
+        except (AsyncqError, TimeoutError) as error:
+            outcome = error
+        self._errands.start(self._dispatcher.conclude(tick, outcome), name=f"entry {tick.entry.id}")
+
+    async def aclose(self) -> None:
+        """Wait for what is on its way, but not for ever."""
+        if self._unanswered:
+            await asyncio.wait(set(self._unanswered), timeout=LAST_WORDS)
+        while self._answers:
+            self._deal_with(*self._answers.popleft())
+        await self._errands.finish(LAST_WORDS)
+        await self._errands.cancel(LAST_WORDS)
+
+
+def _is_as_due(entry: Entry, before: Entry) -> bool:
+    """Whether it comes at the same times as before; else it was given other ones."""
+    one, other = entry.schedule, before.schedule
+    return one is other or (one.spec, one.zone) == (other.spec, other.zone)

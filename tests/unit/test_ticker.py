@@ -1,0 +1,210 @@
+"""What hands times on, on a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from asyncq._scheduling.claimant import Answer
+from asyncq._scheduling.ticker import MOST_AT_ONCE, Ticker
+from asyncq._scheduling.waves import Prepared, Waves
+from asyncq._timetable import Tick, Timetable
+from asyncq._wire.messages import Envelope, NewTask
+from asyncq.codecs import Codecs
+from asyncq.entries import Entry, PeriodicTask, define
+from asyncq.task import Task
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
+
+
+def entry(spec: str, entry_id: str, payload: object = None) -> Entry:
+    """Return an entry."""
+    return define(PeriodicTask(spec, Task("x", payload), id=entry_id), codecs=Codecs())
+
+
+class Clocked:
+    """A ticker whose clock is set by hand, and what it has begun."""
+
+    def __init__(self, *entries: Entry) -> None:
+        self.now = NOON
+        self.table = Timetable()
+        for one in entries:
+            self.table.add(one, NOON)
+        self.begun: list[str] = []
+        self.ticker = Ticker(self.table, self, clock=lambda: self.now)
+
+    def prepare(self, tick: Tick) -> Prepared:
+        """Be a wave."""
+        return Prepared(tick, tick.nominal + timedelta(seconds=tick.delay), None)
+
+    def begin(self, prepared: Sequence[Prepared], *, is_all: bool) -> None:
+        """Be a wave."""
+        del is_all
+        self.begun += [f"{one.tick.entry.id} {one.tick.nominal:%H:%M:%S}" for one in prepared]
+
+    async def until(self, moment: datetime) -> None:
+        """Let time pass; what sleeps is woken when it wants to be."""
+        while True:
+            wait = await self.ticker.tick()
+            if self.now + timedelta(seconds=wait) > moment:
+                self.now = moment
+                return
+            self.now += timedelta(seconds=wait)
+
+
+async def test_nothing_is_begun_before_it_comes() -> None:
+    """It is prepared before, and changes its mind when it is too early."""
+    clocked = Clocked(entry("@every 10s", "x"))
+    await clocked.until(NOON + 9.9 * SECOND)
+    await clocked.ticker.tick()
+    assert clocked.begun == []
+    await clocked.until(NOON + 30 * SECOND)
+    await clocked.ticker.tick()
+    assert clocked.begun == ["x 12:00:10", "x 12:00:20", "x 12:00:30"]
+
+
+async def test_a_clock_that_is_put_back_brings_no_time_twice() -> None:
+    """Not of what was begun, nor of what was prepared; and entries that are new are not held up."""
+    clocked = Clocked(entry("@every 10s", "x"))
+    await clocked.until(NOON + 19.9 * SECOND)
+    await clocked.ticker.tick()
+    clocked.now -= HOUR
+    clocked.table.add(entry("@every 5s", "new"), clocked.now)
+    start = clocked.now
+    await clocked.until(start + 5 * SECOND)
+    await clocked.ticker.tick()
+    assert clocked.begun == ["x 12:00:10", f"new {start + 5 * SECOND:%H:%M:%S}"]
+    clocked.table.remove("new")
+    await clocked.until(NOON + 20 * SECOND)
+    await clocked.ticker.tick()
+    assert clocked.begun[2:] == ["x 12:00:20"]
+
+
+async def test_a_clock_that_is_put_forward_brings_the_last_time_only() -> None:
+    """What lies between is for those who make up for missed times. It is seen within half a minute."""
+    clocked = Clocked(entry("* * * * *", "x"))
+    assert await clocked.ticker.tick() <= 30
+    clocked.now += HOUR + 30 * SECOND
+    await clocked.ticker.tick()
+    await clocked.ticker.tick()
+    assert clocked.begun == ["x 13:00:00"]
+
+
+async def test_many_that_come_at_once_are_begun_in_turns() -> None:
+    """So that the first are on their way while the others are begun."""
+    clocked = Clocked(*(entry("@every 10s", f"{number}") for number in range(3 * MOST_AT_ONCE)))
+    await clocked.until(NOON + 9.99 * SECOND)
+    clocked.now = NOON + 10 * SECOND
+    for turn in (1, 2, 3):
+        assert await clocked.ticker.tick() == 0 or turn == 3
+        assert len(clocked.begun) == turn * MOST_AT_ONCE
+
+
+class Sent:
+    """What waves talk to: it remembers what is sent, and answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.futures: list[asyncio.Future[Any]] = []
+        self.long_way: list[Tick] = []
+        self.concluded: list[tuple[str, object]] = []
+
+    def prepare(self, task: Task, options: Any) -> NewTask:
+        """Be a claimant."""
+        del options
+        return NewTask("default", "id", Envelope(task.type, b""))
+
+    def send(self, new: NewTask) -> asyncio.Future[Any]:
+        """Be a claimant."""
+        del new
+        self.futures.append(asyncio.get_running_loop().create_future())
+        return self.futures[-1]
+
+    def read(self, new: NewTask, placed: Any) -> Answer:
+        """Be a claimant."""
+        del new
+        return Answer(placed)
+
+    def begin(self, tick: Tick) -> None:
+        """Be a dispatcher."""
+        self.long_way.append(tick)
+
+    def is_too_late(self, tick: Tick) -> bool:
+        """Be a dispatcher."""
+        return tick.entry.id == "late"
+
+    async def conclude(self, tick: Tick, outcome: Answer | Exception) -> None:
+        """Be a dispatcher."""
+        self.concluded.append((tick.entry.id, getattr(outcome, "word", outcome)))
+
+
+def _waves(table: Timetable, sent: Sent, *, timeout: float = 60.0, is_direct: bool = True) -> Waves:
+    return Waves(table, sent, sent, timeout=timeout, begun=lambda tick: None, is_direct=is_direct)
+
+
+def _due(*entries: Entry) -> tuple[Timetable, list[Tick]]:
+    table = Timetable()
+    for one in entries:
+        table.add(one, NOON)
+    return table, table.take_due(NOON + HOUR)
+
+
+async def test_answers_are_dealt_with_when_all_are_there() -> None:
+    """What follows from the first must not make the last one late."""
+    table, ticks = _due(*(entry("@hourly", name) for name in "abc"))
+    sent = Sent()
+    waves = _waves(table, sent)
+    waves.begin([waves.prepare(tick) for tick in ticks], is_all=True)
+    for future in sent.futures[:2]:
+        future.set_result("taken")
+    await asyncio.sleep(0)
+    assert 0 < await waves.tick() < 0.1
+    assert sent.concluded == []
+    sent.futures[2].set_result("behind")
+    await asyncio.sleep(0)
+    assert await waves.tick() == float("inf")
+    await waves.aclose()
+    assert sent.concluded == [("a", "taken"), ("b", "taken"), ("c", "behind")]
+
+
+async def test_what_is_not_answered_in_time_has_failed() -> None:
+    """And holds up nobody."""
+    table, ticks = _due(entry("@hourly", "x"))
+    sent = Sent()
+    waves = _waves(table, sent, timeout=0.01)
+    waves.begin([waves.prepare(tick) for tick in ticks], is_all=True)
+    with pytest.raises(TimeoutError):
+        await sent.futures[0]
+    await waves.tick()
+    await waves.aclose()
+    ((name, error),) = sent.concluded
+    assert (name, type(error), str(error)) == ("x", TimeoutError, "not enqueued within 0.01 s")
+
+
+async def test_what_has_changed_since_it_was_prepared_is_sent_as_it_is_now() -> None:
+    """Or not at all, when it is gone or comes at other times."""
+    names = ("removed", "changed", "moved", "late", "kept")
+    table, ticks = _due(*(entry("@hourly", name) for name in names))
+    sent = Sent()
+    waves = _waves(table, sent)
+    prepared = [waves.prepare(tick) for tick in ticks]
+    table.remove("removed")
+    table.add(entry("@hourly", "changed", "payload"), NOON + HOUR)
+    table.add(entry("@daily", "moved"), NOON + HOUR)
+    waves.begin(prepared, is_all=True)
+    assert [(tick.entry.id, tick.entry.task.payload) for tick in sent.long_way] == [("changed", "payload")]
+    assert len(sent.futures) == 1  # that of `kept`
+    sent.futures[0].cancel()
+
+
+async def test_where_somebody_has_a_word_before_each_takes_the_long_way() -> None:
+    """`pre_enqueue` may take ten seconds."""
+    table, ticks = _due(entry("@hourly", "x"))
+    sent = Sent()
+    waves = _waves(table, sent, is_direct=False)
+    waves.begin([waves.prepare(tick) for tick in ticks], is_all=True)
+    assert (len(sent.long_way), sent.futures) == (1, [])
