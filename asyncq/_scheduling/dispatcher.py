@@ -28,6 +28,7 @@ LAST_WORDS: Final = 5.0
 """Seconds for what is on its way when the scheduler leaves."""
 
 FAILED: Final = "failed"
+_A_SECOND: Final = timedelta(seconds=1)
 
 Enqueue = Callable[[Task, TaskOptions, Claim], Awaitable[Answer]]
 
@@ -124,8 +125,9 @@ class Dispatcher:
 
     def is_too_late(self, tick: Tick) -> bool:
         """Whether a time is for those who make up for missed times; then they are told."""
-        late = self._clock() - tick.nominal - timedelta(seconds=tick.delay)
-        if late <= longest_delay(tick.entry):
+        late = self._clock() - tick.nominal
+        # Nearly always; and a wave has no time for more.
+        if late < _A_SECOND or late - timedelta(seconds=tick.delay) <= longest_delay(tick.entry):
             return False
         self._to.owe(tick.entry)
         return True

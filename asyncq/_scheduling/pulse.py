@@ -37,7 +37,7 @@ class Pulse:
 
     def begun(self, tick: Tick) -> None:
         """A time has come, and Redis is asked for it."""
-        due = tick.nominal + timedelta(seconds=tick.delay)
+        due = tick.nominal + timedelta(seconds=tick.delay) if tick.delay else tick.nominal
         if self._waiting is None or due < self._waiting:
             self._waiting = due
 

@@ -84,7 +84,12 @@ local function special(task, id, message, detail)
     word = ask_for_tick(mine, asked, at.tasks, now)
     if word and word ~= 'overlap' and (word ~= 'queued' or asked.release == '1') then return word end
   end
-  if not word then word, due, is_news = place(at, mine, id, message, detail, now) end
+  if asked and not word and d[1] == 0 and d[2] == 0 and d[3] == 0 and d[5] == '' then
+    -- As plain as a task of an entry mostly is: a thousand of them may be due at once.
+    word = store(task, message) and 'pending' or there(task, message)
+  elseif not word then
+    word, due, is_news = place(at, mine, id, message, detail, now)
+  end
   -- Of a duplicate this time is over, too: the other schedulers need not be refused as well.
   local more = asked and word ~= 'unusable' and take_tick(mine, asked, word, id, now)
   if word == 'scheduled' then
