@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -70,6 +72,9 @@ def _asked(claim: Claim) -> tuple[object, ...]:
     )
 
 
+Send = Callable[[], "asyncio.Future[Placed]"]
+
+
 class Enqueue:
     """The enqueue area."""
 
@@ -82,10 +87,19 @@ class Enqueue:
 
         Cancelling the future does not call the task back: it may be in Redis already.
         """
-        lane = self._lanes.get(task.queue)
+        lane = self._lane(task.queue)
+        return lane.put(lane.make(task))
+
+    def prepare(self, task: NewTask) -> Send:
+        """Make what is sent of a task, and return what sends it: for those who have no time then."""
+        lane = self._lane(task.queue)
+        return partial(lane.put, lane.make(task))
+
+    def _lane(self, queue: str) -> _Lane:
+        lane = self._lanes.get(queue)
         if lane is None:
-            lane = self._lanes[task.queue] = _Lane(self._basis, task.queue)
-        return lane.add(task)
+            lane = self._lanes[queue] = _Lane(self._basis, queue)
+        return lane
 
     @property
     def is_busy(self) -> bool:
@@ -140,7 +154,7 @@ class _Lane:
             futures.append(self._announcement)
         return [future for future in futures if not future.done()]
 
-    def add(self, task: NewTask) -> asyncio.Future[Placed]:
+    def make(self, task: NewTask) -> _Entry:
         envelope = task.envelope
         message = self._basis.wire.encode(task.queue, task.id, envelope)
         special = b""
@@ -158,11 +172,13 @@ class _Lane:
             if task.claim is not None:
                 entry_id = task.claim.entry_id
                 extra_keys += (self._keys.tick(entry_id), self._keys.fence(entry_id))
-        placed: asyncio.Future[Placed] = self._loop.create_future()
-        self._gathered.append(_Entry(task.id, message, special, extra_keys, placed))
+        return _Entry(task.id, message, special, extra_keys, self._loop.create_future())
+
+    def put(self, entry: _Entry) -> asyncio.Future[Placed]:
+        self._gathered.append(entry)
         if not self._under_way:
             self._send()
-        return placed
+        return entry.placed
 
     def _send(self) -> None:
         """Send what has gathered, up to the limits."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from asyncq._broker.enqueue import Placed
+from asyncq._broker.enqueue import Placed, Send
 from asyncq._enqueue_middleware import EnqueueMiddleware, wrapped
 from asyncq._wire.messages import Claim, NewTask
 from asyncq.errors import EnqueueRefusedError, TaskIdConflictError
@@ -39,6 +39,7 @@ class Claimant:
     Args:
         compose: Makes what is to be written.
         submit: Sends it.
+        make: Makes what is sent of it, and returns what sends it.
         inform: What a client would be told, and the errors it would get.
         middleware: What to wrap around it.
         timeout: Seconds for all of it.
@@ -47,7 +48,8 @@ class Claimant:
     def __init__(
         self,
         compose: Callable[[Task, TaskOptions], NewTask],
-        submit: Callable[[NewTask], asyncio.Future[Placed]],
+        submit: Callable[[NewTask], Awaitable[Placed]],
+        make: Callable[[NewTask], Send],
         inform: Callable[[NewTask, Placed], TaskInfo],
         middleware: Sequence[EnqueueMiddleware] = (),
         *,
@@ -55,6 +57,7 @@ class Claimant:
     ) -> None:
         self._compose: Final = compose
         self._submit: Final = submit
+        self._make: Final = make
         self._inform: Final = inform
         self._middleware: Final = list(middleware)
         self._timeout: Final = timeout
@@ -99,9 +102,9 @@ class Claimant:
         """
         return None if self._middleware else self._compose(task, options)
 
-    def send(self, new: NewTask) -> asyncio.Future[Placed]:
-        """Send it."""
-        return self._submit(new)
+    def make(self, new: NewTask) -> Send:
+        """Make what is sent of it, and return what sends it."""
+        return self._make(new)
 
     def read(self, new: NewTask, placed: Placed) -> Answer:
         """Say what an answer means.

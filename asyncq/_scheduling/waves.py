@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol, cast
 
-from asyncq._broker.enqueue import Placed
+from asyncq._broker.enqueue import Placed, Send
 from asyncq._scheduling.claimant import Answer
 from asyncq._scheduling.claims import claim_on
 from asyncq._service import Errands, Service
@@ -44,8 +44,8 @@ class Claiming(Protocol):
         """Make what is to be written; `None` where that has to wait."""
         ...
 
-    def send(self, new: NewTask) -> asyncio.Future[Placed]:
-        """Send it."""
+    def make(self, new: NewTask) -> Send:
+        """Make what is sent of it, and return what sends it."""
         ...
 
     def read(self, new: NewTask, placed: Placed) -> Answer:
@@ -75,7 +75,8 @@ class Prepared:
 
     tick: Tick
     due: datetime
-    new: NewTask | None  #: what is to be written; `None` where it takes the long way
+    new: NewTask | None = None  #: what is to be written; `None` where it takes the long way
+    send: Send | None = None  #: sends it
 
 
 class Waves(Service):
@@ -108,7 +109,9 @@ class Waves(Service):
 
     def prepare(self, tick: Tick) -> Prepared:
         """Do what can be done before a time comes."""
-        return Prepared(tick, tick.nominal + timedelta(seconds=tick.delay), self._composed(tick))
+        new = self._composed(tick)
+        send = None if new is None else self._claimant.make(new)
+        return Prepared(tick, tick.nominal + timedelta(seconds=tick.delay), new, send)
 
     def _composed(self, tick: Tick) -> NewTask | None:
         if not self._is_direct:
@@ -137,17 +140,17 @@ class Waves(Service):
             entry = self._timetable.find(one.tick.entry.id)
             if entry is None or not _is_as_due(entry, one.tick.entry):
                 continue
-            if entry is not one.tick.entry or one.new is None:
+            if entry is not one.tick.entry or one.new is None or one.send is None:
                 self._dispatcher.begin(replace(one.tick, entry=entry))
             elif not self._dispatcher.is_too_late(one.tick):
-                sent.append(self._send(one.tick, one.new))
+                sent.append(self._send(one.tick, one.new, one.send))
         if sent:
             loop.call_later(self._timeout, self._give_up, sent)
         self._busy_until = loop.time() + PATIENCE if sent or not is_all else 0.0
 
-    def _send(self, tick: Tick, new: NewTask) -> asyncio.Future[Placed]:
+    def _send(self, tick: Tick, new: NewTask, send: Send) -> asyncio.Future[Placed]:
         self._begun(tick)
-        future = self._claimant.send(new)
+        future = send()
         self._unanswered.add(future)
 
         def answered(future: asyncio.Future[Placed]) -> None:

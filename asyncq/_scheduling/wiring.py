@@ -157,6 +157,7 @@ class Plan:
         return Claimant(
             client._compose,
             broker.enqueue.submit,
+            broker.enqueue.prepare,
             client._info,
             config.middleware,
             timeout=config.enqueue_timeout,

@@ -40,7 +40,7 @@ class Clocked:
 
     def prepare(self, tick: Tick) -> Prepared:
         """Be a wave."""
-        return Prepared(tick, tick.nominal + timedelta(seconds=tick.delay), None)
+        return Prepared(tick, tick.nominal + timedelta(seconds=tick.delay))
 
     def begin(self, prepared: Sequence[Prepared], *, is_all: bool) -> None:
         """Be a wave."""
@@ -118,11 +118,15 @@ class Sent:
         del options
         return NewTask("default", "id", Envelope(task.type, b""))
 
-    def send(self, new: NewTask) -> asyncio.Future[Any]:
+    def make(self, new: NewTask) -> Any:
         """Be a claimant."""
         del new
-        self.futures.append(asyncio.get_running_loop().create_future())
-        return self.futures[-1]
+
+        def send() -> asyncio.Future[Any]:
+            self.futures.append(asyncio.get_running_loop().create_future())
+            return self.futures[-1]
+
+        return send
 
     def read(self, new: NewTask, placed: Any) -> Answer:
         """Be a claimant."""
