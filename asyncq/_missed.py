@@ -16,8 +16,8 @@ IN_TIME: Final = timedelta(seconds=60)
 """A time that is late by no more was not missed: a deploy takes so long, or a change of the primary."""
 
 REMEMBERED: Final = timedelta(days=30)
-"""So long Redis remembers a time at least. Of an entry that is older and has no last time nobody can say what
-was missed: no scheduler was there for longer, or what was known is lost."""
+"""So long Redis remembers a time at least, and the last one of an entry until the next one is over. So if
+nothing is known of an older entry, its last time was not had; of those before it nobody can say."""
 
 MISSED: Final = "missed"
 TOO_OLD: Final = "too_old"
@@ -51,23 +51,31 @@ def missed(entry: Entry, last: datetime | None, now: datetime) -> Missed:
     after = begin_of(entry, last)
     # What its jitter may still put off has not come.
     until = now - timedelta(seconds=entry.rules.jitter)
-    if after is None or (last is None and after < now - REMEMBERED):
+    if after is None:
         return Missed()
     schedule, rules = entry.schedule, entry.rules
-    newest = _last(schedule, after, until, last)
+    newest = _last(schedule, after, until)
     if newest is None:
         return Missed()
+    is_forgotten = last is None and is_older_than_memory(entry, now)
+    if is_forgotten and newest < now - REMEMBERED and schedule.next(newest) is None:
+        return Missed()  # the only one there is: it may have been had so long ago that nothing is known of it
     reason = MISSED if rules.catch_up == "skip" else TOO_OLD
     longest = longest_delay(entry)
     limit = None if longest == timedelta.max else until - longest
-    if rules.catch_up == "all":
-        old = None if limit is None else _last(schedule, after, limit, last)
+    if rules.catch_up == "all" and not is_forgotten:
+        old = None if limit is None else _last(schedule, after, limit)
         base = after if old is None else old
-        first = next(schedule.between(base, until, row=last), None)
+        first = next(schedule.between(base, until, row=after), None)
         return Missed(old, reason if old else "", first, is_strict=True)
     if limit is not None and newest < limit:
         return Missed(newest, reason)
     return Missed(first=newest)
+
+
+def is_older_than_memory(entry: Entry, now: datetime) -> bool:
+    """Return whether an entry may have had times of which nothing is known any more."""
+    return entry.since is not None and entry.since < now - REMEMBERED
 
 
 def longest_delay(entry: Entry) -> timedelta:
@@ -88,7 +96,7 @@ def begin_of(entry: Entry, last: datetime | None) -> datetime | None:
 def span(entry: Entry, after: datetime | None, last: datetime) -> Iterator[datetime]:
     """Yield the times of an entry after one that is over, or since it was made, until another one."""
     begin = begin_of(entry, after)
-    return iter(()) if begin is None else entry.schedule.between(begin, last, row=after)
+    return iter(()) if begin is None else entry.schedule.between(begin, last, row=begin)
 
 
 def measure(entry: Entry, after: datetime | None, last: datetime) -> tuple[datetime, datetime, int] | None:
@@ -98,14 +106,13 @@ def measure(entry: Entry, after: datetime | None, last: datetime) -> tuple[datet
     if begin is None or first is None:
         return None
     schedule = entry.schedule
-    return first, _last(schedule, begin, last, after) or first, schedule.count(begin, last, row=after)
+    return first, _last(schedule, begin, last) or first, schedule.count(begin, last, row=begin)
 
 
-def _last(schedule: Schedule, after: datetime, until: datetime, row: datetime | None) -> datetime | None:
-    """Return the last of the times after a moment until another."""
+def _last(schedule: Schedule, after: datetime, until: datetime) -> datetime | None:
+    """Return the last of the times after a moment until another. An interval counts from the first."""
     if schedule.gap:
-        start = after if row is None else row
-        found: datetime | None = schedule.latest(start, until) if until > start else None
+        found: datetime | None = schedule.latest(after, until) if until > after else None
         return found if found is not None and found > after else None
     found = schedule.previous(until + _MOMENT)
     return found if found is not None and found > after else None

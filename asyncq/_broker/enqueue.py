@@ -69,6 +69,7 @@ def _asked(claim: Claim) -> tuple[object, ...]:
         claim.version,
         claim.overlap,
         "1" if claim.is_release else "",
+        claim.begun,
     )
 
 

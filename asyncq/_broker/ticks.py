@@ -59,8 +59,8 @@ class Ticks:
 
     async def pass_over(
         self, queue: str, entry_id: str, *, after: float | None, last: float, reason: str, keep: int
-    ) -> bool:
-        """Say of times that nobody will enqueue them; whether it holds.
+    ) -> str:
+        """Say of times that nobody will enqueue them: `done`, or why it does not hold, `moved` or `early`.
 
         Args:
             queue: Of the entry.
@@ -76,7 +76,7 @@ class Ticks:
             ["" if after is None else f"{after:.6f}", f"{last:.6f}", reason, keep],
             slot=self._basis.slot(queue),
         )
-        return bool(word == b"done")
+        return str(word.decode())
 
     async def done(self, queue: str, entry_id: str, fields: Sequence[str]) -> None:
         """What these fields ask for was done."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 from asyncq._broker.ticks import Note, Recalled, Ticks
 from asyncq._clock import from_unix
 from asyncq._logs import Log
-from asyncq._missed import measure
+from asyncq._missed import is_older_than_memory, measure
 from asyncq._scheduling.chronicle import Chronicle, Skipped
 from asyncq._service import Errands
 from asyncq.entries import Entry
@@ -137,7 +137,7 @@ class Aftermath:
 def _skipped(entry: Entry, note: Note) -> Skipped | None:
     """Return what a note says; `None` when the entry has no such time any more."""
     last, noted_at = from_unix(note.last), from_unix(note.noted_at)
-    if note.after == note.last:
+    if note.after == note.last or (not note.after and is_older_than_memory(entry, noted_at)):
         return Skipped(last, last, 1, note.reason, noted_at, note.detail)
     found = measure(entry, from_unix(note.after) if note.after else None, last)
     return None if found is None else Skipped(*found, note.reason, noted_at, note.detail)

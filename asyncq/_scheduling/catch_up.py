@@ -159,13 +159,15 @@ class CatchUp(Service):
             if todo.passed is not None:
                 await self._pass_over(entry, recalled.at, todo.passed, todo.reason)
             elif todo.first is not None and not todo.is_strict:
-                before = entry.schedule.previous(todo.first)
-                result = await self._carry_out(self._tick_of(entry, todo.first, before))
+                since = entry.schedule.previous(todo.first)
+                result = await self._carry_out(self._tick_of(entry, todo.first, since))
                 _require_known(result)
                 return
             elif not await self._one_after_another(entry, recalled.at):
                 return
-            recalled = await self._recall(entry)
+            before, recalled = recalled.at, await self._recall(entry)
+            if recalled.at == before:
+                return  # what it has is not remembered in its queue: middleware sends its tasks to another
         current = self._timetable.find(entry.id)
         if current is not None:  # changed meanwhile
             self.owe(current)
@@ -187,7 +189,7 @@ class CatchUp(Service):
             _require_known(result)
             if result.word == "fenced":  # changed or paused; whoever says so tells the timetable, too
                 return False
-            if result.word == "behind":
+            if result.word in ("behind", "taken"):  # what is the last one that is over?
                 break
             if result.word == FAILED:
                 # What is refused again and again must not keep those that come after it for ever.
@@ -197,9 +199,11 @@ class CatchUp(Service):
 
     async def _pass_over(self, entry: Entry, after: float | None, last: datetime, reason: str) -> None:
         keep = remembered(self._tick_of(entry, last, None))
-        await self._ticks.pass_over(
+        word = await self._ticks.pass_over(
             entry.queue, entry.id, after=after, last=last.timestamp(), reason=reason, keep=keep
         )
+        if word == "early":
+            raise _NotKnownError("the queue", "the clock of this machine is ahead of that of Redis")
 
     def _tick_of(self, entry: Entry, nominal: datetime, since: datetime | None) -> Tick:
         return Tick(entry, nominal, entry.schedule.next(nominal), since=since)
@@ -214,9 +218,9 @@ def _moment(at: float | None) -> datetime | None:
 
 
 class _NotKnownError(BrokerUnavailableError):
-    """Redis answers, and whether it has taken a task is not known."""
+    """Redis answers, and whether it has taken a task, or will take it, is not known."""
 
 
 def _require_known(result: Result) -> None:
-    if result.is_unknown:
+    if result.is_open:
         raise _NotKnownError("the queue", str(result.error))

@@ -18,6 +18,7 @@ _TEXTS: Final = {
     "too_old": "it is older than times of this entry are made up for",
     "overlap": "the run before it is not over",
     "failed": "it could not be enqueued",
+    "several": "some of these were left out; there are too many to say which",
     "changed": "the entry was changed or paused",
 }
 

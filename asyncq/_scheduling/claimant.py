@@ -29,6 +29,10 @@ class Answer:
     asks_for_more: bool = False  #: whether Redis remembers something that is left to be done
 
 
+class ClockAheadError(EnqueueRefusedError):
+    """The clock of this machine is wrong: a time is refused that has not come."""
+
+
 class _NoTaskError(TaskIdConflictError):
     """Nothing was enqueued, and for a good reason. Middleware is told what it would be told by a client."""
 
@@ -117,7 +121,7 @@ class Claimant:
         claim = new.claim
         if claim is not None and word == "early":
             ahead = claim.nominal - placed.now
-            raise EnqueueRefusedError(f"the clock of this machine is {ahead:.0f} s ahead of that of Redis")
+            raise ClockAheadError(f"the clock of this machine is {ahead:.0f} s ahead of that of Redis")
         # The id is that of the time, so a task that has it is the one that was to be enqueued.
         if claim is not None and word == "conflict" and new.id == claim.task_id:
             word = "taken"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from asyncq._missed import REMEMBERED
+from asyncq._missed import REMEMBERED, is_older_than_memory
 from asyncq._timetable import Tick
 from asyncq._wire.messages import Claim
+from asyncq.entries import Entry
 
 LEAST_REMEMBERED: Final = int(REMEMBERED.total_seconds())
 """Seconds for which a claim is remembered at least. Whoever comes back later begins anew; it is also how
@@ -33,7 +34,15 @@ def claim_on(tick: Tick, *, is_release: bool = False) -> Claim:
         version=entry.version,
         overlap="" if rules.overlap == "allow" else rules.overlap,
         is_release=is_release,
+        begun=_begun(entry, tick),
     )
+
+
+def _begun(entry: Entry, tick: Tick) -> float:
+    """Return since when times count while Redis knows of none; 0 where it may have forgotten them."""
+    if entry.since is None or is_older_than_memory(entry, tick.nominal):
+        return 0.0
+    return entry.since.timestamp()
 
 
 def remembered(tick: Tick) -> int:

@@ -13,7 +13,7 @@ from asyncq._missed import longest_delay
 from asyncq._scheduling import hooks
 from asyncq._scheduling.alignment import Alignment
 from asyncq._scheduling.chronicle import Chronicle, Skipped
-from asyncq._scheduling.claimant import Answer
+from asyncq._scheduling.claimant import Answer, ClockAheadError
 from asyncq._scheduling.claims import claim_on
 from asyncq._scheduling.settings import SchedulerConfig
 from asyncq._service import Errands
@@ -46,9 +46,9 @@ class Result:
         return self.error is None or isinstance(self.error, DuplicateTaskError | TaskIdConflictError)
 
     @property
-    def is_unknown(self) -> bool:
-        """Whether it may be enqueued or not: Redis did not answer in time."""
-        return isinstance(self.error, BrokerUnavailableError | TimeoutError)
+    def is_open(self) -> bool:
+        """Whether it is still to be seen: Redis did not answer in time, or our clock is ahead of its."""
+        return isinstance(self.error, BrokerUnavailableError | TimeoutError | ClockAheadError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Dispatcher:
     def _settle(self, entry: Entry, result: Result) -> None:
         if result.is_settled:
             self._to.settled()
-        if result.word == "behind" or result.is_unknown:
+        if result.word == "behind" or result.is_open:
             self._to.owe(entry)
 
     def _report(self, entry: Entry) -> None:

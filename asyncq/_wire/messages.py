@@ -48,6 +48,7 @@ class Claim:
     is_strict: bool = False  #: whether a time that was missed has to come first
     version: int = 0  #: of the entry; one that has changed since is refused
     overlap: str = ""  #: what to do when the last run is not over; empty: nothing
+    begun: float = 0.0  #: since when times count while no last one is known; 0 if nobody can say
     is_release: bool = False  #: whether this time was claimed and waits for the end of the last run
 
 

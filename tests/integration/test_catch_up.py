@@ -152,6 +152,29 @@ async def test_a_time_that_is_refused_does_not_keep_later_ones(redis_url: str, r
         assert {event.error for event in events} >= {"not today", "it could not be enqueued"}
 
 
+async def test_what_middleware_sends_to_another_queue_is_not_looked_for_for_ever(
+    redis_url: str, redis_client: Any
+) -> None:
+    """The queue of the entry remembers none of it, and each look would find the same times again."""
+    now = _this_minute()
+    await _was_away(redis_url, redis_client, now - 4 * MINUTE, "* * * * *", catch_up="all")
+    redis_client.delete(QUEUE.tick("x"))
+    calls = 0
+
+    async def move(task: Task, options: TaskOptions, call_next: Any) -> TaskInfo:
+        nonlocal calls
+        calls += 1
+        return await call_next(task, {**options, "queue": "other"})  # type: ignore[no-any-return]
+
+    scheduler = Scheduler(redis_url, middleware=[move])
+    async with scheduler.running():
+        other, acting = KEYS.queue("other"), scheduler._acting  # noqa: SLF001 - when it has come to an end
+        await wait_until(lambda: redis_client.llen(other.pending) >= 5, "the times of the entry")
+        assert acting is not None
+        await wait_until(lambda: not acting.catch_up._under_way, "an end")  # noqa: SLF001
+    assert calls <= 7
+
+
 async def test_what_came_while_a_scheduler_was_stopped_is_made_up_for(
     redis_url: str, redis_client: Any
 ) -> None:

@@ -14,7 +14,7 @@ from tests.lua.space import Space, packed
 
 
 def _tick(space: Space) -> Any:
-    claim = (1000.0, 0.0, 60, 0.0, "", 0, "", "")
+    claim = (1000.0, 0.0, 60, 0.0, "", 0, "", "", 0.0)
     extra = [space.q.tick("e"), space.q.fence("e")]
     return calls.enqueue(space, packed(0, 0, 0, "", "", *claim), extra=extra)[0]
 
@@ -25,7 +25,7 @@ def _had(space: Space) -> None:
 
 
 def _overlapping(space: Space) -> Any:
-    claim = (1000.0, 0.0, 60, 900.0, "", 0, "skip", "")
+    claim = (1000.0, 0.0, 60, 900.0, "", 0, "skip", "", 0.0)
     extra = [space.q.tick("e"), space.q.fence("e")]
     return calls.enqueue(space, packed(0, 0, 0, "", "", *claim), extra=extra)[0]
 

@@ -25,6 +25,7 @@ class Asks:
     version: int = 0
     overlap: str = ""
     release: str = ""
+    begun: float = 0.0
     lock: float = 0.0
 
 
@@ -33,7 +34,8 @@ def _send(space: Space, sender: str, nominal: float, asks: Asks = Asks(), *, num
     q, name, lock = space.q, f"{sender}-{nominal}", asks.lock
     keys = [q.pending, q.scheduled, q.groups, q.flow, q.waiting, q.receipt(sender), q.task(name)]
     keys += [q.unique("k")] if lock else []
-    claim = (asks.gap, KEEP, asks.since, asks.strict, asks.version, asks.overlap, asks.release)
+    rules = (asks.strict, asks.version, asks.overlap, asks.release, asks.begun)
+    claim = (asks.gap, KEEP, asks.since, *rules)
     detail = packed(0, 0, lock, "k" if lock else "", "", nominal, *claim)
     args = [number, 60, CHANNEL, NEWS, "", q.task_prefix, name, "message", detail]
     word: Any = space.run("enqueue", [*keys, TICK, FENCE], *args)[0]
@@ -138,16 +140,34 @@ def test_no_time_overtakes_an_older_one_that_is_to_be_made_up_for(space: Space) 
 
 
 def test_an_entry_that_was_never_had_misses_nothing(space: Space) -> None:
-    """There is no beginning from which to count."""
+    """If there is no beginning from which to count."""
     assert _send(space, "a", NOMINAL, Asks(since=NOMINAL - 60, strict="1")) == "pending"
     assert _tick(space) == {"at": AT}
+
+
+@pytest.mark.parametrize(("began", "word"), [(-90.0, "behind"), (-60.0, "pending")])
+def test_the_first_time_of_an_entry_can_be_missed_too(space: Space, began: float, word: str) -> None:
+    """By a scheduler that was killed just then."""
+    asks = Asks(since=NOMINAL - 60, strict="1", begun=NOMINAL + began)
+    assert _send(space, "a", NOMINAL, asks) == word
+
+
+def test_the_first_times_of_an_entry_are_noted_when_they_were_missed(space: Space) -> None:
+    """From the beginning of the entry on."""
+    _send(space, "a", NOMINAL, Asks(since=NOMINAL - 60, begun=NOMINAL - 90))
+    (note,) = [value for name, value in _tick(space).items() if name.startswith("note:")]
+    assert note.startswith(f"missed {NOMINAL - 90:.6f} {NOMINAL - 60:.6f} ")
 
 
 def test_notes_that_nobody_takes_away_have_an_end(space: Space) -> None:
     """A history on another node may be away for long."""
     for number in range(150):
         _send(space, "a", NOMINAL + 10 * number, Asks(since=NOMINAL + 10 * number - 5), number=number + 1)
-    assert len(_tick(space)) == 100
+    tick = _tick(space)
+    assert len(tick) == 101
+    # What came since is told as a whole.
+    assert tick["note:rest"].split(" ")[0] == "several"
+    assert tick["note:rest"].split(" ")[2] == f"{NOMINAL + 1485:.6f}"
 
 
 # --- runs that overlap ------------------------------------------------------------------------------
@@ -282,6 +302,19 @@ def test_what_was_never_had_is_passed_over_from_the_beginning(space: Space) -> N
     assert _pass_over(space, AT, NOMINAL) == "moved"
     assert _pass_over(space, "", NOMINAL) == "done"
     assert _tick(space)[f"note:{AT}"].startswith(f"too_old 0.000000 {AT} ")
+
+
+@pytest.mark.parametrize(("reason", "ahead"), [("missed", 0.0), ("failed", 60.0)])
+def test_what_has_not_come_cannot_be_passed_over(space: Space, reason: str, ahead: float) -> None:
+    """One scheduler whose clock is wrong would take all times until then from the others."""
+    now = space.now() + ahead
+
+    def pass_over(last: float) -> str:
+        return str(space.run("pass_over", [TICK], "", f"{last:.6f}", reason, KEEP))
+
+    assert pass_over(now + 10) == "early"
+    assert _tick(space) == {}
+    assert pass_over(now - 10) == "done"
 
 
 def test_what_is_known_of_entries_is_recalled(space: Space) -> None:

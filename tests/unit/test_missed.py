@@ -67,12 +67,42 @@ def test_what_came_before_an_entry_was_made_or_resumed_is_not_missed(last: datet
     assert missed(made, last, NOON + 3 * HOUR) == Missed(first=NOON + 2 * HOUR, is_strict=True)
 
 
-def test_nothing_is_made_up_for_when_what_was_known_is_lost() -> None:
+def test_one_time_is_made_up_for_when_what_was_known_is_lost() -> None:
     """Or a queue whose memory is gone would be given a year of hours."""
     made = replace(entry("0 * * * *", catch_up="all"), since=NOON)
     assert missed(made, None, NOON + 29 * DAY).first == NOON + HOUR
-    assert missed(made, None, NOON + 31 * DAY).is_nothing
+    assert missed(made, None, NOON + 31 * DAY) == Missed(first=NOON + 31 * DAY)
     assert missed(made, NOON, NOON + 31 * DAY).first == NOON + HOUR
+
+
+@pytest.mark.parametrize("spec", ["0 12 1 1 *", "@every 10000h", datetime(2027, 1, 1, 12, tzinfo=UTC)])
+def test_the_first_time_of_an_entry_that_waited_for_long_is_missed_too(spec: Any) -> None:
+    """Redis knows of none before, and needs not: it would know of this one."""
+    since = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    first = since + 10000 * HOUR if "every" in str(spec) else datetime(2027, 1, 1, 12, tzinfo=UTC)
+    for catch_up in ("latest", "all"):
+        made = replace(entry(spec, catch_up=catch_up), since=since)
+        assert missed(made, None, first - MINUTE).is_nothing
+        assert missed(made, None, first + HOUR).first == first
+    skipping = replace(entry(spec), since=since)
+    assert missed(skipping, None, first + HOUR) == Missed(first, "missed")
+    assert measure(skipping, None, first) == (first, first, 1)
+
+
+def test_the_only_time_of_an_entry_is_not_made_up_for_when_it_may_have_been_had() -> None:
+    """What Redis knew of it is forgotten after thirty days, and the entry is still declared."""
+    made = replace(entry(NOON + HOUR, catch_up="all"), since=NOON)
+    assert missed(made, None, NOON + 29 * DAY).first == NOON + HOUR
+    assert missed(made, None, NOON + 31 * DAY).is_nothing
+
+
+def test_an_interval_counts_from_when_it_was_resumed() -> None:
+    """As schedulers do that run: it has no time that comes from before."""
+    made = replace(entry("@every 1h", catch_up="all"), since=NOON + 90 * MINUTE)
+    assert missed(made, NOON, NOON + 140 * MINUTE).is_nothing
+    assert missed(made, NOON, NOON + 160 * MINUTE).first == NOON + 150 * MINUTE
+    assert [*span(made, NOON, NOON + 160 * MINUTE)] == [NOON + 150 * MINUTE]
+    assert measure(made, NOON, NOON + 160 * MINUTE) == (NOON + 150 * MINUTE, NOON + 150 * MINUTE, 1)
 
 
 def test_what_jitter_puts_off_is_not_missed() -> None:

@@ -3,7 +3,8 @@
 -- `mine` names the keys tick and fence. `c` is what a scheduler asks for: nominal (when it was due), gap
 -- (seconds between two times at least), keep (seconds to remember it), since (the time before it), strict
 -- ('1': no time may be left out), version (of the entry), overlap ('' or what to do when the last run is
--- not over), release ('1': this time waits already, and is to be enqueued now).
+-- not over), release ('1': this time waits already, and is to be enqueued now), begun (when the entry had its
+-- first time at the earliest, 0 if nobody can say; it counts while no last time is known).
 --
 -- tick is a hash: `at` is the last time that is over, `run` the task of the last run, `queued` the time that
 -- waits for its end. What schedulers have to do afterwards stays there until one has done it: `note:<time>`
@@ -37,9 +38,10 @@ local function ask_for_tick(mine, c, tasks, now)
   -- after the last time than the interval says is that time again. A millisecond for rounding.
   local last = tonumber(f[1] or '')
   if last and (c.nominal <= last or c.nominal < last + c.gap - 0.001) then return 'taken' end
-  if last and last < c.since - 0.001 then
+  local from = last or c.begun
+  if from > 0 and from < c.since - 0.001 then
     if c.strict == '1' then return 'behind' end
-    c.missed_after = last
+    c.missed_after = from
   end
   if not is_going then return nil end
   if c.overlap == 'skip' or (c.overlap == 'queue_one' and c.queued) then return 'overlap' end

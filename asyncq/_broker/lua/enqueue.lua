@@ -25,7 +25,8 @@
 -- ARGV  tasks       prefix of task hashes, to look at the owner of a lock
 -- ARGV  ...         for each task: id, message, and '' or msgpack
 --                   [at, delay, lock seconds, lock suffix, group], and for one time of an entry
---                   [..., nominal, gap, keep, since, strict, version, overlap, release] (_ask_for_tick)
+--                   [..., nominal, gap, keep, since, strict, version, overlap, release, begun]
+--                   (_ask_for_tick)
 -- REPLY [words, now, is_new]: one word for all tasks, or a word each, with commas between:
 --       pending | scheduled | aggregating | already (this very task is there) | conflict | duplicate
 --       | taken (another scheduler has enqueued this time of the entry, or a later one)
@@ -75,7 +76,7 @@ local function special(task, id, message, detail)
     mine.tick, mine.fence, key = KEYS[key + 1], KEYS[key + 2], key + 2
     asked = {
       nominal = d[6], gap = d[7], keep = d[8], since = d[9], strict = d[10],
-      version = d[11], overlap = d[12], release = d[13],
+      version = d[11], overlap = d[12], release = d[13], begun = d[14],
     }
   end
 

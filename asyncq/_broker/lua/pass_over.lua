@@ -10,12 +10,16 @@
 -- ARGV  reason  a word
 -- ARGV  keep    seconds to remember it
 -- REPLY done | moved (another scheduler has had a time meanwhile; nothing was written)
+--       | early (it has not come yet, so the clock of the scheduler is wrong; nothing was written)
 local tick, after, last = KEYS[1], ARGV[2], ARGV[3]
+local now = clock()
+-- Times that were missed have come; one that failed may come a little early, as any that is enqueued.
+if tonumber(last) > now + (ARGV[4] == 'failed' and 60 or 0) then return 'early' end
 local at = redis.call('HGET', tick, 'at')
 -- By the sending before, or by another scheduler that came to the same.
 if at == last then return 'done' end
 if (at or '') ~= after then return 'moved' end
 redis.call('HSET', tick, 'at', last)
-note_skip(tick, ARGV[4], at or 0, last, clock())
+note_skip(tick, ARGV[4], at or 0, last, now)
 redis.call('EXPIRE', tick, ARGV[5])
 return 'done'
