@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Unpack
 
@@ -15,6 +15,8 @@ from asyncq.schedules import DEFAULT_LIMIT
 from asyncq.schedules import Schedules as AsyncSchedules
 from asyncq.task import Task
 from asyncq.task_info import TaskInfo
+
+_AT_A_TIME: Final = 100
 
 
 class Schedules:
@@ -68,6 +70,14 @@ class Schedules:
         """Look at one entry."""
         return self._thread.call(self._schedules.get(entry_id))
 
+    def iterate(
+        self, *, queue: str | None = None, paused: bool | None = None, orphaned: bool | None = None
+    ) -> Iterator[EntryInfo]:
+        """Go over all entries, or those that are meant; what was changed the longest time ago comes first."""
+        found = self._schedules.iterate(queue=queue, paused=paused, orphaned=orphaned)
+        while some := self._thread.call(_next(found)):
+            yield from some
+
     def list(
         self, *, queue: str | None = None, paused: bool | None = None, orphaned: bool | None = None
     ) -> builtins.list[EntryInfo]:
@@ -93,6 +103,16 @@ class Schedules:
     def history(self, entry_id: str, *, limit: int = DEFAULT_LIMIT) -> builtins.list[EnqueueEvent]:
         """What became of the last times of an entry, the newest first."""
         return self._thread.call(self._schedules.history(entry_id, limit=limit))
+
+
+async def _next(found: AsyncIterator[EntryInfo]) -> builtins.list[EntryInfo]:
+    """Return some more, so that not each one takes a way through two threads."""
+    some: builtins.list[EntryInfo] = []
+    async for info in found:
+        some.append(info)
+        if len(some) >= _AT_A_TIME:
+            break
+    return some
 
 
 Schedules.__module__ = "asyncq.sync"

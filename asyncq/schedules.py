@@ -281,6 +281,7 @@ class Schedules:
     async def _mark(self, entry_id: str, *, pause: bool, reason: str = "") -> EntryInfo:
         marked = await self._broker().entries.mark(entry_id, "pause" if pause else "resume", reason=reason)
         if marked.word == "missing":
+            await self._required(entry_id)  # says so if it is there and cannot be read
             raise await self._missing(entry_id)
         if marked.word == "done":
             event = {"reason": "paused" if pause else "resumed", "count": 0, "error": reason}

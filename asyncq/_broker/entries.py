@@ -181,6 +181,21 @@ class Entries:
             await self._fence(marked.queue, entry_id, marked.version, lasts=mark == "pause")
         return marked
 
+    async def renew(self, entry_id: str, queue: str) -> Marked | None:
+        """Give an entry a later version if one that is lost fences it off; `None` when nothing is fenced.
+
+        A fence lies with the queue. A fail-over of where the entries lie may lose the change that it was
+        written for; then the entry as it is now would not be enqueued until the fence expires.
+        """
+        fence = self._basis.queue(queue).fence(entry_id)
+        router, patience = self._basis.router, self._basis.patience
+        raw = await router.command("GET", fence, slot=self._basis.slot(queue), patience=patience)
+        if raw is None or not raw.isdigit():
+            return None
+        args = [self._basis.wire.keys.entry_news, entry_id, "", "renew", int(raw)]
+        reply: Any = await self._basis.run(MARK, self._keys, args, slot=self.slot)
+        return Marked(reply[0].decode(), int(reply[1]), reply[2].decode())
+
     async def remove(self, stored: Stored, *, force: bool = False) -> str:
         """Forget an entry if it still is what was seen. When this returns it is enqueued no more.
 

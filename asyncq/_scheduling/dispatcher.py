@@ -245,7 +245,11 @@ class Dispatcher:
         """The entry has changed, and this scheduler has not heard of it yet."""
         reason = "changed"
         if not is_fresh:
-            entry, reason = await self._to.refresh(tick.entry)
+            try:
+                entry, reason = await self._to.refresh(tick.entry)
+            except BrokerError as error:
+                await self._failed(tick, error)
+                return Result(FAILED, error)
             if entry is not None and _has(entry, tick):
                 return await self.carry_out(replace(tick, entry=entry), is_release=is_release, is_fresh=True)
         skipped = Skipped(tick.nominal, tick.nominal, 1, reason, tick.nominal)

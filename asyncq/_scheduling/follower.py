@@ -85,6 +85,7 @@ class Follower(Service):
             BrokerError: Redis could not be asked.
         """
         await self.tick()
+        self._roster.is_followed = True
         conflicts = self._reconciler.conflicts
         foreign = [entry_id for entry_id, (word, _) in conflicts.items() if word == "declared"]
         if foreign:
@@ -93,10 +94,33 @@ class Follower(Service):
             raise EntryExistsError(*sorted(conflicts))
 
     async def refresh(self, entry_id: str) -> tuple[Entry | None, str]:
-        """Return an entry as it is now, or `None` and why: `paused`, or `changed` when it is gone."""
+        """Return an entry as it is now, or `None` and why: `paused`, or `changed` when it is gone.
+
+        Raises:
+            BrokerError: Redis could not be asked.
+        """
         await self.look()
+        if entry_id in self._roster.unsettled and await self._reconciler.settle():
+            await self.look()
+        await self._renew(entry_id)
         reason = "paused" if entry_id in self._roster.paused else "changed"
         return self._roster.current(entry_id), reason
+
+    async def _renew(self, entry_id: str) -> None:
+        """Let an entry not be fenced off by a change that Redis has lost."""
+        present = self._roster.current(entry_id)
+        if present is None:
+            return
+        renewed = await self._entries.renew(entry_id, present.queue)
+        if renewed is None or renewed.version <= present.version:
+            return
+        if renewed.word == "done":
+            self.log.warning(
+                "Redis has lost a change of entry %r: it goes on as it is stored",
+                entry_id,
+                extra={"event": "entry_renewed", "entry": entry_id},
+            )
+        await self.look()
 
     async def look(self) -> None:
         """Take over what has changed in Redis. Those who ask at the same time share the answer."""

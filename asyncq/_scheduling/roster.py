@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from asyncq._broker.entries import MODULUS, Change, Stored
@@ -16,6 +16,9 @@ from asyncq._timetable import Changes, Timetable
 from asyncq.codecs import Codecs
 from asyncq.entries import Entry
 from asyncq.errors import ConfigError, EntryNotFoundError, WireError
+
+HEARD_WITHIN: Final = timedelta(hours=1)
+"""Who hears of a change later than this was cut off, and begins with what comes."""
 
 
 class Known(NamedTuple):
@@ -64,6 +67,8 @@ class Roster:
         """Stored as declared by our application, and not declared here."""
         self.dropped: Final[set[str]] = set()
         """Declared here no more, because somebody said so."""
+        self.is_followed = False
+        """Whether it was loaded, and only changes come from now on."""
         self._digest = 0
 
     @property
@@ -217,8 +222,13 @@ class Roster:
         self.paused.pop(stored.id, None)
         if is_as_before:
             return None
-        self._timetable.add(entry, self._clock())
+        self._timetable.add(entry, self._begin_of(since))
         return entry
+
+    def _begin_of(self, since: datetime) -> datetime:
+        """Return from when on the times of an entry count that is new here: some came before we heard."""
+        now = self._clock()
+        return since if self.is_followed and abs(now - since) < HEARD_WITHIN else now
 
     def gone(self, seen: Iterable[str]) -> list[str]:
         """Return what is known and was not seen when everything was read."""

@@ -197,6 +197,7 @@ def test_entries_of_schedulers_are_changed_from_blocking_code(redis_url: str) ->
         assert schedules.get("report:42") == changed
         assert schedules.pause("report:42", "not paid").is_paused
         assert [info.id for info in schedules.list(paused=True)] == ["report:42"]
+        assert [info.id for info in schedules.iterate(paused=True)] == ["report:42"]
         info = schedules.run_now("report:42")
         assert not schedules.resume("report:42").is_paused
         outcomes = [event.outcome for event in schedules.history("report:42")]

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import msgpack
 import pytest
+from redis import ResponseError
 
 from tests.lua.space import KEYS, Space
 
@@ -38,6 +39,11 @@ def _put(
 
 def _mark(space: Space, mark: str, *, expected: object = "", again: bool = False) -> list[Any]:
     reply: Any = space.run("entry_mark", BOOK, NEWS, "a", expected, mark, "lunch", again=again)
+    return [reply[0], int(reply[1]), reply[2]]
+
+
+def _mark_as(space: Space, mark: str, least: int, *, expected: object = "", again: bool = False) -> list[Any]:
+    reply: Any = space.run("entry_mark", BOOK, NEWS, "a", expected, mark, least, again=again)
     return [reply[0], int(reply[1]), reply[2]]
 
 
@@ -242,6 +248,69 @@ def test_a_record_that_cannot_be_read_may_be_written_anew(space: Space) -> None:
     assert _mark(space, "pause")[0] == "missing"
     assert _put(space, call="2")[0] == "added"
     assert _news(space)[0][1] == _sum(space)
+
+
+@pytest.mark.parametrize("name", ["entries", "changes", "state", "removed"])
+def test_a_key_of_the_wrong_type_leaves_nothing_half_done(space: Space, name: str) -> None:
+    """Whatever cannot be done as a whole is not begun."""
+    _put(space)
+    key = getattr(E, name)
+    space.client.delete(key)
+    space.client.set(key, "by hand")
+    others = {one: space.client.dump(one) for one in BOOK if one != key}
+    for call in (lambda: _put(space, "b"), lambda: _mark(space, "pause"), lambda: _remove(space)):
+        with pytest.raises(ResponseError, match="WRONGTYPE"):
+            call()
+    assert {one: space.client.dump(one) for one in others} == others
+
+
+@pytest.mark.parametrize("raw", [b"\xc1", b"text", msgpack.packb([1, 5]), msgpack.packb([1] * 16)])
+def test_a_record_of_nonsense_spoils_no_other(space: Space, raw: bytes) -> None:
+    """It is none, so it may be written anew; and what comes in the same call is stored."""
+    space.client.hset(E.entries, "a", raw)
+    assert _mark(space, "pause")[0] == "missing"
+    assert _put(space)[0] == "added"
+    assert _news(space)[0][1] == _sum(space)
+
+
+@pytest.mark.parametrize("lost", ["deleted", "nonsense"])
+def test_versions_rise_when_only_the_last_one_is_lost(space: Space, lost: str) -> None:
+    """Also when the clock of Redis has been set back since."""
+    ahead = _put(space)[1] + 10**9
+    space.client.zadd(E.changes, {"a": ahead})
+    if lost == "deleted":
+        space.client.delete(E.state)
+    else:
+        space.client.hset(E.state, mapping={"version": "x", "sum": "", "floor": "1.5.2"})
+    assert _news(space)[0][:3] == [0, 0, 0]
+    assert _put(space, "b", call="2")[1] == ahead + 1
+
+
+def test_what_nobody_is_told_of_is_stored_anew(space: Space) -> None:
+    """Somebody has deleted the changes: who declares an entry brings it back."""
+    _put(space)
+    space.client.delete(E.changes)
+    assert _put(space, call="2")[0] == "changed"
+    assert [row[0] for row in _news(space)[1]] == ["a"]
+
+
+def test_an_entry_gets_a_version_behind_one_that_was_lost(space: Space) -> None:
+    """The fence of a change that a fail-over has lost is behind it then; and nothing else changes."""
+    first = _put(space)[1]
+    lost = first + 10**9
+    assert _mark_as(space, "renew", lost) == ["done", lost + 1, "q"]
+    assert _mark_as(space, "renew", lost, again=True) == ["kept", lost + 1, "q"]
+    assert _mark_as(space, "renew", 10**18)[0] == "kept"
+    assert _mark_as(space, "renew", lost + 5, expected=first)[0] == "stale"
+    assert _put(space, call="2")[0] == "kept"
+    assert _news(space)[0][:2] == [lost + 1, _sum(space)]
+
+
+def test_who_tries_again_is_told_what_to_fence(space: Space) -> None:
+    """The first time the fence may not have been written. Who changes nothing is told of none."""
+    assert _put(space)[2] == ""
+    changed = _put(space, digest="d2", call="2")
+    assert _put(space, digest="d2", call="3") == ["kept", changed[1], "q", ""]
 
 
 def test_a_fence_rises_and_never_falls(space: Space) -> None:

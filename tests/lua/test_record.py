@@ -40,3 +40,11 @@ def test_what_comes_late_and_is_older_than_all_goes_at_once(space: Space) -> Non
     for number in (5, 6, 7, 1):
         _record(space, f"e{number}", number)
     assert sorted(_events(space)) == ["e5", "e6", "e7"]
+
+
+def test_a_later_event_does_not_shorten_the_memory(space: Space) -> None:
+    """What an operator does with an entry of every year is kept for a month at the least."""
+    _record(space, "one", 1.0)
+    space.client.expire(HISTORY, 1000)
+    _record(space, "two", 2.0)
+    assert space.client.ttl(HISTORY) > 60  # type: ignore[operator]

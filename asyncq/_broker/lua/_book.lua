@@ -9,12 +9,24 @@
 -- 16 the queue before this one.
 local MODULUS = 1125899906842624
 local TOMBSTONE_SECONDS, MOST_TRIMMED = 3600, 100
+local MOST_AHEAD = 86400 * 1000000
+local KINDS = {
+  'number', 'number', 'string', 'string', 'string', 'string', 'string', 'string',
+  'number', 'number', 'number', 'number', 'string', 'number', 'string', 'string',
+}
 
 local function book(keys, now)
   local entries, changes, state, removed = keys[1], keys[2], keys[3], keys[4]
   local call = redis.call
+  -- A key that holds something else than it should ends the call here, before anything is half done.
+  call('HLEN', entries)
+  call('ZCARD', removed)
+  local last = call('ZREVRANGE', changes, 0, 0, 'WITHSCORES')
   local known = call('HMGET', state, 'version', 'sum', 'floor')
-  local version, sum, floor = tonumber(known[1] or 0), tonumber(known[2] or 0), tonumber(known[3] or 0)
+  local version, sum = tonumber(known[1] or ''), tonumber(known[2] or '') or 0
+  local floor = tonumber(known[3] or '') or 0
+  -- Somebody has deleted it, or has written there by hand.
+  if not version then version = math.min(tonumber(last[2] or 0), now * 1000000 + MOST_AHEAD) end
   local is_changed = false
   local self = {}
 
@@ -22,7 +34,21 @@ local function book(keys, now)
     local raw = call('HGET', entries, id)
     if not raw then return nil end
     local is_fine, record = pcall(cmsgpack.unpack, raw)
-    return is_fine and type(record) == 'table' and tonumber(record[2]) and record or nil
+    if not is_fine or type(record) ~= 'table' then return nil end
+    for i, kind in ipairs(KINDS) do
+      if type(record[i]) ~= kind then return nil end
+    end
+    return record
+  end
+
+  -- Whether who follows the entries is told of it.
+  function self.is_told(id)
+    return call('ZSCORE', changes, id)
+  end
+
+  -- Versions go on from here at the least.
+  function self.rise(least)
+    version = math.max(version, least)
   end
 
   local function count(id)

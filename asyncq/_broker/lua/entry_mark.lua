@@ -12,8 +12,8 @@
 -- ARGV  news     channel of those who follow the entries
 -- ARGV  id
 -- ARGV  version  that it must have; '' for whatever
--- ARGV  mark     pause | resume | orphan
--- ARGV  reason   why it is paused
+-- ARGV  mark     pause | resume | orphan | renew (only give it a later version)
+-- ARGV  reason   why it is paused; of renew, the version that it must be later than
 -- REPLY [done | kept (it was so already) | missing | stale (it has another version), version, queue]
 --
 -- Sent again it finds everything as it shall be. It goes through when the memory of Redis is full: pausing
@@ -25,6 +25,19 @@ local entries = book(KEYS, now)
 local id, expected, mark, reason = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local record = entries.read(id)
 if not record then return {'missing', '0', ''} end
+
+if mark == 'renew' then
+  local word = expected ~= '' and record[2] ~= tonumber(expected) and 'stale' or 'kept'
+  local least = tonumber(reason)
+  -- No clock of Redis has given a version that is days ahead: whoever wrote that, it is not to be followed.
+  if word == 'kept' and record[2] < least and least < (now + 86400) * 1000000 then
+    word = 'done'
+    entries.rise(least)
+    entries.write(id, record)
+    entries.close(ARGV[2])
+  end
+  return {word, string.format('%.0f', record[2]), record[8]}
+end
 
 local field = mark == 'orphan' and ORPHANED or PAUSED
 local is_set = record[field] ~= 0

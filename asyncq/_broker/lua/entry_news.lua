@@ -13,7 +13,9 @@ local call = redis.call
 local state = call('HMGET', KEYS[3], 'version', 'sum', 'floor')
 local count, bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
 local rows = call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, count)
-local reply = {state[1] or '0', state[2] or '0', state[3] or '0', #rows < 2 * count and '1' or ''}
+-- What somebody has written there by hand is put right with the next change.
+local function number(text) return string.format('%.0f', tonumber(text or '') or 0) end
+local reply = {number(state[1]), number(state[2]), number(state[3]), #rows < 2 * count and '1' or ''}
 for i = 1, #rows, 2 do
   local record = call('HGET', KEYS[1], rows[i]) or ''
   reply[#reply + 1] = rows[i]

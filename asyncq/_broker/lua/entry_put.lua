@@ -27,6 +27,8 @@ local may_replace, force = ARGV[6] == 'put', ARGV[7] == '1'
 local now = clock()
 local entries = book(KEYS, now)
 local reply = {}
+-- Seconds in which who has changed an entry, and could not fence that, tries again.
+local RETRIED = 600
 
 local function objection(record, expected, digest)
   if expected ~= '' and (record and record[2] or 0) ~= tonumber(expected) then return 'stale' end
@@ -52,6 +54,8 @@ for i = 8, #ARGV, 6 do
     word, before, paused = record[9] == record[10] and 'added' or 'changed', record[16], record[12]
   else
     word = objection(record, expected, digest)
+    if word == 'kept' and not entries.is_told(id) then word = nil end
+    if word == 'kept' and now - record[10] < RETRIED then before, paused = record[16], record[12] end
     if not word then
       word = record and 'changed' or 'added'
       local created, since, reason = now, now, ''
