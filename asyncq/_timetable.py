@@ -147,6 +147,30 @@ class Timetable:
             entry.next_at = self._steps.next(entry.schedule, now)
         self._rebuild()
 
+    def put_back(self, now: datetime) -> None:
+        """Find the next times again after the clock was put back: it may have been wrong, and is right now.
+
+        Which of them were had Redis knows.
+        """
+        for entry in self._entries.values():
+            following = self._in_row(entry, now)
+            if following is not None and (entry.next_at is None or following < entry.next_at):
+                entry.next_at = following
+        self._rebuild()
+
+    def go_on(self, now: datetime) -> None:
+        """Count from now, as `begin` does; intervals stay in their row, which other schedulers go on with."""
+        for entry in self._entries.values():
+            entry.next_at = self._in_row(entry, now)
+        self._rebuild()
+
+    def _in_row(self, entry: Entry, now: datetime) -> datetime | None:
+        schedule, known = entry.schedule, entry.next_at
+        if not schedule.gap or known is None:
+            return self._steps.next(schedule, now)
+        interval = timedelta(seconds=schedule.gap)
+        return schedule.next(known + (now - known) // interval * interval)
+
     def align(self, entry_id: str, last: float, now: datetime) -> None:
         """Reckon an interval from the time that another scheduler, or we before a restart, had last.
 

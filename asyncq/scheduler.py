@@ -326,7 +326,7 @@ class Scheduler:
         actors = self._actors()
         if self._status == "stopped":
             self._status = "running"
-            self._timetable.begin(_now())
+            self._timetable.go_on(_now())
             actors.catch_up.survey()
             for service in (actors.ticker, actors.catch_up):
                 service.start(self._break)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import math
 from collections.abc import Callable, Sequence
@@ -26,6 +27,10 @@ MOST_PREPARED: Final = 5000
 """Times that are prepared before they come. What is more is prepared when these have been sent."""
 
 
+PUT_BACK: Final = 1.0
+"""Seconds by which a clock has to go back before times are reckoned anew: those known are too far away."""
+
+
 class Wave(Protocol):
     """Prepares and sends times."""
 
@@ -48,8 +53,10 @@ class Ticker(Service):
         self._clock: Final = clock
         self._prepared: Final[list[tuple[datetime, int, Prepared]]] = []  # a heap: clocks may be set back
         self._number = 0
+        self._ahead = -math.inf  # seconds of the clock, less those of the event loop, which never go back
 
     async def tick(self) -> float:
+        self._look_at_the_clock()
         self._begin()
         now = self._clock()
         if len(self._prepared) < MOST_PREPARED:
@@ -58,6 +65,14 @@ class Ticker(Service):
                 self._number += 1
                 heapq.heappush(self._prepared, (prepared.due, self._number, prepared))
         return min(self._seconds_left(), LONGEST_SLEEP)
+
+    def _look_at_the_clock(self) -> None:
+        now = self._clock()
+        ahead = now.timestamp() - asyncio.get_running_loop().time()
+        if ahead < self._ahead - PUT_BACK:
+            self._timetable.put_back(now)
+            self.forget()
+        self._ahead = ahead
 
     def _begin(self) -> None:
         """Hand on what has come."""
@@ -78,5 +93,5 @@ class Ticker(Service):
         return wait
 
     def forget(self) -> None:
-        """Let go of what has not come: it was stopped, and begins anew."""
+        """Let go of what has not come: times are reckoned anew."""
         self._prepared.clear()

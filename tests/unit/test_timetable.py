@@ -109,6 +109,16 @@ def test_beginning_anew_makes_up_for_nothing() -> None:
     assert table.take_due(NOON + HOUR) == []
 
 
+def test_an_interval_stays_in_its_row_when_a_scheduler_goes_on() -> None:
+    """Other schedulers are in that row, and its own claims would come too soon after theirs."""
+    table = timetable(entry("@every 10m", "x"), entry("0 * * * *", "y"))
+    for minutes, expected in ((3, 10), (10, 20), (45, 50), (31, 40)):
+        table.go_on(NOON + minutes * MINUTE)
+        assert (table.get("x").next_at, table.get("y").next_at) == (NOON + expected * MINUTE, NOON + HOUR)
+    (tick, *_) = table.take_due(NOON + 40 * MINUTE)
+    assert tick.nominal == NOON + 40 * MINUTE
+
+
 def test_the_end_of_the_calendar_is_the_end_of_an_entry() -> None:
     """And of no other."""
     table = timetable(entry("@every 1s", "x"), entry("@every 2s", "y"))
