@@ -24,7 +24,7 @@ from asyncq._scheduling.catalogue import (
     is_meant,
     is_named,
 )
-from asyncq._scheduling.storing import live_applications, store
+from asyncq._scheduling.storing import define_all, live_applications, require_reason, store
 from asyncq._timetable import Changes
 from asyncq.codecs import Codecs
 from asyncq.entries import Entry, EntryOptions, PeriodicTask, define
@@ -47,7 +47,6 @@ __all__ = ["EnqueueEvent", "EntryInfo", "Schedules"]
 
 DEFAULT_LIMIT: Final = 50
 _ATTEMPTS: Final = 5
-_AT_A_TIME: Final = 100
 
 log = logging.getLogger("asyncq.schedules")
 
@@ -125,6 +124,8 @@ class Schedules:
             EntryChangedError: It has another version.
             EntryDeclaredError: Code that is running declares it.
         """
+        if cast("object", entry_id) is None:
+            raise ConfigError("entry_id", None, "a name; `add` makes one when none is given")
         if version is not None:
             require_whole("version", version, least=0)
         wanted = PeriodicTask(spec, task, id=entry_id, timezone=timezone, **options)
@@ -140,14 +141,7 @@ class Schedules:
             ConfigError: At least one is wrong; nothing was sent.
             EntryDeclaredError: Code that is running declares one of them; the others are stored.
         """
-        defined: dict[str, Entry] = {}
-        for number, one in enumerate(entries):
-            entry = define(one, timezone=timezone, codecs=self._codecs)
-            if entry.id in defined and defined[entry.id].definition != entry.definition:
-                raise ConfigError("id", entry.id, "an id that no other entry has")
-            defined[entry.id] = entry
-            if number % _AT_A_TIME == _AT_A_TIME - 1:
-                await asyncio.sleep(0)
+        defined = await define_all(entries, timezone, self._codecs)
         done = await self._store([*defined.values()], replace=True)
         by_word: dict[str, list[str]] = {}
         for entry_id, put in zip(defined, done, strict=True):
@@ -265,9 +259,15 @@ class Schedules:
 
         When this returns, no scheduler enqueues any more of its times, not even one that has not heard.
 
+        Args:
+            entry_id: Which.
+            reason: What people are told who look at it.
+
         Raises:
+            ConfigError: The reason is no text, or very long.
             EntryNotFoundError: There is none; with the ids that look like it.
         """
+        require_reason(reason)
         return await self._mark(entry_id, pause=True, reason=reason)
 
     async def resume(self, entry_id: str) -> EntryInfo:
@@ -279,6 +279,8 @@ class Schedules:
         return await self._mark(entry_id, pause=False)
 
     async def _mark(self, entry_id: str, *, pause: bool, reason: str = "") -> EntryInfo:
+        if not is_named(entry_id):
+            raise await self._missing(entry_id)
         marked = await self._broker().entries.mark(entry_id, "pause" if pause else "resume", reason=reason)
         if marked.word == "missing":
             await self._required(entry_id)  # says so if it is there and cannot be read
@@ -323,6 +325,8 @@ class Schedules:
             EntryChangedError: It has another version.
             EntryDeclaredError: Code that is running declares it. Pause it, or remove it there.
         """
+        if version is not None:
+            require_whole("version", version, least=0)
         for _ in range(_ATTEMPTS):
             stored = await self._required(entry_id)
             if version is not None and stored.version != version:
@@ -351,6 +355,8 @@ class Schedules:
             EntryNotFoundError: There is no such entry, and no history of one.
         """
         require_whole("limit", limit, least=1)
+        if not is_named(entry_id):
+            raise await self._missing(entry_id)
         events = await self._broker().schedules.events(entry_id, limit=limit)
         if not events:
             await self._required(entry_id)

@@ -16,7 +16,7 @@ from asyncq._entry_form import packed, rhythm, unpacked
 from asyncq.codecs import Codecs
 from asyncq.entries import Entry
 from asyncq.entry_info import EnqueueEvent, EntryInfo
-from asyncq.options import public_options
+from asyncq.options import is_queue_name, public_options
 
 DETAILS: Final = 100
 """Entries whose details are asked for together."""
@@ -27,7 +27,7 @@ _LOOKED_THROUGH: Final = 5
 
 def is_named(entry_id: object) -> bool:
     """Whether this can be the id of an entry at all."""
-    return isinstance(entry_id, str) and bool(entry_id)
+    return is_queue_name(entry_id)
 
 
 def is_meant(stored: Stored, queue: str | None, paused: bool | None, orphaned: bool | None) -> bool:  # noqa: FBT001 - filters

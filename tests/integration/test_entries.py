@@ -87,6 +87,22 @@ async def test_bad_input_is_refused_before_anything_is_sent(redis_url: str, redi
             await client.schedules.upsert_many(
                 [PeriodicTask("@daily", Task("x"), id="x"), PeriodicTask("@hourly", Task("x"), id="x")]
             )
+        schedules: Any = client.schedules
+        with pytest.raises(ConfigError, match=r"(?s)entry 1: spec=.*entry 2: entry='x'"):
+            await schedules.upsert_many(
+                [PeriodicTask("@daily", Task("x")), PeriodicTask("x", Task("x")), "x"]
+            )
+        with pytest.raises(ConfigError, match="entries="):
+            await schedules.upsert_many(PeriodicTask("@daily", Task("x")))
+        with pytest.raises(ConfigError, match="entry_id=None"):
+            await schedules.upsert("@daily", Task("x"), entry_id=None)
+        for reason in (None, 5, "\ud800", "x" * 1001):
+            with pytest.raises(ConfigError, match="reason="):
+                await schedules.pause("x", reason)
+        for call in (schedules.get, schedules.pause, schedules.run_now, schedules.remove, schedules.history):
+            for no_id in (None, 5, "", "a{b}", "\ud800"):
+                with pytest.raises(EntryNotFoundError):
+                    await call(no_id)
     assert redis_client.keys("*schedule*") == []
 
 
