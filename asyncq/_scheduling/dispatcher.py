@@ -27,6 +27,9 @@ from asyncq.task import Task
 LAST_WORDS: Final = 5.0
 """Seconds for what is on its way when the scheduler leaves."""
 
+MOST_LOOKS: Final = 5
+"""Times that an entry is looked up for one of its times. Somebody may change it again meanwhile."""
+
 FAILED: Final = "failed"
 _A_SECOND: Final = timedelta(seconds=1)
 
@@ -143,13 +146,13 @@ class Dispatcher:
             "entry %r failed", entry.id, extra={"event": "dispatch_failed", "entry": entry.id}
         )
 
-    async def carry_out(self, tick: Tick, *, is_release: bool = False, is_fresh: bool = False) -> Result:
+    async def carry_out(self, tick: Tick, *, is_release: bool = False, looks: int = 0) -> Result:
         """Enqueue the task of one time.
 
         Args:
             tick: Which.
             is_release: It was claimed before, and has waited for the end of the last run.
-            is_fresh: The entry was just looked up.
+            looks: How often the entry was looked up for it.
         """
         entry, config = tick.entry, self._config
         await hooks.call(
@@ -166,10 +169,10 @@ class Dispatcher:
             answer = await self._enqueue(entry.task, options, claim)
         except Exception as error:  # noqa: BLE001 - ours or of a user's middleware: the entry goes on
             return await self._follow(tick, error)
-        return await self._follow(tick, answer, is_release=is_release, is_fresh=is_fresh)
+        return await self._follow(tick, answer, is_release=is_release, looks=looks)
 
     async def _follow(
-        self, tick: Tick, answer: Answer | Exception, *, is_release: bool = False, is_fresh: bool = False
+        self, tick: Tick, answer: Answer | Exception, *, is_release: bool = False, looks: int = 0
     ) -> Result:
         entry = tick.entry
         if isinstance(answer, Exception):
@@ -179,7 +182,7 @@ class Dispatcher:
         if answer.info is not None:
             await self._enqueued(tick, answer)
         elif answer.word == "fenced":
-            return await self._with_the_present_one(tick, is_release=is_release, is_fresh=is_fresh)
+            return await self._with_the_present_one(tick, is_release=is_release, looks=looks)
         elif answer.word == "taken":
             await self._leave_to_another(tick)
         if answer.asks_for_more:
@@ -241,17 +244,18 @@ class Dispatcher:
             self._log.debug("entry %r: %s", entry.id, error, extra={"event": "look_failed"})
             self._to.owe(entry)
 
-    async def _with_the_present_one(self, tick: Tick, *, is_release: bool, is_fresh: bool) -> Result:
+    async def _with_the_present_one(self, tick: Tick, *, is_release: bool, looks: int) -> Result:
         """The entry has changed, and this scheduler has not heard of it yet."""
         reason = "changed"
-        if not is_fresh:
+        if looks < MOST_LOOKS:
             try:
                 entry, reason = await self._to.refresh(tick.entry)
             except BrokerError as error:
                 await self._failed(tick, error)
                 return Result(FAILED, error)
             if entry is not None and _has(entry, tick):
-                return await self.carry_out(replace(tick, entry=entry), is_release=is_release, is_fresh=True)
+                present = replace(tick, entry=entry)
+                return await self.carry_out(present, is_release=is_release, looks=looks + 1)
         skipped = Skipped(tick.nominal, tick.nominal, 1, reason, tick.nominal)
         await self._chronicle.skipped(tick.entry, skipped)
         return Result("fenced")
