@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol, cast
 
 from asyncq._broker.enqueue import Placed, Send
+from asyncq._entry_form import rhythm
 from asyncq._scheduling.claimant import Answer
 from asyncq._scheduling.claims import claim_on
 from asyncq._service import Errands, Service
@@ -197,4 +198,4 @@ class Waves(Service):
 def _is_as_due(entry: Entry, before: Entry) -> bool:
     """Whether it comes at the same times as before; else it was given other ones."""
     one, other = entry.schedule, before.schedule
-    return one is other or (one.spec, one.zone) == (other.spec, other.zone)
+    return one is other or rhythm(one) == rhythm(other)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -188,6 +189,21 @@ async def test_answers_are_dealt_with_when_all_are_there() -> None:
     assert await waves.tick() == float("inf")
     await waves.aclose()
     assert sent.concluded == [("a", "taken"), ("b", "taken"), ("c", "behind")]
+
+
+async def test_an_entry_that_comes_back_from_redis_is_as_due_as_before() -> None:
+    """Its zone has a name there; its time must not be lost for that, as the table gives it no other."""
+    table, ticks = _due(entry("0 13 * * *", "x"))
+    sent = Sent()
+    waves = _waves(table, sent)
+    prepared = [waves.prepare(tick) for tick in ticks]
+    stored = define(
+        PeriodicTask(" 0 13 * * *", Task("x", 2), id="x", timezone=ZoneInfo("UTC")), codecs=Codecs()
+    )
+    table.add(stored, NOON + HOUR - SECOND)
+    assert table.take_due(NOON + HOUR) == []
+    waves.begin(prepared, is_all=True)
+    assert [tick.entry for tick in sent.long_way] == [stored]
 
 
 async def test_what_is_not_answered_in_time_has_failed() -> None:
