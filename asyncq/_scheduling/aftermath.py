@@ -119,7 +119,14 @@ class Aftermath:
                 current = self._current(entry.id)
                 if current is None:
                     return
-                if not await self._means.release(current, from_unix(recalled.queued)):
+                nominal = from_unix(recalled.queued)
+                if current.queue != entry.queue:
+                    # Its queue is another one now, and this one takes no more of it.
+                    left_out = Skipped(nominal, nominal, 1, "changed", nominal)
+                    if not await self._chronicle.skipped(entry, left_out):
+                        return
+                    await self._ticks.done(entry.queue, entry.id, ["queued"])
+                elif not await self._means.release(current, nominal):
                     # It was refused, and that was said. Nothing waits any more.
                     await self._ticks.done(entry.queue, entry.id, ["queued"])
                 (recalled,) = await self._ticks.recall(entry.queue, [entry.id])

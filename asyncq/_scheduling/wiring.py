@@ -112,7 +112,7 @@ class Plan:
         async def release(entry: Entry, nominal: datetime) -> bool:
             tick = Tick(entry, nominal, entry.schedule.next(nominal))
             result = await dispatcher.carry_out(tick, is_release=True)
-            return result.is_open or result.word != FAILED
+            return result.is_open or result.word not in (FAILED, "fenced")
 
         means = Means(broker.notes.cancel, broker.results.wait, release, owe)
         aftermath = Aftermath(broker.ticks, chronicle, means, current=timetable.find, log=log)

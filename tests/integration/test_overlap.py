@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asyncq import Inspector, Mux, Scheduler, Server, SkipRetry, Task
+from asyncq import Client, Inspector, Mux, Scheduler, Server, SkipRetry, Task
 from asyncq._wire.keys import Keys
 from tests.conftest import AnyRedis
 from tests.support.waiting import wait_until
@@ -131,6 +131,27 @@ async def test_who_waits_is_not_forgotten_with_its_scheduler(any_redis: AnyRedis
             await work.until_started(2)
             assert work.started[1].endswith(f"-{queued:.3f}")
             work.let_go()
+
+
+async def test_who_waits_in_a_queue_that_its_entry_has_left_waits_no_more(
+    redis_url: str, redis_client: Any
+) -> None:
+    """Nobody may enqueue it there by the old definition, and the history says so."""
+    work = Work()
+    async with (
+        Client(redis_url) as client,
+        Server(redis_url).running(work.mux),
+        Scheduler(redis_url).running(),
+    ):
+        schedules = client.schedules
+        await schedules.add("@every 1s", Task("work"), entry_id="x", overlap="queue_one")
+        await work.until_started(1)
+        await wait_until(lambda: "queued" in _tick(redis_client), "one to wait")
+        await schedules.upsert("@yearly", Task("work"), entry_id="x", overlap="queue_one", queue="other")
+        work.let_go()
+        await wait_until(lambda: "queued" not in _tick(redis_client), "nobody to wait")
+        assert "changed" in {event.reason for event in await schedules.history("x")}
+        assert len(work.started) == 1
 
 
 @pytest.mark.parametrize("any_redis", ["cluster"], indirect=True)
