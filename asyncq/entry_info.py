@@ -71,7 +71,7 @@ class EnqueueEvent:
     nominal_at: datetime  #: when it was due
     error: str  #: why it was not enqueued; empty when it was
     scheduler_id: str  #: of the scheduler, or of the client that ran, paused or resumed it
-    reason: str = ""  #: of what was not enqueued: missed, too_old, overlap, paused, changed, failed
+    reason: str = ""  #: of what was not enqueued: missed, too_old, overlap, paused, changed, several, failed
     is_manual: bool = False  #: whether `run_now` did it
     count: int = 1  #: of how many times in a row this tells
     until: datetime | None = None  #: the last of them, if there are several

@@ -95,7 +95,7 @@ class Claimant:
         except TimeoutError:
             if not scope.expired():
                 raise
-            raise TimeoutError(f"not enqueued within {self._timeout:g} s") from None
+            raise TimeoutError(f"no answer within {self._timeout:g} s: it may be enqueued") from None
         return Answer(ENQUEUED, info, bool(answers) and answers[-1].asks_for_more)
 
     def prepare(self, task: Task, options: TaskOptions) -> NewTask | None:

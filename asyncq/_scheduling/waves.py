@@ -165,7 +165,9 @@ class Waves(Service):
     def _give_up(self, sent: Sequence[asyncio.Future[Placed]]) -> None:
         for future in sent:
             if not future.done():
-                future.set_exception(TimeoutError(f"not enqueued within {self._timeout:g} s"))
+                future.set_exception(
+                    TimeoutError(f"no answer within {self._timeout:g} s: it may be enqueued")
+                )
 
     async def tick(self) -> float:
         loop = asyncio.get_running_loop()
