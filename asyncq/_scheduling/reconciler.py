@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from asyncq._broker.entries import Definition, Entries, Put, Stored
@@ -51,6 +51,7 @@ class Reconciler:
         scheduler_id: str,
         application: str,
         removes_orphans: bool,
+        announce: Callable[[], Awaitable[object]],
         codecs: Codecs,
         log: Log,
     ) -> None:
@@ -60,6 +61,8 @@ class Reconciler:
         self._scheduler_id: Final = scheduler_id
         self._application: Final = application
         self._removes_orphans: Final = removes_orphans
+        self._announce: Final = announce
+        self._announced = ""
         self._codecs: Final = codecs
         self._log: Final = log
         self.conflicts: Final[dict[str, tuple[str, int]]] = {}
@@ -105,6 +108,11 @@ class Reconciler:
 
     async def _store(self, names: Sequence[str]) -> bool:
         roster = self._roster
+        if roster.declares != self._announced:
+            # Before it is stored: what nobody says that he declares is an orphan to others.
+            declares = roster.declares
+            await self._announce()
+            self._announced = declares
         words: dict[str, int] = {}
         for replace in (False, True):
             some = [name for name in names if roster.fresh.get(name, False) is replace]

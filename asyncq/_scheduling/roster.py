@@ -173,6 +173,8 @@ class Roster:
                     change.id,
                     extra={"event": "entry_unreadable", "entry": change.id},
                 )
+            else:
+                self.dropped.discard(change.id)
             self.known.pop(change.id, None)
             # What is declared here goes on, and is stored again.
             if change.id not in self.declared:

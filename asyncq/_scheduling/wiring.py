@@ -104,7 +104,7 @@ class Plan:
         )
         alignment = Alignment(broker.ticks, timetable, clock=self.clock, on_change=self.poke)
         chronicle = Chronicle(broker.schedules, scheduler_id=self.scheduler_id, log=log)
-        follower = self._follower(broker, alignment)
+        follower = self._follower(broker, alignment, herald)
 
         def owe(entry: Entry) -> None:
             catch_up.owe(entry)
@@ -163,7 +163,7 @@ class Plan:
             timeout=config.enqueue_timeout,
         )
 
-    def _follower(self, broker: Broker, alignment: Alignment) -> Follower:
+    def _follower(self, broker: Broker, alignment: Alignment, herald: Herald) -> Follower:
         config = self.config
         reconciler = Reconciler(
             broker.entries,
@@ -172,6 +172,7 @@ class Plan:
             scheduler_id=self.scheduler_id,
             application=config.application,
             removes_orphans=config.orphans == "remove",
+            announce=herald.tick,
             codecs=config.codecs,
             log=self.log,
         )

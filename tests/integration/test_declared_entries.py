@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -163,3 +164,19 @@ async def test_two_applications_may_declare_the_same(redis_url: str) -> None:
             await shop.shutdown()
             await look(renamed)
             assert (await client.schedules.get("a")).application == "store"
+
+
+async def test_what_is_registered_while_others_run_is_no_orphan_to_them(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That there is somebody who declares it is said before it is stored, however late a heartbeat is."""
+    caplog.set_level(logging.INFO)
+    one, two = release(redis_url, a="@daily"), release(redis_url, a="@daily")
+    async with Client(redis_url) as client, one.running(), two.running():
+        actors: Any = one._acting  # noqa: SLF001 - its heartbeat is late
+        await actors.herald.stop()
+        one.register("@daily", Task("b"), entry_id="b")
+        await actors.follower.tick()
+        await look(two)
+        assert not (await client.schedules.get("b")).is_orphan
+        assert "declared by no code" not in caplog.text

@@ -124,6 +124,17 @@ def test_what_is_dropped_is_run_no_more() -> None:
         roster.drop("aa")
 
 
+def test_what_is_gone_is_forgotten() -> None:
+    """A manager may see a million ids come and go."""
+    roster, _ = _roster()
+    roster.declare(_entry())
+    roster.take(_stored(_entry(), 1, origin="code"))
+    roster.drop("a")
+    assert roster.dropped == {"a"}
+    roster.take(Change("a", 2, is_there=False, stored=None))
+    assert [*roster.dropped, *roster.known, *roster.declared, *roster.strangers] == []
+
+
 def test_two_that_declare_the_same_say_the_same() -> None:
     """In whatever order; and one definition that differs is enough to differ."""
     one, other = _roster()[0], _roster()[0]
