@@ -21,7 +21,7 @@ local function book(keys, now)
   -- A key that holds something else than it should ends the call here, before anything is half done.
   call('HLEN', entries)
   call('ZCARD', removed)
-  local last = call('ZREVRANGE', changes, 0, 0, 'WITHSCORES')
+  local last = call('ZRANGE', changes, 0, 0, 'REV', 'WITHSCORES')
   local known = call('HMGET', state, 'version', 'sum', 'floor')
   local version, sum = tonumber(known[1] or ''), tonumber(known[2] or '') or 0
   local floor = tonumber(known[3] or '') or 0

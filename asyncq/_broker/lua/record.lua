@@ -14,5 +14,5 @@ local history = KEYS[1]
 redis.call('ZADD', history, ARGV[3], ARGV[2])
 redis.call('ZREMRANGEBYRANK', history, 0, -tonumber(ARGV[4]) - 1)
 -- What is noted in between, of an operator, does not know when the entry is due again.
-if redis.call('TTL', history) < tonumber(ARGV[5]) then redis.call('EXPIRE', history, ARGV[5]) end
+if redis.call('PTTL', history) < 1000 * tonumber(ARGV[5]) then redis.call('EXPIRE', history, ARGV[5]) end
 return 'ok'
