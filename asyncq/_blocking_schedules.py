@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Unpack
 
 from asyncq._loop_thread import LoopThread
-from asyncq._timetable import Changes
-from asyncq.entries import EntryOptions, PeriodicTask
+from asyncq.entries import Changes, EntryOptions, PeriodicTask
 from asyncq.entry_info import EnqueueEvent, EntryInfo
 from asyncq.schedules import DEFAULT_LIMIT
 from asyncq.schedules import Schedules as AsyncSchedules

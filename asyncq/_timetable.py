@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import heapq
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -17,7 +16,7 @@ from asyncq._entry_form import rhythm
 from asyncq.entries import Entry
 from asyncq.errors import EntryNotFoundError
 
-__all__ = ["Changes", "Tick", "Timetable"]
+__all__ = ["Tick", "Timetable"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -35,20 +34,6 @@ class Tick:
     next_at: datetime | None  #: when the entry is due again
     delay: float = 0.0  #: seconds of jitter behind `nominal`
     since: datetime | None = None  #: the time before it; `None` for none
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What a sync changed, by the ids of entries."""
-
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()  #: of the same id, and defined otherwise
-    kept: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        """Whether anything is different now."""
-        return bool(self.added or self.removed or self.changed)
 
 
 class Timetable:
@@ -119,27 +104,6 @@ class Timetable:
         """
         del self._entries[self.get(entry_id).id]
         self._items.pop(entry_id, None)
-
-    def replace(self, before: Iterable[str], after: Mapping[str, Entry], now: datetime) -> Changes:
-        """Put some entries in the place of others, in one step; what is defined as before keeps its times."""
-        old = dict.fromkeys(entry_id for entry_id in before if entry_id in self._entries)
-        kept = {
-            entry_id
-            for entry_id in after
-            if entry_id in old and self._entries[entry_id].definition == after[entry_id].definition
-        }
-        for entry_id in old:
-            if entry_id not in after:
-                self.remove(entry_id)
-        for entry_id, entry in after.items():
-            if entry_id not in kept:
-                self.add(entry, now)
-        return Changes(
-            added=tuple(entry_id for entry_id in after if entry_id not in old),
-            removed=tuple(entry_id for entry_id in old if entry_id not in after),
-            changed=tuple(entry_id for entry_id in after if entry_id in old and entry_id not in kept),
-            kept=tuple(entry_id for entry_id in after if entry_id in kept),
-        )
 
     def begin(self, now: datetime) -> None:
         """Count from now: what was due before is for those who make up for it."""

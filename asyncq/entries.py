@@ -23,7 +23,7 @@ from asyncq.options import (
 )
 from asyncq.task import Task
 
-__all__ = ["CatchUp", "Entry", "EntryOptions", "Overlap", "PeriodicTask", "Rules", "define"]
+__all__ = ["CatchUp", "Changes", "Entry", "EntryOptions", "Overlap", "PeriodicTask", "Rules", "define"]
 
 LONGEST_ID: Final = 200
 _SHOWN_OF_DIGEST: Final = 8
@@ -99,6 +99,20 @@ class Entry:
     def queue(self) -> str:
         """Where its tasks go."""
         return self.checked.get("queue", DEFAULT_QUEUE)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a sync, or storing many, has changed: by the ids of entries."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()  #: of the same id, and defined otherwise
+    kept: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything is different now."""
+        return bool(self.added or self.removed or self.changed)
 
 
 def define(wanted: PeriodicTask, *, timezone: str | tzinfo = UTC, codecs: Codecs) -> Entry:

@@ -11,9 +11,8 @@ from asyncq._scheduling.settings import ManagerConfig, ManagerOptions, options_o
 from asyncq._scheduling.source import Provider, Source
 from asyncq._scheduling.syncer import Syncer
 from asyncq._service import Service
-from asyncq._timetable import Changes
 from asyncq.connection import ConnectionOptions
-from asyncq.entries import PeriodicTask
+from asyncq.entries import Changes, PeriodicTask
 from asyncq.errors import ClosedError, ConfigError, ProviderError
 from asyncq.scheduler import Scheduler, _now
 from asyncq.shared import Connection

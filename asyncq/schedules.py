@@ -25,9 +25,8 @@ from asyncq._scheduling.catalogue import (
     is_named,
 )
 from asyncq._scheduling.storing import define_all, live_applications, require_reason, store
-from asyncq._timetable import Changes
 from asyncq.codecs import Codecs
-from asyncq.entries import Entry, EntryOptions, PeriodicTask, define
+from asyncq.entries import Changes, Entry, EntryOptions, PeriodicTask, define
 from asyncq.entry_info import EnqueueEvent, EntryInfo
 from asyncq.errors import (
     AsyncqError,

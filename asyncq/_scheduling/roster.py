@@ -12,9 +12,9 @@ from asyncq._checks import near_misses
 from asyncq._clock import from_unix
 from asyncq._entry_form import unpacked
 from asyncq._logs import Log
-from asyncq._timetable import Changes, Timetable
+from asyncq._timetable import Timetable
 from asyncq.codecs import Codecs
-from asyncq.entries import Entry
+from asyncq.entries import Changes, Entry
 from asyncq.errors import ConfigError, EntryNotFoundError, WireError
 
 HEARD_WITHIN: Final = timedelta(hours=1)

@@ -16,8 +16,7 @@ from asyncq._scheduling.roster import Roster
 from asyncq._scheduling.settings import ManagerConfig
 from asyncq._scheduling.source import Source
 from asyncq._service import Service
-from asyncq._timetable import Changes
-from asyncq.entries import Entry, PeriodicTask, define
+from asyncq.entries import Changes, Entry, PeriodicTask, define
 from asyncq.errors import ConfigError, ProviderError
 
 _SHOWN_PROBLEMS: Final = 10

@@ -17,7 +17,7 @@ from asyncq._scheduling.reconciler import is_agreed
 from asyncq._scheduling.roster import Roster
 from asyncq._timetable import Timetable
 from asyncq.codecs import Codecs
-from asyncq.entries import Entry, PeriodicTask, define
+from asyncq.entries import Changes, Entry, PeriodicTask, define
 from asyncq.errors import ConfigError, EntryNotFoundError, WireError
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -109,6 +109,30 @@ def test_what_was_removed_is_run_no_more_unless_it_is_declared_here() -> None:
         roster.take(Change(name, 9, is_there=False, stored=None))
     assert [entry.id for entry in timetable.in_order()] == ["a"]
     assert ([*roster.unsettled], roster.sum) == (["a"], 0)
+
+
+def test_a_set_is_replaced_by_another_and_what_stays_keeps_its_times() -> None:
+    """An interval of a day would never come if each sync began it anew."""
+    roster, timetable = _roster()
+    roster.declare(_entry("by hand", "@every 1h"))
+    first = {one.id: one for one in (_entry("a", "@every 1h"), _entry("b", "@every 1h"), _entry("c"))}
+    assert roster.replace([], first) == Changes(added=("a", "b", "c"))
+    kept, changed = timetable.get("a"), timetable.get("b")
+    kept.last_at = NOW
+
+    second = {
+        one.id: one for one in (_entry("a", "@every 1h"), _entry("b", "@every 1h", queue="low"), _entry("d"))
+    }
+    assert roster.replace(first, second) == Changes(added=("d",), removed=("c",), changed=("b",), kept=("a",))
+    assert timetable.get("a") is kept
+    assert kept.last_at == NOW
+    assert timetable.get("b") is not changed
+    assert timetable.get("b").next_at == changed.next_at  # where it goes has changed, and not when
+    assert sorted(one.id for one in timetable.in_order()) == ["a", "b", "by hand", "d"]
+
+    assert roster.replace(second, {}) == Changes(removed=("a", "b", "d"))
+    assert [one.id for one in timetable.in_order()] == ["by hand"]
+    assert not roster.replace([], {})
 
 
 def test_what_is_dropped_is_run_no_more() -> None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from asyncq._cron import parse
-from asyncq._timetable import Changes, Timetable
+from asyncq._timetable import Timetable
 from asyncq.codecs import Codecs
 from asyncq.entries import Entry, PeriodicTask, Rules, define
 from asyncq.errors import EntryNotFoundError
@@ -142,28 +142,6 @@ def test_an_entry_that_is_not_there_is_named_with_what_was_meant() -> None:
     assert "report:sales" in table
 
 
-def test_a_set_is_replaced_by_another_and_what_stays_keeps_its_times() -> None:
-    """An interval of a day would never come if each sync began it anew."""
-    table = timetable(entry("@every 1h", "by hand"))
-    first = {one.id: one for one in (entry("@every 1h", "a"), entry("@every 1h", "b"), entry("@daily", "c"))}
-    assert table.replace([], first, NOON) == Changes(added=("a", "b", "c"))
-    table.get("a").last_at = NOON
-
-    second = {
-        one.id: one
-        for one in (entry("@every 1h", "a"), entry("@every 1h", "b", "other payload"), entry("@daily", "d"))
-    }
-    changes = table.replace(first, second, NOON + 30 * MINUTE)
-    assert changes == Changes(added=("d",), removed=("c",), changed=("b",), kept=("a",))
-    assert (table.get("a").next_at, table.get("a").last_at) == (NOON + HOUR, NOON)
-    assert table.get("b").next_at == NOON + HOUR  # what is enqueued has changed, and not when
-    assert sorted(one.id for one in table.in_order()) == ["a", "b", "by hand", "d"]
-
-    assert table.replace(second, {}, NOON) == Changes(removed=("a", "b", "d"))
-    assert [one.id for one in table.in_order()] == ["by hand"]
-    assert not table.replace([], {}, NOON)
-
-
 @pytest.mark.parametrize(
     ("zone", "start", "nominals"),
     [
@@ -245,9 +223,8 @@ def test_a_tick_costs_no_look_at_those_that_are_not_due() -> None:
             return schedule.next(after)
 
     counted: Any = Counted()
-    table.replace(
-        [], {f"{n}": replace(entry("@yearly", f"{n}"), schedule=counted) for n in range(1000)}, NOON
-    )
+    for n in range(1000):
+        table.add(replace(entry("@yearly", f"{n}"), schedule=counted), NOON)
     assert calls == 1  # found once for all
     assert len(walk(table, NOON + 100 * SECOND)) == 100
     assert calls == 1
