@@ -78,7 +78,6 @@ def test_the_demo_tells_its_story_in_plain_lines_and_checks_it(runs: tuple[Shown
 
 def test_the_demo_draws_a_picture_in_a_terminal(runs: tuple[Shown, Shown]) -> None:
     """With rich and a terminal the same story is a picture that changes."""
-    pytest.importorskip("rich")
     _, done = runs
     assert done.code == 0, done.text
     assert "╭─ news" in done.text
