@@ -10,6 +10,16 @@ _NO_HEADERS: Final = cast("Callable[[], dict[str, str]]", dict)
 """Not `dict[str, str]`, which takes ten times as long to make an empty one: one is made for every task."""
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What became of a task so far, where the wire keeps that inside the message."""
+
+    retried: int = 0
+    error: str = ""  #: of the last attempt that failed
+    failed_at: float = 0.0  #: Unix seconds, 0 for never
+    completed_at: float = 0.0  #: Unix seconds, 0 for not yet
+
+
 @dataclass(slots=True)
 class Envelope:
     """The part of a task that does not change after it was enqueued.
@@ -33,6 +43,7 @@ class Envelope:
     headers: dict[str, str] = field(default_factory=_NO_HEADERS)
     enqueued_at: float = 0.0  #: by the client's clock, to be shown; nothing is decided by it
     nonce: str = ""  #: set when the caller chose the id, so that a re-send is recognised
+    past: Past | None = None  #: as the message itself has it; None in the native wire, where it has not
 
 
 @dataclass(frozen=True, slots=True)
