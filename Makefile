@@ -17,7 +17,7 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: help
 help: ## list these commands
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z.-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z.-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 
 # --- setting up ----------------------------------------------------------------
@@ -97,14 +97,18 @@ lua: $(STAMP) ## lint the Lua scripts, where luacheck is installed
 
 # One run, so that one summary counts them all. conftest.py keeps the stages
 # cheap first (architecture, unit, lua, integration, engine, faults, acceptance,
-# examples, docs); inside a stage the order is random and the seed is printed.
+# interop, examples, docs); inside a stage the order is random and the seed is printed.
 .PHONY: test
 test: $(STAMP) ## every test
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-fast
-test-fast: $(STAMP) ## the tests of a minute: no slow ones, no faults, no acceptance
-	@$(BIN)/python -m pytest -m "not slow and not faults and not acceptance" $(ARGS)
+test-fast: $(STAMP) ## the tests of a minute: no slow ones, no faults, no acceptance, no Go
+	@$(BIN)/python -m pytest -m "not slow and not faults and not acceptance and not interop" $(ARGS)
+
+.PHONY: test-interop
+test-interop: $(STAMP) ## the tests with Go's asynq; here Go is a must
+	@ASYNCQ_INTEROP=required $(BIN)/python -m pytest tests/interop $(ARGS)
 
 .PHONY: clean
 clean: ## remove what this file and the tools have made

@@ -1,0 +1,57 @@
+"""Go's programs for the tests of this folder. Without Go, they skip and say so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from .driving import Go
+from .golang import GoMissingError, build
+
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder. The limit of time is for the test and not for building the programs."""
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.interop)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(60, func_only=True))
+
+
+@pytest.fixture(scope="session")
+def go_programs(request: pytest.FixtureRequest) -> Path:
+    """The folder with `drive` and `mon`."""
+    assert request.config.cache is not None
+    try:
+        return build(request.config.cache.mkdir("interop-go"))
+    except GoMissingError as error:
+        if os.environ.get("ASYNCQ_INTEROP") == "required":
+            pytest.fail(str(error))
+        # Not even CI has to have Go; what it then has not tested is said in the summary.
+        pytest.skip(f"NOT TESTED with Go's asynq: {error}")
+
+
+@pytest.fixture
+async def start_go(go_programs: Path, redis_url: str) -> AsyncIterator[Callable[[], Awaitable[Go]]]:
+    """Start a process of Go's on the test's Redis, and end it after the test."""
+    started: list[Go] = []
+
+    async def start() -> Go:
+        go = await Go.start(go_programs / "drive", redis_url.partition("?")[0])
+        started.append(go)
+        return go
+
+    yield start
+    for go in started:
+        await go.close()
+
+
+@pytest.fixture
+async def go(start_go: Callable[[], Awaitable[Go]]) -> Go:
+    """One process of Go's, with all there is in it."""
+    return await start_go()
