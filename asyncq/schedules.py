@@ -24,6 +24,7 @@ from asyncq._scheduling.catalogue import (
     is_meant,
     is_named,
 )
+from asyncq._scheduling.clerk import attend, end_removal, see_off
 from asyncq._scheduling.storing import define_all, live_applications, require_reason, store
 from asyncq.codecs import Codecs
 from asyncq.entries import Changes, Entry, EntryOptions, PeriodicTask, define
@@ -287,6 +288,9 @@ class Schedules:
         if marked.word == "done":
             event = {"reason": "paused" if pause else "resumed", "count": 0, "error": reason}
             await self._note(entry_id, {**event, "task_id": "", "queue": marked.queue})
+        if marked.remains is not None and marked.remains.asks_for_more:
+            known = [(marked.queue, marked.remains)]
+            await attend(self._broker(), await self._required(entry_id), known, self._codecs, log=log)
         return await self.get(entry_id)
 
     async def run_now(self, entry_id: str) -> TaskInfo:
@@ -326,17 +330,21 @@ class Schedules:
         """
         if version is not None:
             require_whole("version", version, least=0)
+        broker = self._broker()
         for _ in range(_ATTEMPTS):
-            stored = await self._required(entry_id)
+            stored = await broker.entries.get(entry_id) if is_named(entry_id) else None
+            if stored is None:
+                if await end_removal(broker, entry_id, self._codecs, log=log):
+                    return
+                raise await self._missing(entry_id)
             if version is not None and stored.version != version:
                 raise EntryChangedError(entry_id, version)
-            force = stored.origin == "code" and stored.application not in await live_applications(
-                self._broker()
-            )
-            word = await self._broker().entries.remove(stored, force=force)
-            if word == "declared":
+            force = stored.origin == "code" and stored.application not in await live_applications(broker)
+            removed = await broker.entries.remove(stored, force=force)
+            if removed.word == "declared":
                 raise EntryDeclaredError(entry_id, stored.application)
-            if word == "removed":
+            if removed.word == "removed":
+                await see_off(broker, stored, removed, self._codecs, log=log)
                 return
         raise EntryChangedError(entry_id, version or 0)
 

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
 import msgpack
 
 from asyncq._broker.basis import Basis, script
+from asyncq._broker.fences import Fences
+from asyncq._broker.ticks import Recalled
 from asyncq.errors import BrokerReplyError, WireError
 
 PUT: Final = script("entry_put")
 MARK: Final = script("entry_mark")
 REMOVE: Final = script("entry_remove")
 NEWS: Final = script("entry_news")
-FENCE: Final = script("fence")
+SETTLE: Final = script("entry_settle")
 
 CHUNK: Final = 250
 """Entries in one call, fewer when they are large."""
 
 MOST_BYTES: Final = 512 * 1024
 """Bytes of definitions in one call: Redis does nothing else meanwhile."""
-
-FENCE_SECONDS: Final = 86400
-"""Seconds for which a change is fenced: longer than any scheduler goes on with what it knew."""
 
 FENCES_AT_A_TIME: Final = 100
 
@@ -64,6 +63,12 @@ class Stored:
     paused_at: float
     reason: str  #: why it is paused
     orphaned_at: float
+    left: tuple[str, ...] = ()  #: queues in which this version is still to be said
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether a queue that it has left may not know of that yet."""
+        return any(queue != self.queue for queue in self.left)
 
 
 class Put(NamedTuple):
@@ -79,6 +84,15 @@ class Marked(NamedTuple):
     word: str  #: done | kept | missing | stale
     version: int
     queue: str
+    remains: Recalled | None = None  #: what is left to be done for times that were over
+
+
+class Removed(NamedTuple):
+    """What became of a removal."""
+
+    word: str  #: removed | missing | stale | declared
+    version: int  #: of the end of the entry
+    remains: Sequence[tuple[str, Recalled]] = ()  #: by queue, what is left to be done
 
 
 class Change(NamedTuple):
@@ -109,6 +123,7 @@ class Entries:
 
     def __init__(self, basis: Basis) -> None:
         self._basis = basis
+        self._fences = Fences(basis)
         keys = basis.wire.keys.entries
         self._keys: Final = [keys.entries, keys.changes, keys.state, keys.removed]
 
@@ -138,7 +153,7 @@ class Entries:
             force: Also change what the code of another application declares.
         """
         done: list[Put] = []
-        fences: list[tuple[str, str, int, bool]] = []
+        changes: list[_Change] = []
         options = [origin, application, "put" if replace else "add", "1" if force else ""]
         for number, chunk in enumerate(_chunks(definitions)):
             args: list[object] = [self._basis.wire.keys.entry_news, f"{call}.{number}", *options]
@@ -149,18 +164,52 @@ class Entries:
             if len(reply) != 4 * len(chunk):
                 raise BrokerReplyError(PUT.name, reply)
             for index, one in enumerate(chunk):
-                word, version, before, paused = reply[4 * index : 4 * index + 4]
+                word, version, left, paused = reply[4 * index : 4 * index + 4]
                 done.append(Put(word.decode(), int(version)))
-                if before:
-                    fences.append((before.decode(), one.id, int(version), bool(paused)))
-                    if paused and before.decode() != one.queue:
-                        fences.append((one.queue, one.id, int(version), True))
-        for first in range(0, len(fences), FENCES_AT_A_TIME):
-            some = fences[first : first + FENCES_AT_A_TIME]
-            await asyncio.gather(
-                *[self._fence(queue, name, v, lasts=paused) for queue, name, v, paused in some]
-            )
+                if left:
+                    # What waits there is of one that was removed, if it is there since then.
+                    reason = "paused" if paused else "removed" if word == b"added" else ""
+                    places = _places(left)
+                    changes.append(_Change(one.id, int(version), one.queue, places, bool(paused), reason))
+        for first in range(0, len(changes), FENCES_AT_A_TIME):
+            await self._tell(changes[first : first + FENCES_AT_A_TIME])
         return done
+
+    async def _tell(self, changes: Sequence[_Change]) -> None:
+        """Let changes hold, and note which of them do."""
+        told = await asyncio.gather(*[self._let_hold(change) for change in changes], return_exceptions=True)
+        held = {one.id: one.version for one, found in zip(changes, told, strict=True) if found is None}
+        await self.settle(held)
+        for problem in told:
+            if problem is not None:
+                raise problem
+
+    async def _let_hold(self, change: _Change) -> None:
+        await self._leave(change)
+        if change.queue in change.left or (change.is_paused and change.left):
+            await self._fences.raise_to(
+                change.queue, change.id, change.version, lasts=change.is_paused, reason=change.reason
+            )
+
+    async def _leave(self, change: _Change) -> None:
+        for queue in change.left:
+            if queue != change.queue:
+                await self._fences.move(change.id, change.version, source=queue, target=change.queue)
+
+    async def hand_over(self, stored: Stored) -> None:
+        """See to it that queues which an entry has left enqueue it no more, and that its own knows its times.
+
+        Who has changed it does so, too, and may have died before. Done twice it is done once.
+        """
+        await self._tell(
+            [_Change(stored.id, stored.version, stored.queue, stored.left, bool(stored.paused_at), "")]
+        )
+
+    async def settle(self, versions: Mapping[str, int]) -> None:
+        """Note of entries that these versions hold everywhere."""
+        args: list[object] = [part for pair in versions.items() for part in pair]
+        if args:
+            await self._basis.run(SETTLE, self._keys, args, slot=self.slot)
 
     async def mark(
         self, entry_id: str, mark: Mark, *, expected: int | None = None, reason: str = ""
@@ -177,9 +226,17 @@ class Entries:
         )
         marked = Marked(reply[0].decode(), int(reply[1]), reply[2].decode())
         # Also when it was so already: whoever did it may have died before this.
-        if mark != "orphan" and marked.word in ("done", "kept"):
-            await self._fence(marked.queue, entry_id, marked.version, lasts=mark == "pause")
-        return marked
+        if mark == "orphan" or marked.word not in ("done", "kept"):
+            return marked
+        change = _Change(entry_id, marked.version, marked.queue, _places(reply[3]))
+        await self._leave(change)
+        reason = "paused" if mark == "pause" else ""
+        known = await self._fences.raise_to(
+            marked.queue, entry_id, marked.version, lasts=mark == "pause", reason=reason
+        )
+        if change.left:
+            await self.settle({entry_id: marked.version})
+        return marked._replace(remains=known)
 
     async def renew(self, entry_id: str, queue: str) -> Marked | None:
         """Give an entry a later version if one that is lost fences it off; `None` when nothing is fenced.
@@ -196,30 +253,32 @@ class Entries:
         reply: Any = await self._basis.run(MARK, self._keys, args, slot=self.slot)
         return Marked(reply[0].decode(), int(reply[1]), reply[2].decode())
 
-    async def remove(self, stored: Stored, *, force: bool = False) -> str:
+    async def remove(self, stored: Stored, *, force: bool = False) -> Removed:
         """Forget an entry if it still is what was seen. When this returns it is enqueued no more.
 
-        Returns:
-            `removed`, `missing`, `stale` or `declared`.
+        Call `settle` when what remains was done: until then it is told to whoever removes it again.
         """
+        return await self._remove(stored.id, stored.version, force=force)
+
+    async def finish_removal(self, entry_id: str) -> Removed:
+        """Let the removal of an entry hold that is gone: `removed`, or `missing` when that was done."""
+        return await self._remove(entry_id, 0, force=False)
+
+    async def _remove(self, entry_id: str, expected: int, *, force: bool) -> Removed:
         reply: Any = await self._basis.run(
             REMOVE,
             self._keys,
-            [self._basis.wire.keys.entry_news, stored.id, stored.version, "1" if force else ""],
+            [self._basis.wire.keys.entry_news, entry_id, expected, "1" if force else ""],
             slot=self.slot,
         )
-        word = str(reply[0].decode())
-        if word == "removed":
-            await self._fence(stored.queue, stored.id, int(reply[1]), lasts=False)
-        return word
-
-    async def _fence(self, queue: str, entry_id: str, version: int, *, lasts: bool) -> None:
-        await self._basis.run(
-            FENCE,
-            [self._basis.queue(queue).fence(entry_id)],
-            [version, 0 if lasts else FENCE_SECONDS],
-            slot=self._basis.slot(queue),
-        )
+        word, version, places = str(reply[0].decode()), int(reply[1]), _places(reply[2])
+        if not places:
+            return Removed(word, version)
+        known = [
+            (queue, await self._fences.raise_to(queue, entry_id, version, reason="removed"))
+            for queue in places
+        ]
+        return Removed("removed", version, known)
 
     async def get(self, entry_id: str) -> Stored | None:
         """One entry; `None` if there is none.
@@ -260,7 +319,7 @@ def unpacked(entry_id: str, raw: bytes) -> Stored:
     """
     try:
         fields: Any = msgpack.unpackb(raw, raw=True)
-        _, version, origin, application, digest, _, packed, queue, *times, _, _ = fields[:_FIELDS]
+        _, version, origin, application, digest, _, packed, queue, *times, _, left = fields[:_FIELDS]
         created_at, changed_at, since, paused_at, reason, orphaned_at = times
         return Stored(
             entry_id,
@@ -276,9 +335,25 @@ def unpacked(entry_id: str, raw: bytes) -> Stored:
             float(paused_at),
             reason.decode(),
             float(orphaned_at),
+            _places(left),
         )
     except (ValueError, TypeError, AttributeError) as error:
         raise WireError(f"the entry {entry_id!r}", f"it is no record ({error})") from error
+
+
+class _Change(NamedTuple):
+    """A change that is stored, and does not hold everywhere yet."""
+
+    id: str
+    version: int
+    queue: str
+    left: tuple[str, ...]  #: queues in which it is still to be said
+    is_paused: bool = False
+    reason: str = ""  #: why nothing may wait in its queue; '' if it may
+
+
+def _places(raw: bytes) -> tuple[str, ...]:
+    return tuple(raw.decode().split("}")) if raw else ()
 
 
 def _chunks(definitions: Sequence[Definition]) -> Iterable[list[Definition]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from asyncq._broker.basis import Basis, script
 
 PASS_OVER: Final = script("pass_over")
 RECALL: Final = script("recall")
+ATTENDED: Final = script("attended")
 
 MOST_AT_ONCE: Final = 500
 """Entries that one call asks about."""
@@ -25,6 +26,19 @@ class Note:
     last: float
     noted_at: float
     detail: str = ""  #: the task that stood in the way
+    text: str = ""  #: what stands in Redis
+
+
+class Cancel(NamedTuple):
+    """A task that is to be cancelled."""
+
+    task_id: str
+    queue: str  #: '' for that of the entry
+
+    @property
+    def field(self) -> str:
+        """Under which it stands in Redis."""
+        return f"cancel:{self.task_id}"
 
 
 @dataclass(slots=True)
@@ -34,7 +48,8 @@ class Recalled:
     at: float | None = None  #: the last time that is over, Unix seconds; `None` when nothing is known
     run: str = ""  #: the task of the last run; of entries that look at it
     queued: float = 0.0  #: the time that waits for the end of that run
-    cancels: list[str] = field(default_factory=list[str])  #: tasks that are to be cancelled
+    queued_text: str = ""  #: as it stands in Redis
+    cancels: list[Cancel] = field(default_factory=list["Cancel"])  #: tasks that are to be cancelled
     notes: list[Note] = field(default_factory=list[Note])
 
     @property
@@ -55,7 +70,7 @@ class Ticks:
         reply: Any = await self._basis.run(
             RECALL, [keys.tick(entry_id) for entry_id in entry_ids], [], slot=self._basis.slot(queue)
         )
-        return [_read(fields) for fields in reply]
+        return [read_tick(fields) for fields in reply]
 
     async def pass_over(
         self, queue: str, entry_id: str, *, after: float | None, last: float, reason: str, keep: int
@@ -78,14 +93,15 @@ class Ticks:
         )
         return str(word.decode())
 
-    async def done(self, queue: str, entry_id: str, fields: Sequence[str]) -> None:
-        """What these fields ask for was done."""
+    async def done(self, queue: str, entry_id: str, fields: Mapping[str, str]) -> None:
+        """What these fields asked for, by the values they had, was done."""
         basis = self._basis
-        key = basis.queue(queue).tick(entry_id)
-        await basis.router.command("HDEL", key, *fields, slot=basis.slot(queue), patience=basis.patience)
+        args = [part for pair in fields.items() for part in pair]
+        await basis.run(ATTENDED, [basis.queue(queue).tick(entry_id)], args, slot=basis.slot(queue))
 
 
-def _read(fields: Sequence[bytes]) -> Recalled:
+def read_tick(fields: Sequence[bytes]) -> Recalled:
+    """Read the fields and values of a tick, in turn."""
     found = Recalled()
     for raw_name, raw in zip(fields[::2], fields[1::2], strict=True):
         name, value = raw_name.decode("utf-8", "replace"), raw.decode("utf-8", "replace")
@@ -95,9 +111,9 @@ def _read(fields: Sequence[bytes]) -> Recalled:
             elif name == "run":
                 found.run = value
             elif name == "queued":
-                found.queued = float(value)
+                found.queued, found.queued_text = float(value), value
             elif name.startswith("cancel:"):
-                found.cancels.append(name.removeprefix("cancel:"))
+                found.cancels.append(Cancel(name.removeprefix("cancel:"), value))
             elif name.startswith("note:"):
                 found.notes.append(_note(name, value))
         except ValueError:  # written by hand: as good as not there
@@ -107,4 +123,5 @@ def _read(fields: Sequence[bytes]) -> Recalled:
 
 def _note(name: str, text: str) -> Note:
     reason, after, last, noted_at, *rest = text.split(" ", 4)
-    return Note(name, reason, float(after), float(last), float(noted_at), *rest)
+    detail = rest[0] if rest else ""
+    return Note(name, reason, float(after), float(last), float(noted_at), detail, text)

@@ -20,6 +20,8 @@ _TEXTS: Final = {
     "failed": "it could not be enqueued",
     "several": "some of these were left out; there are too many to say which",
     "changed": "the entry was changed or paused",
+    "paused": "the entry was paused",
+    "removed": "the entry was removed",
 }
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final
 
 from asyncq._broker.broker import Broker
-from asyncq._broker.entries import MODULUS, Change, Entries
+from asyncq._broker.entries import MODULUS, Change, Entries, Stored
 from asyncq._logs import Log
 from asyncq._redis.subscription import Subscription
+from asyncq._scheduling.movers import Movers
 from asyncq._scheduling.reconciler import Reconciler
 from asyncq._scheduling.roster import Roster
 from asyncq._service import Errands, Service
@@ -39,6 +41,7 @@ class Follower(Service):
         roster: What is known of them here.
         reconciler: Stores what is declared, and judges what nobody declares any more.
         align: Called with entries that come at other times than before.
+        owe: Called with an entry whose past is to be looked at.
         interval: Seconds between two looks.
         on_change: Called when entries have changed.
         log: Where to say so.
@@ -51,6 +54,7 @@ class Follower(Service):
         reconciler: Reconciler,
         *,
         align: Callable[[Sequence[Entry]], Awaitable[None]],
+        owe: Callable[[Entry], None],
         interval: float,
         on_change: Callable[[], None],
         log: Log,
@@ -60,6 +64,8 @@ class Follower(Service):
         self._roster: Final = roster
         self._reconciler: Final = reconciler
         self._align: Final = align
+        self._owe: Final = owe
+        self._movers: Final = Movers(entries, self._take_moved, log=log)
         self._interval: Final = interval
         self._on_change: Final = on_change
         self.log = log
@@ -102,6 +108,7 @@ class Follower(Service):
         await self.look()
         if entry_id in self._roster.unsettled and await self._reconciler.settle():
             await self.look()
+        await self._movers.moved(entry_id)
         await self._renew(entry_id)
         reason = "paused" if entry_id in self._roster.paused else "changed"
         return self._roster.current(entry_id), reason
@@ -172,12 +179,34 @@ class Follower(Service):
         for number, change in enumerate(changes):
             if number % TURN == 0:
                 await asyncio.sleep(0)
-            entry = self._roster.take(change)
+            before = self._roster.running(change.id)
+            stored = change.stored
+            is_held = stored is not None and stored.is_moving and self._roster.runs(stored)
+            entry = self._roster.take(change, is_held=is_held)
+            if is_held and stored is not None:
+                self._movers.hold(stored)
+            else:
+                self._movers.drop(change.id)
             if entry is not None:
                 anew.append(entry)
+                if before is not None and before.queue != entry.queue:
+                    self._owe(entry)
         if changes:
             self._on_change()
         return anew
+
+    async def _take_moved(self, moved: Sequence[Stored]) -> None:
+        """Run entries in their queues of now, since those of before know of it."""
+        async with self._lock:
+            told = [replace(stored, left=()) for stored in moved if self._movers.drop(stored.id, stored)]
+            anew = await self._take([Change(one.id, one.version, is_there=True, stored=one) for one in told])
+            await self._align(anew)
+        for entry in anew:
+            self._owe(entry)
+
+    async def aclose(self) -> None:
+        """Tell no more queues."""
+        await self._movers.aclose()
 
 
 @asynccontextmanager

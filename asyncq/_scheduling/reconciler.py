@@ -51,6 +51,7 @@ class Reconciler:
         scheduler_id: str,
         application: str,
         removes_orphans: bool,
+        remove: Callable[[Stored], Awaitable[str]],
         announce: Callable[[], Awaitable[object]],
         codecs: Codecs,
         log: Log,
@@ -61,6 +62,7 @@ class Reconciler:
         self._scheduler_id: Final = scheduler_id
         self._application: Final = application
         self._removes_orphans: Final = removes_orphans
+        self._remove: Final = remove
         self._announce: Final = announce
         self._announced = ""
         self._codecs: Final = codecs
@@ -233,7 +235,7 @@ class Reconciler:
             stored: Stored | None = await self._entries.get(entry_id)
             if stored is None or stored.version != known.version:
                 return "stale"
-            return await self._entries.remove(stored, force=True)
+            return await self._remove(stored)
         return (await self._entries.mark(entry_id, "orphan", expected=known.version)).word
 
 

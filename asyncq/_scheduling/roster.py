@@ -107,6 +107,10 @@ class Roster:
         """The entry as it is run here; `None` if it is not, or paused."""
         return self._timetable.get(entry_id) if entry_id in self._timetable else None
 
+    def running(self, entry_id: str) -> Entry | None:
+        """The entry as it is run here, or would be if it were not paused."""
+        return self.current(entry_id) or self.paused.get(entry_id)
+
     # -- what is declared here ----------------------------------------------------------------------
 
     def declare(self, entry: Entry, *, replace: bool = False) -> None:
@@ -122,8 +126,15 @@ class Roster:
         self.dropped.discard(entry.id)
         if entry.id in self.paused:
             self.paused[entry.id] = entry
-        else:
+        elif not self._is_elsewhere(entry):
             self._timetable.add(entry, self._clock())
+
+    def _is_elsewhere(self, entry: Entry) -> bool:
+        """Whether an entry of this id is enqueued into another queue, until this one is stored."""
+        running = self.current(entry.id)
+        if running is None:
+            return self.is_followed and entry.id in self.known
+        return bool(running.version) and running.queue != entry.queue
 
     def replace(self, before: Iterable[str], after: Mapping[str, Entry]) -> Changes:
         """Declare some entries in the place of others; what is defined as before keeps its times."""
@@ -163,8 +174,17 @@ class Roster:
 
     # -- what is stored -----------------------------------------------------------------------------
 
-    def take(self, change: Change) -> Entry | None:
-        """Take over what was changed in Redis; returns an entry whose times have begun anew."""
+    def runs(self, stored: Stored) -> bool:
+        """Whether a stored entry is run here."""
+        return stored.origin != "code" or stored.id in self.declared
+
+    def take(self, change: Change, *, is_held: bool = False) -> Entry | None:
+        """Take over what was changed in Redis; returns an entry whose times have begun anew.
+
+        Args:
+            change: What was changed.
+            is_held: It must not be run yet.
+        """
         self._count(change.id, change.version if change.is_there else 0)
         if change.stored is None:
             if change.is_there:
@@ -186,13 +206,13 @@ class Roster:
             stored.version, stored.origin, stored.application, stored.digest, bool(stored.orphaned_at)
         )
         self._classify(change.id)
-        if stored.origin == "code" and change.id not in self.declared:
+        if is_held or not self.runs(stored):
             self._leave(change.id)
             return None
         return self._run(stored)
 
     def _run(self, stored: Stored) -> Entry | None:
-        before = self.current(stored.id) or self.paused.get(stored.id)
+        before = self.running(stored.id)
         entry = self.declared.get(stored.id)
         if before is not None and before.definition == stored.digest and (entry is None or before is entry):
             entry = before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from asyncq._broker.broker import Broker
 from asyncq._broker.enqueue import Placed
+from asyncq._broker.entries import Stored
 from asyncq._broker.trouble import trouble
 from asyncq._logs import Log
 from asyncq._scheduling.aftermath import Aftermath, Means
@@ -17,6 +18,7 @@ from asyncq._scheduling.alignment import Alignment
 from asyncq._scheduling.catch_up import CatchUp
 from asyncq._scheduling.chronicle import Chronicle
 from asyncq._scheduling.claimant import Claimant
+from asyncq._scheduling.clerk import see_off
 from asyncq._scheduling.dispatcher import FAILED, Dispatcher, Neighbours
 from asyncq._scheduling.follower import Follower
 from asyncq._scheduling.herald import Herald
@@ -67,6 +69,10 @@ class Actors:
         await self.catch_up.stop()
         await self.catch_up.aclose()
 
+    def _leaves(self) -> list[Callable[[], Awaitable[None]]]:
+        closing = (self.dispatcher, self.aftermath, self.catch_up, self.waves, self.follower)
+        return [one.aclose for one in closing]
+
     async def enter(self, stack: AsyncExitStack, start: Start, further: Iterable[Service]) -> None:
         """Start them. The order of the blocks is the order in which they stop, the last first."""
         stack.push_async_callback(self.herald.leave)
@@ -74,7 +80,7 @@ class Actors:
         await self.herald.tick()
         await self.follower.begin()
         await stack.enter_async_context(start(self.herald))
-        for leave in (self.dispatcher.aclose, self.aftermath.aclose, self.catch_up.aclose, self.waves.aclose):
+        for leave in self._leaves():
             stack.push_async_callback(leave)
         for service in (self.waves, self.ticker, self.catch_up, self.watchman, self.follower, *further):
             await stack.enter_async_context(start(service))
@@ -104,10 +110,11 @@ class Plan:
         )
         alignment = Alignment(broker.ticks, timetable, clock=self.clock, on_change=self.poke)
         chronicle = Chronicle(broker.schedules, scheduler_id=self.scheduler_id, log=log)
-        follower = self._follower(broker, alignment, herald)
 
         def owe(entry: Entry) -> None:
             catch_up.owe(entry)
+
+        follower = self._follower(broker, alignment, herald, owe)
 
         async def release(entry: Entry, nominal: datetime) -> bool:
             tick = Tick(entry, nominal, entry.schedule.next(nominal))
@@ -163,8 +170,17 @@ class Plan:
             timeout=config.enqueue_timeout,
         )
 
-    def _follower(self, broker: Broker, alignment: Alignment, herald: Herald) -> Follower:
+    def _follower(
+        self, broker: Broker, alignment: Alignment, herald: Herald, owe: Callable[[Entry], None]
+    ) -> Follower:
         config = self.config
+
+        async def remove(stored: Stored) -> str:
+            removed = await broker.entries.remove(stored, force=True)
+            if removed.word == "removed":
+                await see_off(broker, stored, removed, config.codecs, log=self.log)
+            return removed.word
+
         reconciler = Reconciler(
             broker.entries,
             broker.schedules,
@@ -172,6 +188,7 @@ class Plan:
             scheduler_id=self.scheduler_id,
             application=config.application,
             removes_orphans=config.orphans == "remove",
+            remove=remove,
             announce=herald.tick,
             codecs=config.codecs,
             log=self.log,
@@ -181,6 +198,7 @@ class Plan:
             self.roster,
             reconciler,
             align=alignment.align_all,
+            owe=owe,
             interval=config.look_interval,
             on_change=self.poke,
             log=self.log,

@@ -10,8 +10,9 @@ import pytest
 from redis import Redis
 
 from asyncq import Client, Scheduler, Task
+from asyncq._broker.fences import Fences
 from asyncq._wire.keys import Keys
-from asyncq.errors import WireError
+from asyncq.errors import BrokerUnavailableError, EntryNotFoundError, WireError
 from tests.integration.following import ids, look
 from tests.support.waiting import wait_until
 
@@ -70,18 +71,40 @@ async def test_a_time_that_comes_before_a_scheduler_hears_of_its_entry_is_not_lo
         await wait_until(lambda: cast("Any", redis_client.llen(PENDING)) == 1, "it to be enqueued")
 
 
-async def test_a_change_whose_fence_was_not_written_is_fenced_when_it_is_made_again(
-    redis_url: str, redis_client: Redis
+@pytest.mark.parametrize("how", ["change", "pause", "remove", "remove and add"])
+async def test_a_change_whose_fence_was_not_written_holds_when_it_is_made_again(
+    redis_url: str, redis_client: Redis, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """The node of the queue was away, and whoever changed the entry tries again until it is done."""
+    """The node of the queue was away, and whoever changed the entry tries again, if hours later."""
+    fence = "asyncq:{default}:fence:mine"
+
+    async def change(client: Client) -> None:
+        if how == "change":
+            await client.schedules.upsert("@daily", Task("report", 2), entry_id="mine")
+        elif how == "pause":
+            await client.schedules.pause("mine")
+        else:
+            await client.schedules.remove("mine")
+
     async with Client(redis_url) as client:
-        await client.schedules.add("@daily", Task("report", 1), entry_id="mine")
-        changed = await client.schedules.upsert("@daily", Task("report", 2), entry_id="mine")
-        fence = "asyncq:{default}:fence:mine"
-        assert int(cast("Any", redis_client.get(fence))) == changed.version
-        redis_client.delete(fence)
-        await client.schedules.upsert("@daily", Task("report", 2), entry_id="mine")
-        assert int(cast("Any", redis_client.get(fence)) or 0) == changed.version
+        before = await client.schedules.add("@daily", Task("report", 1), entry_id="mine")
+        with monkeypatch.context() as patched:
+
+            async def is_away(*_: Any, **__: Any) -> None:
+                raise BrokerUnavailableError("the queue", "its node is away")
+
+            patched.setattr(Fences, "raise_to", is_away)
+            with pytest.raises(BrokerUnavailableError):
+                await change(client)
+        assert redis_client.get(fence) is None
+        if how == "remove and add":
+            await client.schedules.add("@daily", Task("report", 3), entry_id="mine")
+        else:
+            await change(client)
+        assert int(cast("Any", redis_client.get(fence))) > before.version
+        if how == "remove":
+            with pytest.raises(EntryNotFoundError):
+                await change(client)  # that was it
 
 
 async def test_what_is_declared_and_was_removed_is_stored_again_when_that_is_noticed(
@@ -93,7 +116,8 @@ async def test_what_is_declared_and_was_removed_is_stored_again_when_that_is_not
     async with Client(redis_url) as client, scheduler.running():
         stored = await client._connected().entries.get("mine")  # noqa: SLF001 - as another scheduler would
         assert stored is not None
-        assert await client._connected().entries.remove(stored, force=True) == "removed"  # noqa: SLF001
+        removed = await client._connected().entries.remove(stored, force=True)  # noqa: SLF001
+        assert removed.word == "removed"
         await wait_until(lambda: cast("Any", redis_client.llen(PENDING)) == 1, "it to be enqueued")
         assert (await client.schedules.get("mine")).origin == "code"
 

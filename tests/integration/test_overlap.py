@@ -154,6 +154,36 @@ async def test_who_waits_in_a_queue_that_its_entry_has_left_waits_no_more(
         assert len(work.started) == 1
 
 
+@pytest.mark.parametrize("how", ["pause", "remove"])
+async def test_what_waits_when_its_entry_is_paused_or_removed_never_runs(
+    redis_url: str, redis_client: Any, how: str
+) -> None:
+    """Not when its turn comes, not when the entry is back, and the history says why."""
+    work = Work()
+    async with (
+        Client(redis_url) as client,
+        Server(redis_url).running(work.mux),
+        Scheduler(redis_url).running(),
+    ):
+        schedules = client.schedules
+        await schedules.add("@every 1s", Task("work"), entry_id="x", overlap="queue_one")
+        await work.until_started(1)
+        await wait_until(lambda: "queued" in _tick(redis_client), "one to wait")
+        queued = float(_tick(redis_client)["queued"])
+        await (schedules.pause("x") if how == "pause" else schedules.remove("x"))
+        assert not [name for name in _tick(redis_client) if name not in ("at", "run")]
+        (told,) = [event for event in await schedules.history("x") if event.count and not event.task_id]
+        assert (told.nominal_at.timestamp(), told.reason) == (queued, f"{how}d")
+        work.let_go()
+        if how == "pause":
+            await schedules.resume("x")
+        else:
+            await schedules.add("@every 1s", Task("work"), entry_id="x", overlap="queue_one")
+        await work.until_started(2)
+        assert float(work.started[1].rpartition("-")[2]) > queued + 0.5
+        work.let_go()
+
+
 @pytest.mark.parametrize("any_redis", ["cluster"], indirect=True)
 async def test_a_run_that_takes_too_long_is_cancelled(any_redis: AnyRedis) -> None:
     """When the next one comes, which does not wait for it."""

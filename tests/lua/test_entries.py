@@ -1,4 +1,4 @@
-"""`entry_put`, `entry_mark`, `entry_remove`, `entry_news`, `fence`: the entries that all schedulers share."""
+"""`entry_put`, `entry_mark`, `entry_remove`, `entry_settle`, `entry_news`: what all schedulers share."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def _put(
 
 def _mark(space: Space, mark: str, *, expected: object = "", again: bool = False) -> list[Any]:
     reply: Any = space.run("entry_mark", BOOK, NEWS, "a", expected, mark, "lunch", again=again)
-    return [reply[0], int(reply[1]), reply[2]]
+    return [reply[0], int(reply[1]), *reply[2:]]
 
 
 def _mark_as(space: Space, mark: str, least: int, *, expected: object = "", again: bool = False) -> list[Any]:
     reply: Any = space.run("entry_mark", BOOK, NEWS, "a", expected, mark, least, again=again)
-    return [reply[0], int(reply[1]), reply[2]]
+    return [reply[0], int(reply[1]), *reply[2:]]
 
 
 def _remove(space: Space, *, expected: object = "", force: str = "", again: bool = False) -> list[Any]:
     reply: Any = space.run("entry_remove", BOOK, NEWS, "a", expected, force, again=again)
-    return [reply[0], int(reply[1])]
+    return [reply[0], int(reply[1]), reply[2]]
 
 
 def _news(
@@ -162,7 +162,7 @@ def test_a_pause_lasts_over_changes_and_begins_the_rhythm_anew(space: Space) -> 
 
 
 def test_the_rhythm_goes_on_where_only_the_task_changes(space: Space) -> None:
-    """Another queue remembers none of the times; and another rhythm has others."""
+    """Also in another queue, which inherits what was had; another rhythm has other times."""
 
     def since() -> float:
         return float(msgpack.unpackb(cast("bytes", space.client.hget(E.entries, "a")), raw=True)[10])
@@ -176,7 +176,7 @@ def test_the_rhythm_goes_on_where_only_the_task_changes(space: Space) -> None:
     assert changed > began
     _put(space, digest="d4", rhythm="daily", queue="r", call="4")
     moved = since()
-    assert moved > changed
+    assert moved == changed
     _mark(space, "pause")
     assert since() == moved
     _mark(space, "resume")
@@ -298,32 +298,47 @@ def test_an_entry_gets_a_version_behind_one_that_was_lost(space: Space) -> None:
     """The fence of a change that a fail-over has lost is behind it then; and nothing else changes."""
     first = _put(space)[1]
     lost = first + 10**9
-    assert _mark_as(space, "renew", lost) == ["done", lost + 1, "q"]
-    assert _mark_as(space, "renew", lost, again=True) == ["kept", lost + 1, "q"]
+    assert _mark_as(space, "renew", lost) == ["done", lost + 1, "q", ""]
+    assert _mark_as(space, "renew", lost, again=True) == ["kept", lost + 1, "q", ""]
     assert _mark_as(space, "renew", 10**18)[0] == "kept"
     assert _mark_as(space, "renew", lost + 5, expected=first)[0] == "stale"
     assert _put(space, call="2")[0] == "kept"
     assert _news(space)[0][:2] == [lost + 1, _sum(space)]
 
 
-def test_who_tries_again_is_told_what_to_fence(space: Space) -> None:
-    """The first time the fence may not have been written. Who changes nothing is told of none."""
+def test_who_comes_next_is_told_what_is_still_to_be_fenced(space: Space) -> None:
+    """However much later: whoever has changed it may not have come to that, and nobody else does."""
+
+    def settle(version: int) -> None:
+        assert space.run("entry_settle", BOOK, "a", version, "gone", 5) == "ok"
+
     assert _put(space)[2] == ""
-    changed = _put(space, digest="d2", call="2")
-    assert _put(space, digest="d2", call="3") == ["kept", changed[1], "q", ""]
+    changed = _put(space, digest="d2", queue="r", call="2")
+    assert _put(space, digest="d2", queue="r", call="3") == ["kept", changed[1], "q", ""]
+    moved = _put(space, digest="d3", queue="s", call="4")
+    assert moved[2] == "q}r"
+    settle(changed[1])
+    assert _mark(space, "pause")[3] == "q}r}s"
+    paused = _mark(space, "pause")
+    before = space.everything()
+    settle(paused[1])
+    assert _mark(space, "pause") == ["kept", paused[1], "s", ""]
+    assert _put(space, digest="d3", queue="s", call="5") == ["kept", paused[1], "", "1"]
+    assert space.everything().keys() == before.keys()
+    assert _news(space)[0][:2] == [paused[1], _sum(space)]
 
 
-def test_a_fence_rises_and_never_falls(space: Space) -> None:
-    """Two changes at once: their fences may come in the other order."""
-    fence = space.q.fence("a")
-    assert space.run("fence", [fence], 10, 60) == "ok"
-    assert 0 < space.client.ttl(fence) <= 60  # type: ignore[operator]
-    assert space.run("fence", [fence], 20, 0) == "ok"
-    assert space.client.ttl(fence) == -1
-    assert space.run("fence", [fence], 19, 60) == "older"
-    assert (space.client.get(fence), space.client.ttl(fence)) == (b"20", -1)
-    assert space.run("fence", [fence], 20, 0, again=True) == "ok"
-    space.client.delete(fence)
-    space.client.rpush(fence, "a list")
-    assert space.run("fence", [fence], 1, 0) == "ok"
-    assert space.client.get(fence) == b"1"
+def test_a_removal_is_remembered_until_it_holds(space: Space) -> None:
+    """It is told to who removes it again, and to who adds one of the same id before."""
+    _put(space)
+    removed = _remove(space)
+    assert removed[2] == "q"
+    assert _remove(space) == ["missing", *removed[1:]]
+    assert _put(space, queue="r", call="2")[::2] == ["added", "q"]
+    assert _remove(space)[2] == "q}r"
+    space.run("entry_settle", BOOK, "a", removed[1])
+    (word, version, left) = _remove(space)
+    assert (word, left) == ("missing", "q}r")
+    space.run("entry_settle", BOOK, "a", version)
+    assert _remove(space)[::2] == ["missing", ""]
+    assert space.client.hkeys(E.state) == [b"version", b"sum", b"floor"]

@@ -34,7 +34,13 @@ def test_an_entry_is_paused_and_removed(own_space: Space) -> None:
     _put(own_space)
     fill(own_space.client)
     assert own_space.run("entry_mark", BOOK, KEYS.entry_news, "a", "", "pause", "full")[0] == "done"
-    assert own_space.run("fence", [own_space.q.fence("a")], 5, 0) == "ok"
+    own_space.client.config_set("maxmemory", 0)
+    own_space.client.hset(own_space.q.tick("a"), "queued", "7")
+    fill(own_space.client)
+    keys = [own_space.q.fence("a"), own_space.q.tick("a")]
+    assert own_space.run("fence", keys, 5, 0, "paused")[0] == "ok"
+    assert own_space.client.hkeys(keys[1]) == [b"note:7.000000"]
+    assert own_space.run("entry_settle", BOOK, "a", 5) == "ok"
     assert own_space.client.get(own_space.q.fence("a")) == b"5"
     assert own_space.run("entry_remove", BOOK, KEYS.entry_news, "a", "", "")[0] == "removed"
     assert own_space.client.hlen(E.entries) == 0

@@ -170,6 +170,34 @@ def test_notes_that_nobody_takes_away_have_an_end(space: Space) -> None:
     assert tick["note:rest"].split(" ")[2] == f"{NOMINAL + 1485:.6f}"
 
 
+def test_the_note_of_many_only_grows(space: Space) -> None:
+    """One that waited for a run is left out after later ones."""
+    _run(space, "active", "queue_one")
+    asks = Asks(overlap="queue_one")
+    for number in range(1, 120):
+        _send(space, "b", NOMINAL + number, asks, number=number)
+    space.client.delete(space.q.task(f"a-{NOMINAL}"))
+    before = _tick(space)["note:rest"].split(" ")
+    assert _send(space, "b", NOMINAL + 120, asks, number=120) == "pending+"
+    after = _tick(space)["note:rest"].split(" ")
+    assert after[2] == before[2] == f"{NOMINAL + 119:.6f}"
+    assert float(after[1]) < NOMINAL + 1
+
+
+def test_what_came_to_a_note_while_it_was_written_down_is_not_lost(space: Space) -> None:
+    """A scheduler has read it and writes it into the history; another one leaves a time out meanwhile."""
+    read = {"note:rest": "several 1.000000 8.000000 8.5", "note:3.000000": "missed 2 3 3", "cancel:x": ""}
+    space.client.hset(TICK, mapping={"at": AT, **read, "note:rest": "several 1.000000 9.000000 9.5"})
+    space.client.hset(TICK, "cancel:x", "elsewhere")
+    pairs = [part for pair in read.items() for part in pair]
+    for again in (False, True):
+        assert space.run("attended", [TICK], *pairs, again=again) == "ok"
+        rest = {"note:rest": "several 8.000000 9.000000 9.5", "cancel:x": "elsewhere"}
+        assert _tick(space) == {"at": AT, **rest}
+    assert space.run("attended", [TICK], *[part for pair in rest.items() for part in pair]) == "ok"
+    assert _tick(space) == {"at": AT}
+
+
 # --- runs that overlap ------------------------------------------------------------------------------
 
 

@@ -6,7 +6,10 @@
 --
 -- A record is an array: 1 format, 2 version, 3 origin, 4 application, 5 digest, 6 rhythm, 7 definition,
 -- 8 queue, 9 created at, 10 changed at, 11 since, 12 paused at, 13 reason, 14 orphaned at, 15 call,
--- 16 the queue before this one.
+-- 16 queues in which it is still to be said that there is this version (`fence`), with `}` between them,
+-- which no name has. Who changes an entry says it there, and then here that it is done (`entry_settle`). If
+-- he does not come to that, whoever comes next knows. Of an entry that is gone they stand in `state`, as
+-- `left:<entry>`, behind the version of its end.
 local MODULUS = 1125899906842624
 local TOMBSTONE_SECONDS, MOST_TRIMMED = 3600, 100
 local MOST_AHEAD = 86400 * 1000000
@@ -41,6 +44,26 @@ local function book(keys, now)
     return record
   end
 
+  -- Where it is still to be said that there is another version, this queue among them.
+  function self.open(id, record, queue)
+    local left = record and record[16]
+    if not left then left = string.match(call('HGET', state, 'left:' .. id) or '', '^%d+ (.+)$') or '' end
+    if queue == '' or string.find('}' .. left .. '}', '}' .. queue .. '}', 1, true) then return left end
+    return left == '' and queue or left .. '}' .. queue
+  end
+
+  -- It was said everywhere.
+  function self.settle(id, of)
+    local record = self.read(id)
+    if record then
+      if record[2] ~= of or record[16] == '' then return end
+      record[16] = ''
+      call('HSET', entries, id, cmsgpack.pack(record))
+    elseif tonumber(string.match(call('HGET', state, 'left:' .. id) or '', '^%d+') or '') == of then
+      call('HDEL', state, 'left:' .. id)
+    end
+  end
+
   -- Whether who follows the entries is told of it.
   function self.is_told(id)
     return call('ZSCORE', changes, id)
@@ -64,12 +87,14 @@ local function book(keys, now)
     call('HSET', entries, id, cmsgpack.pack(record))
     call('ZADD', changes, string.format('%.0f', version), id)
     call('ZREM', removed, id)
+    call('HDEL', state, 'left:' .. id)
     sum = (sum + version) % MODULUS
     return version
   end
 
-  function self.remove(id)
+  function self.remove(id, left)
     count(id)
+    call('HSET', state, 'left:' .. id, string.format('%.0f %s', version, left))
     call('HDEL', entries, id)
     call('ZADD', changes, string.format('%.0f', version), id)
     call('ZADD', removed, now, id)

@@ -18,7 +18,7 @@
 --                    digest, rhythm, queue, definition
 -- REPLY for each entry: added | changed | kept (it is the same) | exists (there is another definition)
 --       | stale (it has another version) | declared (by the code of an application); then its version,
---       the queue it had before, and '1' if it is paused
+--       the queues in which that version is still to be said (_book), and '1' if it is paused
 --
 -- What is declared in code and what a client has put are known by their origin. The same definition of a
 -- client is taken over by code; what another application declares in the same words is left to it.
@@ -27,8 +27,6 @@ local may_replace, force = ARGV[6] == 'put', ARGV[7] == '1'
 local now = clock()
 local entries = book(KEYS, now)
 local reply = {}
--- Seconds in which who has changed an entry, and could not fence that, tries again.
-local RETRIED = 600
 
 local function objection(record, expected, digest)
   if expected ~= '' and (record and record[2] or 0) ~= tonumber(expected) then return 'stale' end
@@ -49,30 +47,30 @@ for i = 8, #ARGV, 6 do
   local queue, definition = ARGV[i + 4], ARGV[i + 5]
   local record = entries.read(id)
   local word
-  local version, before, paused = record and record[2] or 0, '', 0
+  local version, left, paused = record and record[2] or 0, '', 0
   if record and again == '1' and record[15] == this then
-    word, before, paused = record[9] == record[10] and 'added' or 'changed', record[16], record[12]
+    word, left, paused = record[9] == record[10] and 'added' or 'changed', record[16], record[12]
   else
     word = objection(record, expected, digest)
     if word == 'kept' and not entries.is_told(id) then word = nil end
-    if word == 'kept' and now - record[10] < RETRIED then before, paused = record[16], record[12] end
+    if word == 'kept' then left, paused = record[16], record[12] end
     if not word then
       word = record and 'changed' or 'added'
       local created, since, reason = now, now, ''
       if record then
-        created, before, paused, reason = record[9], record[8], record[12], record[13]
-        -- Another queue remembers none of its times: what came before must not look as if it were missed.
-        if record[6] == rhythm and record[8] == queue then since = record[11] end
+        created, paused, reason = record[9], record[12], record[13]
+        if record[6] == rhythm then since = record[11] end
       end
+      left = entries.open(id, record, record and record[8] or '')
       version = entries.write(id, {
         1, 0, origin, application, digest, rhythm, definition, queue, created, now, since, paused, reason, 0,
-        this, before,
+        this, left,
       })
     end
   end
   reply[#reply + 1] = word
   reply[#reply + 1] = string.format('%.0f', version)
-  reply[#reply + 1] = before
+  reply[#reply + 1] = left
   reply[#reply + 1] = paused ~= 0 and '1' or ''
 end
 entries.close(news)
