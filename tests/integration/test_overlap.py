@@ -150,7 +150,11 @@ async def test_who_waits_in_a_queue_that_its_entry_has_left_waits_no_more(
         await schedules.upsert("@yearly", Task("work"), entry_id="x", overlap="queue_one", queue="other")
         work.let_go()
         await wait_until(lambda: "queued" not in _tick(redis_client), "nobody to wait")
-        assert "changed" in {event.reason for event in await schedules.history("x")}
+
+        async def is_told() -> bool:
+            return "changed" in {event.reason for event in await schedules.history("x")}
+
+        await wait_until(is_told, "the reason in the history")
         assert len(work.started) == 1
 
 
