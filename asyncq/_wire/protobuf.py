@@ -117,10 +117,8 @@ def entry_field(field: int, key: str, value: str | int) -> bytes:
     return message_field(field, name + held)
 
 
-def time_field(field: int, when: Timestamp | None) -> bytes:
-    """An instant; nothing for none."""
-    if when is None:
-        return b""
+def time_field(field: int, when: Timestamp) -> bytes:
+    """An instant, also the first second of 1970, of which both halves are left out."""
     return message_field(field, number_field(1, when.seconds) + number_field(2, when.nanos))
 
 
@@ -234,15 +232,14 @@ def text(raw: bytes, where: str) -> str:
         raise WireError(where, f"text that is not UTF-8: {error.reason}") from None
 
 
-def timestamp(parts: list[bytes] | None, where: str) -> Timestamp | None:
-    """The instant of a field that was scanned as a repeated one; None where there was none.
+def timestamp(parts: list[bytes], where: str) -> Timestamp:
+    """The instant of a field that was scanned as a repeated one.
 
-    A message that comes in parts counts as one: that is how protobuf joins two messages.
+    A message that comes in parts counts as one: that is how protobuf joins messages. One that does not
+    come at all is the first second of 1970.
 
     Raises:
         WireError: This is no instant.
     """
-    if parts is None:
-        return None
     found = scan(b"".join(parts), (), where)
     return Timestamp(int64(found.get(1 << 3, 0)), int32(found.get(2 << 3, 0)))
