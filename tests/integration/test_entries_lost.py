@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -69,6 +71,41 @@ async def test_a_time_that_comes_before_a_scheduler_hears_of_its_entry_is_not_lo
         await wait_until(lambda: datetime.now(UTC) > due + timedelta(seconds=0.1), "the time to pass")
         await look(scheduler)
         await wait_until(lambda: cast("Any", redis_client.llen(PENDING)) == 1, "it to be enqueued")
+
+
+async def test_no_first_time_goes_without_a_word_when_the_news_of_an_entry_were_missed(
+    redis_url: str,
+) -> None:
+    """It was stored seconds ago when a scheduler hears of it: each time since is enqueued or left out."""
+    scheduler = Scheduler(redis_url, waking="poll", look_interval=3600)
+    rules: list[Any] = ["skip", "latest", "all"]
+    async with Client(redis_url) as client, scheduler.running():
+        begun: dict[str, float] = {}
+        for spec in ("@every 1s", "* * * * * *"):
+            for catch_up in rules:
+                name = f"{spec} {catch_up}"
+                info = await client.schedules.add(spec, Task("t"), entry_id=name, catch_up=catch_up)
+                begun[name] = info.created_at.timestamp()
+        until = time.time() + 2.5
+        await wait_until(lambda: time.time() > until, "times that nobody hears of")
+        await look(scheduler)
+
+        async def told(name: str) -> list[float]:
+            entry = next(entry for entry in scheduler.entries if entry.id == name)
+            events = await client.schedules.history(name) if entry.last_at is not None else []
+            each = [[event.nominal_at.timestamp() + n for n in range(event.count)] for event in events]
+            return sorted(at for times in each for at in times)
+
+        for name, since in begun.items():
+
+            async def are_told(name: str = name) -> bool:
+                times = await told(name)
+                return bool(times) and times[-1] > until
+
+            await wait_until(are_told, "times to be enqueued")
+            first = since + 1 if name.startswith("@") else math.floor(since) + 1
+            times = await told(name)
+            assert times == [pytest.approx(first + number, abs=0.002) for number in range(len(times))]
 
 
 @pytest.mark.parametrize("how", ["change", "pause", "remove", "remove and add"])

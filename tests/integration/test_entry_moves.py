@@ -38,8 +38,9 @@ async def _silence(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
             yield
 
 
-@pytest.mark.parametrize("is_killed", [False, True])
-@pytest.mark.parametrize("any_redis", ["single", "cluster"], indirect=True)
+@pytest.mark.parametrize(
+    ("any_redis", "is_killed"), [("single", False), ("cluster", True)], indirect=["any_redis"]
+)
 async def test_each_time_is_had_once_while_an_entry_moves(
     any_redis: AnyRedis, monkeypatch: pytest.MonkeyPatch, *, is_killed: bool
 ) -> None:
