@@ -80,6 +80,7 @@ class Client:
         patience: Seconds for which a call is sent again while Redis cannot be reached. Sending
             again never makes a second task of one.
         prefix: What every key begins with; `asyncq:` when not given.
+        wire: How tasks look in Redis: `native` when not given, or `asynq` to share them with Go.
         middleware: What to wrap around enqueueing; see `use`.
 
     Attributes:
@@ -95,10 +96,11 @@ class Client:
         max_payload: int = DEFAULT_MAX_PAYLOAD,
         patience: float = DEFAULT_PATIENCE,
         prefix: str | None = None,
+        wire: str | None = None,
         middleware: Iterable[EnqueueMiddleware] = (),
     ) -> None:
-        self._connection, self._owns_connection = read_connection(url, prefix)
-        self._codecs = codecs or Codecs()
+        self._connection, self._owns_connection = read_connection(url, prefix, wire)
+        self._codecs = (codecs or Codecs()).on(self._connection.wire.codec)
         self._defaults: CheckedOptions = check_options(dict(defaults)) if defaults else {}
         require_whole("max_payload", max_payload, least=1)
         self._compose = partial(

@@ -177,14 +177,18 @@ class Codecs:
     replaces a built-in one of the same name.
 
     Args:
-        default: What payloads are written with: a name or a codec.
+        default: What payloads are written with: a name or a codec. When not given it is what the wire
+            says: msgpack, and JSON where tasks are shared with Go.
         more: Further codecs that can be read.
     """
 
-    __slots__ = ("_by_name", "default")
+    __slots__ = ("_by_name", "_is_chosen", "default")
 
-    def __init__(self, default: str | PayloadCodec = "msgpack", *more: PayloadCodec) -> None:
+    def __init__(self, default: str | PayloadCodec | None = None, *more: PayloadCodec) -> None:
         """Register the codecs, and choose the default."""
+        self._is_chosen = default is not None
+        if default is None:
+            default = "msgpack"
         by_name: dict[str, PayloadCodec] = {"msgpack": _MSGPACK, "json": _JSON, "raw": _RAW}
         given = more if isinstance(default, str) else (default, *more)
         problems = [
@@ -204,6 +208,12 @@ class Codecs:
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by the codecs, for worker processes."""
         return Codecs, (self.default, *self._by_name.values())
+
+    def on(self, wire_codec: str) -> Codecs:
+        """The same, with the default of a wire where none was chosen."""
+        if self._is_chosen or self.default.name == wire_codec:
+            return self
+        return Codecs(wire_codec, *self._by_name.values())
 
     @property
     def names(self) -> tuple[str, ...]:

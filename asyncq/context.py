@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,6 +56,7 @@ class Host:
     codecs: Codecs = DEFAULT_CODECS
     state: Any = None  #: what the lifespan of the server gave
     slots: object | None = None  #: the server's slots of semaphores; `asyncq.Semaphore` knows what they are
+    encode_result: Callable[[str, bytes], bytes] = encode_result  #: codec and bytes, as the wire stores them
 
 
 class Context:
@@ -205,7 +206,7 @@ class Context:
     def encode_result(self, value: Any) -> bytes:
         """A result as it is stored: bytes, and the codec they were written with."""
         codec, raw = self._host.codecs.encode(value, type=self.type)
-        return encode_result(codec, raw)
+        return self._host.encode_result(codec, raw)
 
     def __repr__(self) -> str:
         return f"<Context {self.type!r} id={self.id!r} queue={self.queue!r} attempt={self.attempt}>"

@@ -42,6 +42,7 @@ class PeriodicTaskManager(Scheduler):
             and an async iterable. One that is not async is called in a thread.
         config: The options as an object.
         prefix: What every key begins with; `asyncq:` when not given.
+        wire: How tasks look in Redis: `native` when not given, or `asynq` to share them with Go.
         options: The options of `ManagerConfig` by name; they win over `config`.
     """
 
@@ -54,6 +55,7 @@ class PeriodicTaskManager(Scheduler):
         config: ManagerConfig | None = None,
         *,
         prefix: str | None = None,
+        wire: str | None = None,
         **options: Unpack[ManagerOptions],
     ) -> None:
         given = options_of(ManagerConfig, options, self._WHAT)
@@ -61,7 +63,7 @@ class PeriodicTaskManager(Scheduler):
             raise ConfigError("provider", provider, "a function that returns an iterable of PeriodicTask")
         checked = replace(config, **given) if config else ManagerConfig(**given)
         self.config = checked
-        self._set_up(url, prefix)
+        self._set_up(url, prefix, wire)
         self._syncer = Syncer(
             Source(provider, timeout=checked.provider_timeout),
             self._roster,

@@ -50,6 +50,7 @@ class Scheduler:
         url: Where Redis is: a URL, `ConnectionOptions`, or a `Connection` that is shared.
         config: The options as an object.
         prefix: What every key begins with; `asyncq:` when not given.
+        wire: How tasks look in Redis: `native` when not given, or `asynq` to share them with Go.
         options: The options of `SchedulerConfig` by name; they win over `config`.
     """
 
@@ -61,25 +62,25 @@ class Scheduler:
         config: SchedulerConfig | None = None,
         *,
         prefix: str | None = None,
+        wire: str | None = None,
         **options: Unpack[SchedulerOptions],
     ) -> None:
         given = options_of(SchedulerConfig, options, self._WHAT)
         self.config: SchedulerConfig = replace(config, **given) if config else SchedulerConfig(**given)
-        self._set_up(url, prefix)
+        self._set_up(url, prefix, wire)
 
-    def _set_up(self, url: str | ConnectionOptions | Connection, prefix: str | None) -> None:
-        self._connection, self._owns_connection = read_connection(url, prefix)
-        self._client = Client(self._connection, codecs=self.config.codecs)
+    def _set_up(
+        self, url: str | ConnectionOptions | Connection, prefix: str | None, wire: str | None
+    ) -> None:
+        self._connection, self._owns_connection = read_connection(url, prefix, wire)
+        codecs = self.config.codecs.on(self._connection.wire.codec)
+        self.config = replace(self.config, codecs=codecs)
+        self._client = Client(self._connection, codecs=codecs)
         self._log: Log = log_for(self.config.logger, self.config.least_level, standard=SCHEDULER_LOG)
         self._timetable = Timetable()
         self._pulse = Pulse(self._timetable, clock=_now, limit=self.config.stalled_after)
-        self._roster = Roster(
-            self._timetable,
-            application=self.config.application,
-            codecs=self.config.codecs,
-            clock=_now,
-            log=self._log,
-        )
+        app = self.config.application
+        self._roster = Roster(self._timetable, application=app, codecs=codecs, clock=_now, log=self._log)
         self._status = "new"
         self._id = ""
         self._started_at = 0.0

@@ -139,9 +139,10 @@ class Semaphore:
             the lease of the server. At least 1.
         patience: Seconds for which a call is sent again while Redis cannot be reached.
         prefix: What every key begins with; `asyncq:` when not given.
+        wire: How tasks look in Redis: `native` when not given, or `asynq` to share them with Go.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its options, one by one
         self,
         url: str | ConnectionOptions | Connection,
         scope: str,
@@ -150,8 +151,9 @@ class Semaphore:
         lease: float | timedelta = DEFAULT_LEASE,
         patience: float | timedelta = DEFAULT_PATIENCE,
         prefix: str | None = None,
+        wire: str | None = None,
     ) -> None:
-        self._connection, self._owns_connection = read_connection(url, prefix)
+        self._connection, self._owns_connection = read_connection(url, prefix, wire)
         place = Place(self._connection.options, self._connection.wire.keys.prefix)
         self.limit: Final = Limit(scope, maximum, place=place)
         self._lease: Final = seconds(lease, name="lease")

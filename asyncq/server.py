@@ -39,6 +39,7 @@ class Server:
         url: Where Redis is: a URL, `ConnectionOptions`, or a `Connection` that is shared.
         config: The options as an object.
         prefix: What every key begins with; `asyncq:` when not given.
+        wire: How tasks look in Redis: `native` when not given, or `asynq` to share them with Go.
         options: The options of `ServerConfig` by name; they win over `config`.
     """
 
@@ -48,11 +49,13 @@ class Server:
         config: ServerConfig | None = None,
         *,
         prefix: str | None = None,
+        wire: str | None = None,
         **options: Any,
     ) -> None:
         refuse_unknown(ServerConfig, options, "the server")
-        self._connection, self._owns_connection = read_connection(url, prefix)
-        self.config = replace(config, **options) if config is not None else ServerConfig(**options)
+        self._connection, self._owns_connection = read_connection(url, prefix, wire)
+        config = replace(config, **options) if config is not None else ServerConfig(**options)
+        self.config = replace(config, codecs=config.codecs.on(self._connection.wire.codec))
         self._log: Log = log_for(self.config.logger, self.config.least_level, standard=SERVER_LOG)
         self._supervisor: Supervisor | None = None
         self._life: asyncio.Task[None] | None = None

@@ -6,8 +6,8 @@ import asyncio
 from typing import Final, Self
 
 from asyncq._redis.router import Router
-from asyncq._wire.keys import NATIVE_PREFIX
-from asyncq._wire.wire import NativeWire, Wire
+from asyncq._wire.keys import ASYNQ_PREFIX, NATIVE_PREFIX
+from asyncq._wire.wire import ASYNQ, DIALECTS, NATIVE, AsynqWire, NativeWire, Wire
 from asyncq.connection import ConnectionOptions
 from asyncq.errors import ClosedError, ConfigError
 
@@ -26,12 +26,17 @@ class Connection:
 
     Args:
         url: Where Redis is: a URL or `ConnectionOptions`.
-        prefix: What every key begins with. Programs with different prefixes do not see each other.
+        prefix: What every key begins with; `asyncq:` when not given. Programs with different prefixes
+            do not see each other.
+        wire: How tasks look in Redis. `native` is our own; with `asynq` clients, servers and tools of Go's
+            asynq work on the same data.
     """
 
-    def __init__(self, url: str | ConnectionOptions, *, prefix: str = NATIVE_PREFIX) -> None:
+    def __init__(
+        self, url: str | ConnectionOptions, *, prefix: str | None = None, wire: str = NATIVE
+    ) -> None:
         self.options: Final = read_options(url)
-        self.wire: Final[Wire] = NativeWire(_checked_prefix(prefix))
+        self.wire: Final[Wire] = _wire(wire, prefix)
         self._router: Router | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
@@ -47,7 +52,8 @@ class Connection:
         if self._is_closed:
             raise ClosedError("the connection")
         if self._router is None:
-            self._router, self._loop = Router(self.options, name="asyncq:shared"), loop
+            router = Router(self.options, name="asyncq:shared", dialect=self.wire.name)
+            self._router, self._loop = router, loop
         elif self._loop is not loop:
             raise ConfigError(
                 "connection", self, "the event loop it was first used in; make one for each loop"
@@ -71,17 +77,21 @@ class Connection:
         return f"<Connection {self.options.describe()}>"
 
 
-def read_connection(url: str | ConnectionOptions | Connection, prefix: str | None) -> tuple[Connection, bool]:
+def read_connection(
+    url: str | ConnectionOptions | Connection, prefix: str | None, wire: str | None
+) -> tuple[Connection, bool]:
     """What a door was given, as a connection, and whether it belongs to the door.
 
     Raises:
-        ConfigError: It is none, or a prefix was given beside a connection that has its own.
+        ConfigError: It is none, or a prefix or wire was given beside a connection that has its own.
     """
     if isinstance(url, Connection):
         if prefix is not None and prefix != url.wire.keys.prefix:
             raise ConfigError("prefix", prefix, "no prefix beside a connection, which has its own")
+        if wire is not None and wire != url.wire.name:
+            raise ConfigError("wire", wire, "no wire beside a connection, which has its own")
         return url, False
-    return Connection(url, prefix=NATIVE_PREFIX if prefix is None else prefix), True
+    return Connection(url, prefix=prefix, wire=NATIVE if wire is None else wire), True
 
 
 def read_options(url: object) -> ConnectionOptions:
@@ -91,6 +101,16 @@ def read_options(url: object) -> ConnectionOptions:
     if isinstance(url, str):
         return ConnectionOptions.from_url(url)
     raise ConfigError("url", url, "a URL such as redis://localhost:6379/0, ConnectionOptions or a Connection")
+
+
+def _wire(name: object, prefix: object) -> Wire:
+    if name == ASYNQ:
+        if prefix not in (None, ASYNQ_PREFIX):
+            raise ConfigError("prefix", prefix, f"{ASYNQ_PREFIX} in the asynq wire: Go's asynq has no other")
+        return AsynqWire()
+    if name != NATIVE:
+        raise ConfigError("wire", name, f"one of {', '.join(DIALECTS)}")
+    return NativeWire(NATIVE_PREFIX if prefix is None else _checked_prefix(prefix))
 
 
 def _checked_prefix(prefix: object) -> str:

@@ -51,6 +51,7 @@ class Client:
         max_payload: Bytes a payload may have.
         patience: Seconds for which a call is sent again while Redis cannot be reached.
         prefix: What every key begins with; `asyncq:` when not given.
+        wire: How tasks look in Redis: `native` when not given, or `asynq` to share them with Go.
         middleware: What to wrap around enqueueing; runs in the event loop of the client. See `use`.
 
     Attributes:
@@ -66,6 +67,7 @@ class Client:
         max_payload: int = DEFAULT_MAX_PAYLOAD,
         patience: float = DEFAULT_PATIENCE,
         prefix: str | None = None,
+        wire: str | None = None,
         middleware: Iterable[EnqueueMiddleware] = (),
     ) -> None:
         self._client: Final = AsyncClient(
@@ -75,6 +77,7 @@ class Client:
             max_payload=max_payload,
             patience=patience,
             prefix=prefix,
+            wire=wire,
             middleware=middleware,
         )
         self._thread: Final = LoopThread("client")
@@ -195,9 +198,10 @@ class Semaphore:
             the lease of the server. At least 1.
         patience: Seconds for which a call is sent again while Redis cannot be reached.
         prefix: What every key begins with; `asyncq:` when not given.
+        wire: How tasks look in Redis: `native` when not given, or `asynq` to share them with Go.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its options, one by one
         self,
         url: str | ConnectionOptions,
         scope: str,
@@ -206,9 +210,10 @@ class Semaphore:
         lease: float | timedelta = DEFAULT_LEASE,
         patience: float | timedelta = DEFAULT_PATIENCE,
         prefix: str | None = None,
+        wire: str | None = None,
     ) -> None:
         self._semaphore: Final = AsyncSemaphore(
-            url, scope, maximum, lease=lease, patience=patience, prefix=prefix
+            url, scope, maximum, lease=lease, patience=patience, prefix=prefix, wire=wire
         )
         self._thread: Final = LoopThread("semaphore")
         self._entered: Final = _Entered()

@@ -14,7 +14,6 @@ does not favour anybody, nor does whose block comes after whose.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,7 +26,7 @@ from _product import PAYLOAD, TYPE, fill
 from asyncq import Client, Task
 from asyncq._broker.enqueue import SCRIPT
 from asyncq._redis.router import Router
-from asyncq._redis.script import Script
+from asyncq._redis.script import Script, Text
 from asyncq.connection import ConnectionOptions
 
 OURS = "client.enqueue"
@@ -41,7 +40,7 @@ HEAD = [f"{PREFIX}{name}" for name in ("pending", "scheduled", "groups", "flow",
 
 
 def _script(name: str, source: str) -> Script:
-    return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+    return Script(name, {"native": Text.of(source)})
 
 
 NOTHING = _script("nothing", "return 1")
@@ -102,7 +101,9 @@ class Callers:
 
     async def by_library(self, number: int) -> object:
         """A round trip, by somebody else's client."""
-        return await self.library.evalsha(NOTHING.sha, 1, "bare:{q}:pending", f"{number:022d}", PAYLOAD)
+        return await self.library.evalsha(
+            NOTHING.texts["native"].sha, 1, "bare:{q}:pending", f"{number:022d}", PAYLOAD
+        )
 
     async def enqueue(self, _number: int) -> object:
         """What is in question."""

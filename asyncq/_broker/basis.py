@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from asyncq._redis.router import Router
 from asyncq._redis.script import Script, load
 from asyncq._wire.keys import QueueKeys
-from asyncq._wire.wire import Wire
+from asyncq._wire.wire import DIALECTS, Wire
 from asyncq.connection import Address
 
 
@@ -64,4 +64,4 @@ class Basis:
 
 def script(name: str) -> Script:
     """A script of the broker."""
-    return load("asyncq._broker", name)
+    return load("asyncq._broker", name, DIALECTS)

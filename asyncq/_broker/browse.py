@@ -123,7 +123,7 @@ class Browse:
             raise WireError(
                 keys.task(task_id), "not a hash; somebody put something else there (TYPE says what)"
             )
-        fields = _named(reply[3:])
+        fields = self._basis.wire.fields(_named(reply[3:]))
         message = fields.pop("msg", b"")
         return Seen(
             task_id,
@@ -189,7 +189,7 @@ class Browse:
         return Leaf(float(now), total, follow, ids, tasks, spots, passed, asked)
 
     def _seen(self, task_id: str, raw: list[bytes], state: State, score: bytes, now: float) -> Seen:
-        fields = _named(raw)
+        fields = self._basis.wire.fields(_named(raw))
         message = fields.pop("msg", b"")
         unreadable = ""
         try:

@@ -146,7 +146,9 @@ class Deliver:
                 now,
             )
             try:
-                delivery.envelope = decode(raw)
+                envelope = delivery.envelope = decode(raw)
+                if envelope.past is not None:
+                    delivery.retried = envelope.past.retried
             except WireError as error:
                 delivery.unreadable = error.reason
             deliveries.append(delivery)

@@ -19,6 +19,7 @@ from asyncq._broker.basis import Basis, script
 from asyncq._redis.router import Call
 from asyncq._redis.subscription import Subscription
 from asyncq._service import Errands
+from asyncq._wire.wire import Wire
 from asyncq.errors import AsyncqError, ClosedError
 
 AWAIT: Final = script("await")
@@ -99,7 +100,7 @@ class Results:
         reply: Any = await self._basis.run(
             AWAIT, [keys.awaited, keys.task(task_id)], ["", KEEP], slot=self._basis.slot(queue)
         )
-        return _read(reply[0])
+        return _read(self._basis.wire, reply[0])
 
     async def wait(self, queue: str, task_id: str, on_progress: OnProgress | None = None) -> Seen:
         """Wait until a task is over, and return how it is then.
@@ -193,7 +194,7 @@ class Results:
 
     def _saw(self, watch: _Watch, one: list[Any]) -> None:
         before = watch.seen
-        seen = _read(one, how=watch.how, was_there=before is not None)
+        seen = _read(self._basis.wire, one, how=watch.how, was_there=before is not None)
         if watch.is_over:
             # Nobody waits for it any more, but the look was on its way and has left a mark.
             if not seen.is_over and watch.key not in self._watches:
@@ -283,13 +284,13 @@ class Results:
                 self._look(watch)
 
 
-def _read(one: Iterable[Any], *, how: str = "", was_there: bool = False) -> Seen:
+def _read(wire: Wire, one: Iterable[Any], *, how: str = "", was_there: bool = False) -> Seen:
     state, progress, result, error, reason = one
     state = state.decode()
     return Seen(
         state,
         progress=progress,
-        result=result,
+        result=result and wire.result(result),
         error=(error or b"").decode("utf-8", "replace"),
         reason=(reason or b"").decode("utf-8", "replace"),
         how=how if state == "missing" else "",

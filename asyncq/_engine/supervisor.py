@@ -188,6 +188,16 @@ class Supervisor:
 
     # -- wiring -----------------------------------------------------------------------------------
 
+    def _host(self, reporter: Reporter, broker: Broker) -> Host:
+        return Host(
+            self.server_id,
+            reporter,
+            self._config.codecs,
+            self._surroundings.state,
+            self._slots,
+            broker.wire.encode_result,
+        )
+
     async def _start(self, stack: AsyncExitStack, broker: Broker) -> None:
         config = self._config
         await stack.enter_async_context(
@@ -213,7 +223,7 @@ class Supervisor:
             self._held,
             offload,
             limiter,
-            host=Host(self.server_id, reporter, config.codecs, self._surroundings.state, self._slots),
+            host=self._host(reporter, broker),
             on_free=self._slot_free,
             log=self._log,
         )

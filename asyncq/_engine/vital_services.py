@@ -55,7 +55,7 @@ def make_vital_services(  # noqa: PLR0913 - what they may touch, said one by one
         connect_timeout=min(connection.connect_timeout, lease / 2),
         response_timeout=min(connection.response_timeout, patience),
     )
-    router = Router(options, name=f"asyncq:vitals:{server_id}")
+    router = Router(options, name=f"asyncq:vitals:{server_id}", dialect=wire.name)
     broker = Broker(router, wire, owner=server_id, patience=patience)
     services: list[Service] = [
         Heartbeat(broker.presence, describe),

@@ -71,7 +71,8 @@ class Call:
             return pack(tuple(self.args))
         args = self.args
         keys_end = args[0] + 1
-        head = ("EVAL", self.script.source) if with_source else ("EVALSHA", self.script.sha)
+        text = self.script.texts[self.router.dialect]
+        head = ("EVAL", text.source) if with_source else ("EVALSHA", text.sha)
         return pack((*head, *args[:keys_end], "1" if self.again else "", *args[keys_end:]))
 
     def __call__(self, reply: Reply) -> None:
@@ -85,8 +86,9 @@ class Call:
 class Router:
     """All connections of one client or server in one event loop, and the way through them."""
 
-    def __init__(self, options: ConnectionOptions, *, name: str) -> None:
+    def __init__(self, options: ConnectionOptions, *, name: str, dialect: str = "native") -> None:
         self.options = options
+        self.dialect = dialect
         self._name = name
         self._topology: Topology = topology_for(options, self._ask_who_serves)
         self._links: dict[Address, Link] = {}

@@ -10,12 +10,14 @@ from functools import lru_cache
 from typing import Final
 
 NATIVE_PREFIX: Final = "asyncq:"
+ASYNQ_PREFIX: Final = "asynq:"
 
 
 class QueueKeys:
     """The keys of one queue. All carry the hash tag `{queue}`, so all are in one cluster slot."""
 
     __slots__ = (
+        "active",
         "aggregation_sets",
         "archived",
         "awaited",
@@ -47,6 +49,7 @@ class QueueKeys:
         self.base = base
         self.pending = base + "pending"
         self.lease = base + "lease"
+        self.active = base + "active"
         self.scheduled = base + "scheduled"
         self.retry = base + "retry"
         self.archived = base + "archived"
@@ -121,16 +124,21 @@ class EntryKeys:
 
 
 class Keys:
-    """The keys outside queues, and the way to those of a queue."""
+    """The keys outside queues, and the way to those of a queue.
 
-    __slots__ = ("_queues", "entries", "prefix", "queues", "schedulers", "servers")
+    `own` is the prefix of what only asyncq reads. In the native wire that is everything; in the asynq wire
+    Go's servers and schedulers have names of their own for some of it.
+    """
 
-    def __init__(self, prefix: str = NATIVE_PREFIX) -> None:
+    __slots__ = ("_queues", "entries", "own", "prefix", "queues", "schedulers", "servers")
+
+    def __init__(self, prefix: str = NATIVE_PREFIX, *, own: str | None = None) -> None:
         self.prefix = prefix
+        self.own = prefix if own is None else own
         self.queues = prefix + "queues"
-        self.servers = prefix + "servers"
-        self.schedulers = prefix + "schedulers"
-        self.entries = EntryKeys(prefix)
+        self.servers = self.own + "servers"
+        self.schedulers = self.own + "schedulers"
+        self.entries = EntryKeys(self.own)
         self._queues: dict[str, QueueKeys] = {}
 
     def queue(self, name: str) -> QueueKeys:
@@ -142,33 +150,33 @@ class Keys:
 
     def semaphore(self, scope: str) -> SemaphoreKeys:
         """The keys of one semaphore."""
-        return SemaphoreKeys(self.prefix, scope)
+        return SemaphoreKeys(self.own, scope)
 
     def server(self, server_id: str) -> str:
         """What a server says of itself; expires when it stops saying it."""
-        return f"{self.prefix}servers:{{{server_id}}}"
+        return f"{self.own}servers:{{{server_id}}}"
 
     def scheduler(self, scheduler_id: str) -> str:
         """What a scheduler says of itself and its entries; expires when it stops saying it."""
-        return f"{self.prefix}schedulers:{{{scheduler_id}}}"
+        return f"{self.own}schedulers:{{{scheduler_id}}}"
 
     def history(self, entry_id: str) -> str:
         """What became of the last times of one entry."""
-        return f"{self.prefix}scheduler_history:{{{entry_id}}}"
+        return f"{self.own}scheduler_history:{{{entry_id}}}"
 
     def channel(self, server_id: str) -> str:
         """Where one server listens: wake-ups and cancellations; and who waits for a slot of a semaphore."""
-        return f"{self.prefix}to:{server_id}"
+        return f"{self.own}to:{server_id}"
 
     @property
     def news(self) -> str:
         """Where all servers listen: something became due earlier than they knew."""
-        return self.prefix + "news"
+        return self.own + "news"
 
     @property
     def entry_news(self) -> str:
         """Where all schedulers listen: an entry was added, changed or removed."""
-        return self.prefix + "news:entries"
+        return self.own + "news:entries"
 
 
 @lru_cache(maxsize=64)

@@ -36,6 +36,7 @@ class Inspector:
         codecs: Payload codecs that tasks may have been written with.
         patience: Seconds for which a call is sent again while Redis cannot be reached.
         prefix: What every key begins with; `asyncq:` when not given.
+        wire: How tasks look in Redis: `native` when not given, or `asynq` to share them with Go.
     """
 
     def __init__(
@@ -45,8 +46,9 @@ class Inspector:
         codecs: Codecs | None = None,
         patience: float = PATIENCE,
         prefix: str | None = None,
+        wire: str | None = None,
     ) -> None:
-        self._reach = Reach(url, codecs=codecs, patience=patience, prefix=prefix)
+        self._reach = Reach(url, codecs=codecs, patience=patience, prefix=prefix, wire=wire)
         self.tasks: Final = Tasks(self._reach)
         self.queues: Final = Queues(self._reach)
         self.groups: Final = Groups(self._reach)

@@ -26,11 +26,12 @@ class Reach:
         codecs: Codecs | None,
         patience: float,
         prefix: str | None,
+        wire: str | None,
     ) -> None:
-        self._connection, self._owns_connection = read_connection(url, prefix)
+        self._connection, self._owns_connection = read_connection(url, prefix, wire)
         self._patience = patience
         self._broker: Broker | None = None
-        self.codecs: Final = codecs or Codecs()
+        self.codecs: Final = (codecs or Codecs()).on(self._connection.wire.codec)
 
     @property
     def where(self) -> str:

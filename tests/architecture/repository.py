@@ -30,6 +30,15 @@ def scripts() -> list[Path]:
     return sorted(SCRIPTS.glob("*.lua"))
 
 
+def dialects() -> dict[str, dict[str, Path]]:
+    """The pieces of each dialect, by their names."""
+    folders = sorted(path for path in SCRIPTS.iterdir() if path.is_dir())
+    return {
+        folder.name: {path.stem.removeprefix("_"): path for path in sorted(folder.glob("_*.lua"))}
+        for folder in folders
+    }
+
+
 def pages() -> list[Path]:
     """Every page of documentation, the ones in the root included."""
     return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

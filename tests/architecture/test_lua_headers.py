@@ -1,7 +1,8 @@
 """The header of a script is its signature: it is read here and compared with the script.
 
 A file whose name starts with an underscore is a *piece*: one function that scripts include
-by name. It has a first line like a script's, and takes no keys and arguments of its own.
+by name. It has a first line like a script's, and takes no keys and arguments of its own. Where the wires
+differ, a piece is in the folder of each dialect; there, and only there, it may include others.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.repository import ROOT, SCRIPTS, modules, named, scripts
+from asyncq._broker.basis import script
+from asyncq._wire.wire import DIALECTS
+from tests.architecture.repository import ROOT, SCRIPTS, dialects, modules, named, scripts
 
 _FIRST = re.compile(r"-- (?P<name>[a-z][a-z0-9_]*): (?P<purpose>\S.*)")
 _ENTRY = re.compile(r"-- (?P<kind>KEYS|ARGV|REPLY)\s+(?P<rest>\S.*)")
@@ -33,7 +36,10 @@ READING = {
     "ZRANGEBYSCORE", "ZRANK", "ZSCAN", "ZSCORE",
 }  # fmt: skip
 
-PIECES = {path.stem.removeprefix("_"): path for path in scripts() if path.stem.startswith("_")}
+COMMON = {path.stem.removeprefix("_"): path for path in scripts() if path.stem.startswith("_")}
+SPOKEN = dialects()
+PIECES = {**COMMON, **SPOKEN["native"]}
+EVERY_PIECE = [*COMMON.values(), *(path for pieces in SPOKEN.values() for path in pieces.values())]
 WHOLE = [path for path in scripts() if not path.stem.startswith("_")]
 
 
@@ -181,29 +187,56 @@ def _used(text: str) -> set[str]:
     return found.union(*(_used(PIECES[name].read_text(encoding="utf-8")) for name in found))
 
 
-@pytest.mark.parametrize("name", PIECES)
-def test_piece_defines_its_own_name(name: str) -> None:
+@pytest.mark.parametrize("path", EVERY_PIECE, ids=named)
+def test_piece_defines_its_own_name(path: Path) -> None:
     """A piece is put in front of its script: anything but local functions would change the script."""
-    text = PIECES[name].read_text(encoding="utf-8")
+    name, text = path.stem.removeprefix("_"), path.read_text(encoding="utf-8")
     assert read_header(text).name == name
     tops = [line for line in body_of(text).splitlines() if re.match(r"\w", line) and line != "end"]
     assert f"local function {name}(" in tops[-1]
     assert all(top.startswith("local ") for top in tops)
 
 
-@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("name", sorted({path.stem.removeprefix("_") for path in EVERY_PIECE}))
 def test_the_linter_knows_the_piece(name: str) -> None:
     """The linter sees each file alone, so it is told which names come from elsewhere."""
     config = (ROOT / ".luacheckrc").read_text(encoding="utf-8")
-    pieces = re.search(r"^local pieces = \{(.*)\}$", config, re.MULTILINE)
+    pieces = re.search(r"^local pieces = \{(.*?)^\}$", config, re.MULTILINE | re.DOTALL)
     assert pieces is not None
     assert f'"{name}"' in pieces[1]
 
 
 def test_lua_lies_in_one_folder() -> None:
     """The linter, the wheel test and these tests look there and nowhere else."""
-    stray = [named(path) for path in SCRIPTS.parents[1].rglob("*.lua") if path.parent != SCRIPTS]
+    folders = {SCRIPTS, *(SCRIPTS / name for name in DIALECTS)}
+    stray = [named(path) for path in SCRIPTS.parents[1].rglob("*.lua") if path.parent not in folders]
     assert not stray
+
+
+def test_every_dialect_has_what_scripts_ask_for() -> None:
+    """A piece that one dialect has not got fails in its wire only, when the script is read."""
+    assert tuple(SPOKEN) == tuple(sorted(DIALECTS))
+    for pieces in SPOKEN.values():
+        assert pieces.keys() >= SPOKEN["native"].keys()
+        assert not pieces.keys() & COMMON.keys()
+
+
+@pytest.mark.parametrize("path", SPOKEN["asynq"].values(), ids=_ids)
+def test_a_piece_of_a_dialect_includes_what_it_uses(path: Path) -> None:
+    """Others must stand in front of it."""
+    text = path.read_text(encoding="utf-8")
+    body = body_of(text)
+    used = {name for name in SPOKEN["asynq"] if re.search(rf"(?<!function )\b{name}\b\(?", body)}
+    assert set(_INCLUDE.findall(text)) == used - {path.stem.removeprefix("_")}
+
+
+@pytest.mark.parametrize("path", WHOLE, ids=_ids)
+def test_script_can_be_put_together_in_each_dialect(path: Path) -> None:
+    """In each of them it has the same header, and no piece twice."""
+    for text in script(path.stem).texts.values():
+        defined = re.findall(r"^local function (\w+)\(", text.source, re.MULTILINE)
+        assert path.read_text(encoding="utf-8") in text.source
+        assert len([name for name in defined if name in PIECES]) == len({n for n in defined if n in PIECES})
 
 
 GOOD = """\

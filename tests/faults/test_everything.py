@@ -21,7 +21,7 @@ import pytest
 
 import asyncq._broker
 from asyncq import Client, Inspector, Task
-from asyncq._redis.script import load
+from asyncq._broker import basis
 from asyncq._wire.keys import Keys
 from asyncq.errors import ProviderError
 from tests.support.cluster import ClusterProcesses, SlotMove
@@ -121,7 +121,7 @@ async def the_network_breaks(scene: Scene) -> None:
     await scene.some_work()
     scene.proxy.delay(0)
     for name in SCRIPTS:
-        sha = load("asyncq._broker", name).sha.encode()
+        sha = basis.script(name).texts["native"].sha.encode()
         scene.proxy.lose_reply("EVALSHA", containing=sha)
         scene.proxy.lose_request("EVALSHA", containing=sha)
     await wait_until(lambda: scene.proxy.losses >= len(SCRIPTS), "answers to be lost", 30.0)  # type: ignore[union-attr]

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from asyncq import Client, Semaphore, Server, Task
-from asyncq._redis.script import load
+from asyncq._broker import basis
 from tests.support.fault_server import make_mux, recorded
 from tests.support.fleet import Fleet, Member
 from tests.support.gate import Gate
@@ -130,7 +130,7 @@ async def test_calls_that_get_lost_take_no_second_slot(own_redis: RedisProcess, 
         async with aclosing(Semaphore(proxy.url, "bank", SLOTS)) as semaphore:
             await (await semaphore.acquire()).release()  # both scripts are known to Redis now
             for script in ("acquire", "release", "acquire"):
-                getattr(proxy, lose)("EVALSHA", containing=load("asyncq._broker", script).sha.encode())
+                getattr(proxy, lose)("EVALSHA", containing=basis.script(script).texts["native"].sha.encode())
                 async with semaphore as slot:
                     assert [one.token for one in (await semaphore.held()).holders] == [slot.token]
                 assert (await semaphore.held()).count == 0
@@ -150,7 +150,9 @@ async def test_a_server_whose_calls_get_lost_respects_the_limit(
             ids = [(await client.enqueue(Task("limited", {}))).id for _ in range(SLOTS + 1)]
             await wait_until(lambda: ledger.ended() == set(ids), "the scripts to be known to Redis")
             for script in scripts:
-                proxy.lose_reply("EVALSHA", containing=load("asyncq._broker", script).sha.encode(), times=2)
+                proxy.lose_reply(
+                    "EVALSHA", containing=basis.script(script).texts["native"].sha.encode(), times=2
+                )
             ids += [(await client.enqueue(Task("limited", {"wait": 0.01}))).id for _ in range(40)]
             await wait_until(lambda: ledger.ended() == set(ids), "every task to be done", 30.0)
             await assert_drained(own_redis, "default")

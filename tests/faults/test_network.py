@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from asyncq import Client, Inspector, Server, Task
-from asyncq._redis.script import load
+from asyncq._broker import basis
 from asyncq.errors import AsyncqError, BrokerUnavailableError
 from asyncq.retry import Fixed
 from tests.support.fault_server import make_mux, recorded
@@ -28,7 +28,7 @@ LEASE = 1.0
 
 
 def _sha(script: str) -> bytes:
-    return load("asyncq._broker", script).sha.encode()
+    return basis.script(script).texts["native"].sha.encode()
 
 
 @pytest.fixture

@@ -160,4 +160,4 @@ def _runs_of_recover(node: RedisProcess) -> int:
     """Return how often a node has run `recover`, of all that its log of commands holds."""
     with node.client() as client:
         lines = [entry["command"] for entry in cast("Any", client.slowlog_get(100_000))]
-    return sum(RECOVER.sha.encode() in line for line in lines)
+    return sum(RECOVER.texts["native"].sha.encode() in line for line in lines)

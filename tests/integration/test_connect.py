@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from redis import Redis
 
 from asyncq._redis.router import Router
-from asyncq._redis.script import Script
+from asyncq._redis.script import Script, Text
 from asyncq.client import Client
 from asyncq.connection import ConnectionOptions, Tls
 from asyncq.errors import (
@@ -278,7 +277,7 @@ async def test_scripts_that_were_forgotten_are_sent_again(any_redis: AnyRedis) -
 
 
 def _script(name: str, source: str) -> Script:
-    return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+    return Script(name, {"native": Text.of(source)})
 
 
 @asynccontextmanager
@@ -305,7 +304,7 @@ async def test_without_patience_nothing_is_sent_twice(
 ) -> None:
     """Whether to send again is our decision, call by call, and never that of the library."""
     count = _script("count", "return redis.call('INCR', KEYS[1])")
-    redis_client.script_load(count.source)
+    redis_client.script_load(count.texts["native"].source)
     with Proxy(redis_process) as proxy:
         async with _router(proxy.url) as router:
             await router.command("PING", patience=5)
@@ -322,7 +321,7 @@ async def test_with_patience_it_is_sent_again_and_says_so(
 ) -> None:
     """The script is told, so that it can look for what the first sending did."""
     told = _script("told", "redis.call('RPUSH', KEYS[1], ARGV[1] .. '.' .. ARGV[2]) return 1")
-    redis_client.script_load(told.source)
+    redis_client.script_load(told.texts["native"].source)
     with Proxy(redis_process) as proxy:
         async with _router(proxy.url) as router:
             await router.command("PING", patience=5)

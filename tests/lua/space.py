@@ -29,7 +29,7 @@ def about(moment: float) -> Any:
 
 @cache
 def _source(name: str) -> str:
-    return script(name).source
+    return script(name).texts["native"].source
 
 
 class Space:

@@ -16,7 +16,7 @@ local function stamp(time)
 end
 
 local function is_running(tasks, id)
-  local f = redis.pcall('HMGET', tasks .. id, 'msg', 'state')
+  local f = read_task(tasks .. id, 'msg', 'state')
   if f.err or not f[1] then return false end
   return f[2] ~= 'archived' and f[2] ~= 'completed'
 end

@@ -7,16 +7,12 @@
 -- aggregating nothing was written.
 local function place(at, mine, id, message, detail, now, heir_of)
   local due, delay, lock_seconds, suffix, group = unpack(cmsgpack.unpack(detail))
-  if redis.call('EXISTS', mine.task) == 1 then
-    local held = redis.pcall('HGET', mine.task, 'msg')
-    if type(held) == 'table' then return 'unusable' end
-    return held == message and 'already' or 'conflict'
-  end
+  if redis.call('EXISTS', mine.task) == 1 then return compare_task(mine.task, message) end
   if mine.lock then
     -- A lock whose owner is gone, or does not know of it, holds nobody up.
     local owner = redis.pcall('GET', mine.lock)
     if type(owner) == 'table' then return 'unusable' end
-    if owner and redis.pcall('HGET', at.tasks .. owner, 'unique') == suffix then
+    if owner and read_task(at.tasks .. owner, 'unique')[1] == suffix then
       if not (heir_of and redis.call('ZSCORE', heir_of, owner)) then return 'duplicate' end
     end
   end
@@ -25,19 +21,18 @@ local function place(at, mine, id, message, detail, now, heir_of)
   if delay > 0 then due = now + delay end
   local word = 'pending'
   if due > now then word = 'scheduled' elseif mine.group then word = 'aggregating' end
-  redis.call('HSET', mine.task, 'msg', message)
-  -- A task without a `state` is pending: most are, and the field would be a seventh of their memory.
-  if word ~= 'pending' then redis.call('HSET', mine.task, 'state', word) end
+  store_task(mine.task, message)
+  if word ~= 'pending' then write_task(mine.task, 'state', word) end
   if mine.lock then
-    redis.call('HSET', mine.task, 'unique', suffix)
+    write_task(mine.task, 'unique', suffix)
     redis.call('SET', mine.lock, id, 'PX', math.ceil((lock_seconds + math.max(0, due - now)) * 1000))
   end
   local is_news = false
-  if mine.group then redis.call('HSET', mine.task, 'group', group) end
+  if mine.group then write_task(mine.task, 'group', group) end
   if word == 'scheduled' then
-    redis.call('ZADD', at.scheduled, due, id)
+    wait_until(at.scheduled, due, id)
   elseif word == 'aggregating' then
-    redis.call('ZADD', mine.group, now, id)
+    redis.call('ZADD', mine.group, moment(now), id)
     local is_new = redis.pcall('SADD', at.groups, group) == 1
     -- Only aggregators write it (gather.lua): without one there is nobody to tell.
     local most = redis.pcall('GET', mine.gathering)

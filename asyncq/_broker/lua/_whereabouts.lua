@@ -15,8 +15,8 @@ local function whereabouts(at, id, seen_in, deeply, unseen)
   -- With another key, for the reason that _confirm.lua gives.
   if not w.exists then redis.call('EXISTS', w.task, at.lease) end
   if kind == 'hash' then
-    local f = redis.call('HMGET', w.task, 'state', 'delivery', 'group', 'completed_at', 'failed_at',
-      'deliveries', 'lost', 'mended')
+    local f = read_task(w.task, 'state', 'delivery', 'group', 'completed_at', 'failed_at', 'deliveries',
+      'lost', 'mended')
     -- A hash that names no state says pending (enqueue.lua).
     w.state, w.token, w.group = f[1] or 'pending', f[2], f[3]
     w.completed_at, w.failed_at = tonumber(f[4]), tonumber(f[5])

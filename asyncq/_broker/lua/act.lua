@@ -1,5 +1,9 @@
 -- act: run, archive or delete tasks, each if it is in a state that allows it.
 --
+-- INCLUDE clear_task
+-- INCLUDE moment
+-- INCLUDE read_task
+-- INCLUDE write_task
 -- INCLUDE clock
 -- INCLUDE begin
 -- INCLUDE confirm
@@ -69,7 +73,7 @@ call('ZCARD', KEYS[4])
 begin(KEYS[4])
 
 local function examine(id, task)
-  local f = redis.pcall('HMGET', task, 'state', 'unique', 'group', 'failed_at', 'completed_at', 'awaited')
+  local f = read_task(task, 'state', 'unique', 'group', 'failed_at', 'completed_at', 'awaited')
   if f.err or call('HEXISTS', task, 'msg') == 0 then return {word = 'missing'} end
   local t = {id = id, task = task, state = f[1] or 'pending', group = f[3], awaited = f[6]}
   if not ALLOWED[action][t.state] or (from ~= '' and from ~= t.state) then
@@ -142,16 +146,16 @@ local ran, deleted, put_away = 0, 0, 0
 local actions = {
   run = function(t)
     call('LPUSH', KEYS[1], t.id)
-    call('HDEL', t.task, 'state', 'reason', 'completed_at', 'result', 'progress')
-    call('HSET', t.task, 'ready_at', tostring(now))
-    if fresh then call('HDEL', t.task, 'retried', 'lost') end
+    clear_task(t.task, 'state', 'reason', 'completed_at', 'result', 'progress')
+    write_task(t.task, 'ready_at', tostring(now))
+    if fresh then clear_task(t.task, 'retried', 'lost') end
     ran = ran + 1
   end,
   archive = function(t)
     -- A microsecond apart, so that they keep their order.
-    call('ZADD', KEYS[4], now + put_away / 1000000, t.id)
-    call('HSET', t.task, 'state', 'archived', 'reason', 'requested')
-    if t.awaited then call('HDEL', t.task, 'awaited') end
+    call('ZADD', KEYS[4], moment(now + put_away / 1000000), t.id)
+    write_task(t.task, 'state', 'archived', 'reason', 'requested')
+    if t.awaited then clear_task(t.task, 'awaited') end
     ended(t.awaited, 'archived', t.task)
     put_away = put_away + 1
   end,

@@ -1,5 +1,12 @@
 -- aggregate: enqueue one task in place of all tasks of an aggregation set, which are forgotten.
 --
+-- INCLUDE compare_task
+-- INCLUDE wait_until
+-- INCLUDE moment
+-- INCLUDE next_due
+-- INCLUDE read_task
+-- INCLUDE store_task
+-- INCLUDE write_task
 -- INCLUDE clock
 -- INCLUDE begin
 -- INCLUDE ended
@@ -39,14 +46,14 @@
 local STEP = 500
 local now = clock()
 if not redis.call('ZSCORE', KEYS[2], KEYS[1]) then
-  return redis.pcall('HGET', KEYS[10], 'msg') == ARGV[10] and 'already' or 'gone'
+  return compare_task(KEYS[10], ARGV[10]) == 'already' and 'already' or 'gone'
 end
 local size = redis.call('ZCARD', KEYS[1])
 if size ~= tonumber(ARGV[2]) then return 'changed' end
 
 -- A queue of which these keys hold something else is refused here, before anything is written.
 redis.call('LLEN', KEYS[7])
-local before = redis.call('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')[2]
+local before = next_due(KEYS[5])
 
 -- All of what goes is looked at before anything goes: what is on its way from another node of a cluster
 -- must end this while nothing is half done (see _confirm.lua).
@@ -57,7 +64,7 @@ for first = 0, size - 1, STEP do
   for _, id in ipairs(redis.call('ZRANGE', KEYS[1], first, first + STEP - 1)) do
     local task = ARGV[3] .. id
     page[#page + 1] = task
-    locks[#locks + 1] = lock_of(task, redis.pcall('HGET', task, 'unique'), ARGV[4], id)
+    locks[#locks + 1] = lock_of(task, read_task(task, 'unique')[1], ARGV[4], id)
     local channels = is_awaited and redis.pcall('HGET', task, 'awaited')
     if type(channels) == 'string' then heard[#heard + 1] = {channels, task} end
   end
@@ -89,7 +96,7 @@ redis.call('ZREM', KEYS[2], KEYS[1])
 redis.pcall('HINCRBY', KEYS[3], 'aggregated', size)
 for _, one in ipairs(heard) do ended(one[1], 'aggregated', one[2]) end
 if word == 'pending' then wake(KEYS[9], ARGV[6], 1, ARGV[8] == '1', now) end
-if word == 'scheduled' and (not before or due < tonumber(before)) then
+if word == 'scheduled' and (not before or due < before) then
   redis.call('PUBLISH', ARGV[7], 'due')
 end
 if is_news then redis.call('PUBLISH', ARGV[7], 'groups') end

@@ -1,5 +1,7 @@
 -- await: look what became of tasks, and ask to be told when those that are not over are.
 --
+-- INCLUDE read_task
+--
 -- KEYS  awaited     Q awaited        string: somebody waits for tasks of this queue
 -- KEYS  ...         for each task: Q t:<id>
 -- ARGV  again       '1' when this call was sent before
@@ -23,7 +25,7 @@ local function write(...)
 end
 
 for i = 2, #KEYS do
-  local f = redis.pcall('HMGET', KEYS[i], 'msg', 'state', 'progress', 'result', 'error', 'reason', 'awaited')
+  local f = read_task(KEYS[i], 'msg', 'state', 'progress', 'result', 'error', 'reason', 'awaited')
   local state = f[1] and (f[2] or 'pending') or 'missing'
   local is_over = state == 'completed' or state == 'archived' or state == 'missing'
   reply[i - 1] = {state, f[3], state == 'completed' and f[4], f[5], f[6]}

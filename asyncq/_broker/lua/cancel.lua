@@ -1,5 +1,10 @@
 -- cancel: archive a task that waits, or ask the server that runs it to stop it.
 --
+-- INCLUDE ask_to_stop
+-- INCLUDE clear_task
+-- INCLUDE moment
+-- INCLUDE read_task
+-- INCLUDE write_task
 -- INCLUDE clock
 -- INCLUDE begin
 -- INCLUDE confirm
@@ -33,16 +38,15 @@
 local SEARCHED_FROM_THE_RIGHT = 10000
 local call = redis.call
 local task, id = KEYS[1], ARGV[3]
-local f = call('HMGET', task, 'msg', 'state', 'delivery', 'reason', 'group', 'awaited', 'unique')
+local f = read_task(task, 'msg', 'state', 'delivery', 'reason', 'group', 'awaited', 'unique')
 if not f[1] then return 'missing' end
 local state = f[2] or 'pending'
 if state == 'active' then
-  local server = f[3] and string.match(f[3], '^(.*):%d+$')
-  if not server then return 'active' end
+  if not f[3] or not string.match(f[3], ':%d+$') then return 'active' end
   -- Takes no memory, so that a full Redis lets the rest through (see _begin.lua).
   call('HDEL', task, 'cancel')
   call('HSET', task, 'cancel', f[3])
-  call('PUBLISH', ARGV[2] .. server, 'cancel ' .. f[3])
+  ask_to_stop(ARGV[2], f[3], id)
   return 'requested'
 end
 if state == 'archived' and f[4] == 'cancelled' and ARGV[1] == '1' then return 'cancelled' end
@@ -70,7 +74,7 @@ begin(KEYS[5])
 local lock = lock_of(task, f[7], ARGV[5], id)
 if lock then call('DEL', lock) end
 local now = clock()
-call('ZADD', KEYS[5], now, id)
+call('ZADD', KEYS[5], moment(now), id)
 if zset then
   call('ZREM', zset, id)
 else
@@ -78,9 +82,9 @@ else
   call('LREM', KEYS[2], is_near and -1 or 1, id)
 end
 if state == 'aggregating' and call('EXISTS', zset) == 0 then redis.pcall('SREM', KEYS[6], f[5]) end
-call('HSET', task, 'state', 'archived', 'reason', 'cancelled', 'failed_at', now)
 -- Why it failed last says more than that somebody stopped it.
-call('HSETNX', task, 'error', 'TaskCancelledError: cancelled: on request')
-call('HDEL', task, 'awaited')
+local message = read_task(task, 'error')[1] or 'TaskCancelledError: cancelled: on request'
+write_task(task, 'state', 'archived', 'reason', 'cancelled', 'failed_at', now, 'error', message)
+clear_task(task, 'awaited')
 ended(f[6], 'archived', task)
 return 'cancelled'

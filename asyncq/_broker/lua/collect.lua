@@ -1,5 +1,6 @@
 -- collect: read the tasks of an aggregation set, a page at a time.
 --
+-- INCLUDE read_task
 -- INCLUDE confirm
 --
 -- KEYS  set               Q g:<group>:<set>   zset
@@ -20,7 +21,7 @@ local ids = redis.call('ZRANGE', KEYS[1], first, first + limit - 1)
 local reply, vanished, read = {''}, {}, 0
 for _, id in ipairs(ids) do
   if room <= 0 then break end
-  local message = redis.pcall('HGET', ARGV[2] .. id, 'msg')
+  local message = read_task(ARGV[2] .. id, 'msg')[1]
   if type(message) == 'string' then
     reply[#reply + 1] = id
     reply[#reply + 1] = message

@@ -1,5 +1,9 @@
 -- deliver: hand ready tasks of several queues to one server, under its lease.
 --
+-- INCLUDE hold
+-- INCLUDE let_go
+-- INCLUDE read_task
+-- INCLUDE write_task
 -- INCLUDE clock
 -- INCLUDE confirm
 -- INCLUDE begin
@@ -44,7 +48,7 @@ if receipt then
   if sent[1] == number then
     for i = 2, #sent, 2 do
       local task = ARGV[8 + sent[i] * 2] .. sent[i + 1]
-      local f = call('HMGET', task, 'delivery', 'msg', 'retried', 'deliveries', 'lost')
+      local f = read_task(task, 'delivery', 'msg', 'retried', 'deliveries', 'lost')
       if not f[1] then confirm(task, KEYS[1]) end
       local mine = f[1] == token .. (number + i / 2 - 1)
       reply[n + 1], reply[n + 2], reply[n + 3] = sent[i], mine and sent[i + 1] or '', mine and f[2] or ''
@@ -62,23 +66,23 @@ local ends_at = now + tonumber(ARGV[5])
 local function give(queue, tasks, id)
   local task = tasks .. id
   -- Not `call`: an error here would end the script with tasks handed out that nobody hears of.
-  local f = redis.pcall('HMGET', task, 'msg', 'deliveries')
+  local f = read_task(task, 'msg', 'deliveries')
   local message, deliveries = f[1], f[2]
   if not message then
     -- On its way to another node of a cluster it is not lost: it comes back when its lease is over.
     if not pcall(confirm, task, KEYS[queue * 5 - 2]) then return end
     -- The hash vanished, or is something else (somebody worked by hand): there is nothing to run.
     if not f.err then call('DEL', task) end
-    call('ZREM', KEYS[queue * 5 - 2], id)
+    let_go(KEYS[queue * 5 - 2], id)
     redis.pcall('HINCRBY', KEYS[queue * 5 + 1], 'vanished', 1)
     return
   end
   local past = ''
   if deliveries then
-    local g = call('HMGET', task, 'retried', 'lost')
+    local g = read_task(task, 'retried', 'lost')
     past = history(g[1], deliveries, g[2])
   end
-  call('HSET', task, 'state', 'active', 'delivery', token .. (number + given),
+  write_task(task, 'state', 'active', 'delivery', token .. (number + given),
     'deliveries', whole(deliveries) + 1, 'delivered_at', reply[1])
   given = given + 1
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = queue, id, message, past
@@ -89,11 +93,8 @@ end
 -- From here on the ids are in `lease`, whatever becomes of this script. A queue of which a key holds
 -- something else than it should gives nothing: it must not spoil the others.
 local function claim(queue, ids)
-  local pending, lease = KEYS[queue * 5 - 3], {}
-  for i = 1, #ids do lease[i * 2 - 1], lease[i * 2] = ends_at, ids[i] end
-  local claimed = redis.pcall('ZADD', KEYS[queue * 5 - 2], unpack(lease))
-  if type(claimed) == 'number' then return true end
-  for i = #ids, 1, -1 do call('RPUSH', pending, ids[i]) end
+  if hold(KEYS[queue * 5 - 2], ends_at, ids) then return true end
+  for i = #ids, 1, -1 do call('RPUSH', KEYS[queue * 5 - 3], ids[i]) end
   return false
 end
 

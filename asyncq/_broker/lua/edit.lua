@@ -1,5 +1,10 @@
 -- edit: change the message of a task, or when it is due, if it is still what somebody has seen.
 --
+-- INCLUDE clear_task
+-- INCLUDE wait_until
+-- INCLUDE next_due
+-- INCLUDE read_task
+-- INCLUDE write_task
 -- INCLUDE clock
 -- INCLUDE confirm
 --
@@ -33,7 +38,7 @@ local id, message = ARGV[3], ARGV[5]
 local answer = call('GET', KEYS[5])
 if answer then return answer end
 
-local f = call('HMGET', KEYS[6], 'state', 'msg', 'deliveries', 'unique', 'group')
+local f = read_task(KEYS[6], 'state', 'msg', 'deliveries', 'unique', 'group')
 if not f[2] then return 'missing' end
 local state = f[1] or 'pending'
 local old_due = call('ZSCORE', KEYS[2], id) or call('ZSCORE', KEYS[3], id) or ''
@@ -61,7 +66,7 @@ local function objection()
     local owner = redis.pcall('GET', KEYS[8])
     if type(owner) == 'table' then return 'duplicate' end
     -- A lock whose owner is gone, or does not know of it, holds nobody up.
-    local is_held = owner and owner ~= id and redis.pcall('HGET', ARGV[9] .. owner, 'unique') == ARGV[8]
+    local is_held = owner and owner ~= id and read_task(ARGV[9] .. owner, 'unique')[1] == ARGV[8]
     if is_held then return 'duplicate' end
   end
 end
@@ -69,22 +74,22 @@ end
 answer = objection()
 if answer then return answer end
 
-if message ~= '' then call('HSET', KEYS[6], 'msg', message) end
+if message ~= '' then write_task(KEYS[6], 'msg', message) end
 local longer = 0
 if due then
   local target = ZSETS[MOVES[state]]
-  local first = call('ZRANGE', target, 0, 0, 'WITHSCORES')[2]
-  call('ZADD', target, due, id)
+  local first = next_due(target)
+  wait_until(target, due, id)
   if state == 'pending' then
     call('LREM', KEYS[1], -1, id)
   elseif ZSETS[state] ~= target then
     call('ZREM', ZSETS[state], id)
   end
   if MOVES[state] ~= state then
-    call('HSET', KEYS[6], 'state', MOVES[state])
-    call('HDEL', KEYS[6], 'reason')
+    write_task(KEYS[6], 'state', MOVES[state])
+    clear_task(KEYS[6], 'reason')
   end
-  if not first or due < tonumber(first) then call('PUBLISH', ARGV[11], 'due') end
+  if not first or due < first then call('PUBLISH', ARGV[11], 'due') end
   longer = math.max(0, due - (tonumber(old_due) or now)) * 1000
 end
 -- The lock follows the message. It is not taken anew where it had run out.
@@ -94,7 +99,7 @@ if KEYS[7] then
     call('SET', KEYS[8], id, 'PX', math.ceil(left + longer))
     if KEYS[7] ~= KEYS[8] then call('DEL', KEYS[7]) end
   end
-  if f[4] then call('HSET', KEYS[6], 'unique', ARGV[8]) end
+  if f[4] then write_task(KEYS[6], 'unique', ARGV[8]) end
 end
 call('SET', KEYS[5], 'done', 'EX', ARGV[2])
 return 'done'

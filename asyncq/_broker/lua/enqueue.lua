@@ -1,5 +1,12 @@
 -- enqueue: store new tasks of one queue and put each where it belongs.
 --
+-- INCLUDE compare_task
+-- INCLUDE wait_until
+-- INCLUDE moment
+-- INCLUDE next_due
+-- INCLUDE read_task
+-- INCLUDE store_task
+-- INCLUDE write_task
 -- INCLUDE clock
 -- INCLUDE wake
 -- INCLUDE place
@@ -53,20 +60,6 @@ local created, differs, earliest, gathered = 0, false, nil, false
 local key = 6
 local at = {scheduled = KEYS[2], groups = KEYS[3], tasks = ARGV[7]}
 
-local function there(task, message)
-  local held = redis.pcall('HGET', task, 'msg')
-  if type(held) == 'table' then return 'unusable' end
-  return held == message and 'already' or 'conflict'
-end
-
--- Whether it was stored; an id that is not free is no reason to leave those before it without a place.
-local function store(task, message)
-  local answer = redis.pcall('HSETNX', task, 'msg', message)
-  if type(answer) ~= 'table' then return answer == 1 end
-  if not string.find(answer.err, 'WRONGTYPE', 1, true) then redis.call('HSETNX', task, 'msg', message) end
-  return false
-end
-
 local function special(task, id, message, detail)
   local d = cmsgpack.unpack(detail)
   local mine, asked = {task = task}, nil
@@ -87,7 +80,7 @@ local function special(task, id, message, detail)
   end
   if asked and not word and d[1] == 0 and d[2] == 0 and d[3] == 0 and d[5] == '' then
     -- As plain as a task of an entry mostly is: a thousand of them may be due at once.
-    word = store(task, message) and 'pending' or there(task, message)
+    word = store_task(task, message) and 'pending' or compare_task(task, message)
   elseif not word then
     word, due, is_news = place(at, mine, id, message, detail, now)
   end
@@ -111,7 +104,7 @@ redis.call('LLEN', KEYS[1])
 local before
 for i = 10, #ARGV, 3 do
   if ARGV[i] ~= '' then
-    before = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+    before = next_due(KEYS[2])
     break
   end
 end
@@ -122,11 +115,12 @@ for i = 8, #ARGV, 3 do
   local word = 'pending'
   if detail ~= '' then
     word = special(task, id, message, detail)
-  elseif store(task, message) then
+  elseif store_task(task, message) then
     created = created + 1
     ready[#ready + 1] = id
   else
-    word = there(task, message)
+    -- An id that is not free is no reason to leave those before it without a place.
+    word = compare_task(task, message)
   end
   words[#words + 1] = word
   if word ~= words[1] then differs = true end
@@ -137,7 +131,7 @@ if #ready > 0 then
   wake(KEYS[5], ARGV[4], #ready, ARGV[6] == '1', now)
 end
 local is_new = created > 0 and redis.pcall('HINCRBY', KEYS[4], 'created', created) == created
-if earliest and (not before or earliest < tonumber(before)) then redis.call('PUBLISH', ARGV[5], 'due') end
+if earliest and (not before or earliest < before) then redis.call('PUBLISH', ARGV[5], 'due') end
 if gathered then redis.call('PUBLISH', ARGV[5], 'groups') end
 
 local answer = differs and table.concat(words, ',') or words[1]

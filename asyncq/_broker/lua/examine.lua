@@ -1,5 +1,6 @@
 -- examine: read task hashes, and say of each whether it deserves a closer look.
 --
+-- INCLUDE read_task
 -- INCLUDE clock
 -- INCLUDE whereabouts
 -- INCLUDE verdict
@@ -44,7 +45,7 @@ for i = 6, #ARGV do
       -- What is archived is not read again by anybody: there an unreadable message has its peace.
       if largest > 0 and w.state ~= 'archived' then
         if redis.call('HSTRLEN', w.task, 'msg') <= largest then
-          message = redis.call('HGET', w.task, 'msg')
+          message = read_task(w.task, 'msg')[1]
         else
           word = in_list and 'large_pending' or 'large'
         end

@@ -1,5 +1,6 @@
 -- extend: prolong the leases that a server still holds in one queue.
 --
+-- INCLUDE read_task
 -- INCLUDE clock
 --
 -- KEYS  lease       Q lease          zset
@@ -17,7 +18,7 @@ redis.call('ZREM', KEYS[1], '')
 for i = 3, #ARGV, 2 do
   local index = (i - 1) / 2
   -- Not `call`: a task whose key holds something else must not cost the others their leases.
-  local f = redis.pcall('HMGET', KEYS[index + 1], 'delivery', 'cancel')
+  local f = read_task(KEYS[index + 1], 'delivery', 'cancel')
   if f[1] == ARGV[i + 1] then
     alive[#alive + 1] = now + tonumber(ARGV[2])
     alive[#alive + 1] = ARGV[i]

@@ -1,5 +1,11 @@
 -- forward: move due scheduled and retry tasks to where they can be taken.
 --
+-- INCLUDE clear_task
+-- INCLUDE due_in
+-- INCLUDE moment
+-- INCLUDE next_due
+-- INCLUDE read_task
+-- INCLUDE write_task
 -- INCLUDE clock
 -- INCLUDE confirm
 -- INCLUDE moving
@@ -21,18 +27,18 @@
 local PER_QUEUE = 6
 local now = clock()
 local left = tonumber(ARGV[2])
-local moved, next_due, is_moving, gathered = 0, nil, false, false
+local moved, soonest, is_moving, gathered = 0, nil, false, false
 
 -- Where an error ends this, each id is still in `from` or has been put where it goes.
 local function forward(base, tasks, groups, from)
-  local due = redis.call('ZRANGEBYSCORE', from, '-inf', now, 'WITHSCORES', 'LIMIT', 0, left)
+  local due = due_in(from, now, left)
   if #due == 0 then return end
   local ready = {}
   local since = {}
   for i = 1, #due, 2 do
     local id = due[i]
     local task = tasks .. id
-    local f = redis.pcall('HMGET', task, 'msg', 'group')
+    local f = read_task(task, 'msg', 'group')
     if not f[1] then
       confirm(task, from)
       redis.call('ZREM', from, id)
@@ -41,9 +47,9 @@ local function forward(base, tasks, groups, from)
     elseif f[2] then
       -- A group that is still to come must not be begun a second time.
       confirm(groups .. f[2], from)
-      redis.call('ZADD', groups .. f[2], now, id)
+      redis.call('ZADD', groups .. f[2], moment(now), id)
       redis.call('ZREM', from, id)
-      redis.call('HSET', task, 'state', 'aggregating')
+      write_task(task, 'state', 'aggregating')
       redis.pcall('SADD', KEYS[base + 5], f[2])
       gathered = true
     else
@@ -55,8 +61,8 @@ local function forward(base, tasks, groups, from)
     redis.call('LPUSH', KEYS[base + 3], unpack(ready))
     redis.call('ZREM', from, unpack(ready))
     for i, id in ipairs(ready) do
-      redis.call('HDEL', tasks .. id, 'state')
-      redis.call('HSET', tasks .. id, 'ready_at', since[i])
+      clear_task(tasks .. id, 'state')
+      write_task(tasks .. id, 'ready_at', since[i])
     end
     wake(KEYS[base + 4], ARGV[3], #ready, ARGV[4] == '1', now)
   end
@@ -65,8 +71,8 @@ local function forward(base, tasks, groups, from)
 end
 
 local function look(from)
-  local first = redis.call('ZRANGE', from, 0, 0, 'WITHSCORES')[2]
-  if first and (not next_due or tonumber(first) < next_due) then next_due = tonumber(first) end
+  local first = next_due(from)
+  if first and (not soonest or first < soonest) then soonest = first end
 end
 
 begin(KEYS[1])
@@ -84,7 +90,7 @@ end
 if gathered then redis.call('PUBLISH', ARGV[5], 'groups') end
 if is_moving then
   if moved == 0 then return redis.error_reply('TRYAGAIN tasks are on their way to another node') end
-  next_due = now
+  soonest = now
 end
-if not next_due then return {moved, '', ''} end
-return {moved, tostring(math.max(0, next_due - now)), string.format('%.6f', next_due)}
+if not soonest then return {moved, '', ''} end
+return {moved, tostring(math.max(0, soonest - now)), string.format('%.6f', soonest)}

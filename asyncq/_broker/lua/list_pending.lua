@@ -1,5 +1,6 @@
 -- list_pending: a page of the pending list, by position and by what was seen last.
 --
+-- INCLUDE read_task
 -- INCLUDE clock
 -- INCLUDE confirm
 -- INCLUDE details
@@ -62,7 +63,7 @@ if ARGV[5] ~= '' then
 end
 local still = 0
 for i = asked, #ARGV do
-  local f = redis.pcall('HMGET', ARGV[2] .. ARGV[i], 'state', 'msg')
-  if not f.err and f[2] and (f[1] or 'pending') == 'pending' then still = still + 1 end
+  local f = read_task(ARGV[2] .. ARGV[i], 'state', 'msg')
+  if not f.err and f[2] and not f[1] then still = still + 1 end
 end
 return {tostring(clock()), length, length - passed - #ids, ids, fields, passed, still}

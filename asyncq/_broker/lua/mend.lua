@@ -1,5 +1,10 @@
 -- mend: judge ids by everything that holds them at one moment, and put right what is wrong.
 --
+-- INCLUDE clear_task
+-- INCLUDE let_go
+-- INCLUDE moment
+-- INCLUDE read_task
+-- INCLUDE write_task
 -- INCLUDE clock
 -- INCLUDE wake
 -- INCLUDE whereabouts
@@ -34,8 +39,12 @@ local at = {
   completed = KEYS[6], aggregation_sets = KEYS[8], tasks = ARGV[3], group = ARGV[4],
 }
 
+local function take_out(key, id)
+  if key == at.lease then let_go(key, id) else redis.call('ZREM', key, id) end
+end
+
 local function remove(w)
-  for _, key in ipairs(w.zset) do redis.call('ZREM', key, w.id) end
+  for _, key in ipairs(w.zset) do take_out(key, w.id) end
   if w.listed > 0 then redis.call('LREM', at.pending, 0, w.id) end
   redis.call('DEL', w.task)
   redis.call('HINCRBY', KEYS[9], 'vanished', 1)
@@ -48,12 +57,12 @@ local function put(w, home, keep)
     redis.call('HINCRBY', w.task, 'mended', 1)
     wake(KEYS[10], ARGV[5], 1, ARGV[6] == '1', now)
   elseif home == 'group' then
-    redis.call('ZADD', at.group .. w.group, now, w.id)
+    redis.call('ZADD', at.group .. w.group, moment(now), w.id)
     redis.call('SADD', KEYS[7], w.group)
   elseif home == 'completed' then
-    redis.call('ZADD', at.completed, (w.completed_at or now) + keep, w.id)
+    redis.call('ZADD', at.completed, moment((w.completed_at or now) + keep), w.id)
   elseif home == 'archived' then
-    redis.call('ZADD', at.archived, w.failed_at or now, w.id)
+    redis.call('ZADD', at.archived, moment(w.failed_at or now), w.id)
   end
 end
 
@@ -63,7 +72,7 @@ local function settle_down(w, home, keep)
     if w.places[i] == home and not is_there then
       is_there = true
     else
-      redis.call('ZREM', key, w.id)
+      take_out(key, w.id)
     end
   end
   if home ~= 'pending' and w.listed > 0 then
@@ -74,11 +83,11 @@ local function settle_down(w, home, keep)
   end
   local in_group = home == 'group' or home == 'aggregation'
   if home == 'pending' then
-    redis.call('HDEL', w.task, 'state')
+    clear_task(w.task, 'state')
   else
-    redis.call('HSET', w.task, 'state', in_group and 'aggregating' or home)
+    write_task(w.task, 'state', in_group and 'aggregating' or home)
   end
-  if home ~= 'active' then redis.call('HDEL', w.task, 'delivery', 'cancel') end
+  if home ~= 'active' then clear_task(w.task, 'delivery', 'cancel') end
   if not is_there then put(w, home, keep) end
 end
 

@@ -1,5 +1,6 @@
 -- page: read a part of the pending list, and say which of its tasks do not look pending.
 --
+-- INCLUDE read_task
 -- INCLUDE confirm
 --
 -- KEYS  pending     Q pending        list
@@ -12,8 +13,8 @@ local ids = redis.call('LRANGE', KEYS[1], ARGV[2], ARGV[3])
 local odd = {}
 for _, id in ipairs(ids) do
   local task = ARGV[4] .. id
-  local state = redis.pcall('HGET', task, 'state')
-  if (state and state ~= 'pending') or redis.call('HEXISTS', task, 'msg') == 0 then
+  local f = read_task(task, 'state')
+  if f.err or (f[1] and f[1] ~= 'pending') or redis.call('HEXISTS', task, 'msg') == 0 then
     confirm(task, KEYS[1])
     odd[#odd + 1] = id
   end

@@ -1,5 +1,8 @@
 -- promote: let tasks that were put back for want of a slot be taken before their time.
 --
+-- INCLUDE clear_task
+-- INCLUDE read_task
+-- INCLUDE write_task
 -- INCLUDE clock
 -- INCLUDE wake
 --
@@ -26,7 +29,7 @@ redis.call('ZREM', scheduled, '')
 for i = #ARGV - 2, 4, -3 do
   local number = (i - 1) / 3
   local task, id = KEYS[3 + number], ARGV[i]
-  local f = redis.pcall('HMGET', task, 'state', 'delivery', 'deliveries')
+  local f = read_task(task, 'state', 'delivery', 'deliveries')
   local word = 'gone'
   if f[2] == ARGV[i + 1] then
     word = 'unsettled'
@@ -36,8 +39,8 @@ for i = #ARGV - 2, 4, -3 do
     -- Where an error ends this, the id is still in `scheduled` or is in `pending`.
     redis.call('RPUSH', pending, id)
     redis.call('ZREM', scheduled, id)
-    redis.call('HSET', task, 'ready_at', now)
-    redis.call('HDEL', task, 'state')
+    clear_task(task, 'state')
+    write_task(task, 'ready_at', now)
   end
   reply[number] = word
 end

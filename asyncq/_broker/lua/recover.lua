@@ -1,5 +1,11 @@
 -- recover: take back tasks whose lease ran out.
 --
+-- INCLUDE allowance
+-- INCLUDE clear_task
+-- INCLUDE let_go
+-- INCLUDE moment
+-- INCLUDE read_task
+-- INCLUDE write_task
 -- INCLUDE clock
 -- INCLUDE confirm
 -- INCLUDE moving
@@ -38,6 +44,10 @@ local late = expected > 0 and now - expected > TOLERANCE
 local reply = {tostring(now), late and 'late' or 'on_time', ''}
 if late or expected == 0 then left = 0 end
 
+local function sooner(moment_of_end)
+  if not next_end or moment_of_end < next_end then next_end = moment_of_end end
+end
+
 local function tell(queue, id, word, lost)
   reply[#reply + 1] = queue
   reply[#reply + 1] = id
@@ -46,12 +56,16 @@ local function tell(queue, id, word, lost)
 end
 
 -- Where an error ends this, the id is still in `lease` or has been put where it goes.
-local function recover(queue, base, id)
+local function recover(queue, base, id, ends)
   local task, locks = ARGV[6 + queue * 2] .. id, ARGV[7 + queue * 2]
-  local f = redis.pcall('HMGET', task, 'msg', 'lost', 'awaited', 'cancel', 'delivery', 'unique')
+  local f = read_task(task, 'msg', 'lost', 'awaited', 'cancel', 'delivery', 'unique')
+  if ends + allowance(f[5]) > now then
+    sooner(ends + allowance(f[5]))
+    return
+  end
   if not f[1] then
     confirm(task, KEYS[base + 1])
-    redis.call('ZREM', KEYS[base + 1], id)
+    let_go(KEYS[base + 1], id)
     if not f.err then redis.call('DEL', task) end
     redis.pcall('HINCRBY', KEYS[base + 5], 'vanished', 1)
     tell(queue, id, 'vanished', 0)
@@ -63,32 +77,37 @@ local function recover(queue, base, id)
   if is_unwanted or lost >= tonumber(ARGV[3]) then
     local lock = (is_unwanted or ARGV[7] == '1') and lock_of(task, f[6], locks, id)
     if lock then redis.call('DEL', lock) end
-    redis.call('ZADD', KEYS[base + 3], now, id)
-    redis.call('ZREM', KEYS[base + 1], id)
+    redis.call('ZADD', KEYS[base + 3], moment(now), id)
+    let_go(KEYS[base + 1], id)
     local times = lost == 1 and 'once' or lost .. ' times'
-    redis.call('HSET', task, 'state', 'archived', 'failed_at', now, 'lost', lost,
+    write_task(task, 'state', 'archived', 'failed_at', now, 'lost', lost,
       'reason', is_unwanted and 'cancelled' or 'lost',
       'error', 'the server that ran it went away, ' .. times)
-    redis.call('HDEL', task, 'delivery', 'cancel', 'awaited')
+    clear_task(task, 'delivery', 'cancel', 'awaited')
     ended(f[3], 'archived', task)
     tell(queue, id, 'archived', lost)
   else
     redis.call('RPUSH', KEYS[base + 2], id)
-    redis.call('ZREM', KEYS[base + 1], id)
-    redis.call('HSET', task, 'lost', lost)
-    redis.call('HDEL', task, 'state', 'delivery', 'cancel')
+    let_go(KEYS[base + 1], id)
+    write_task(task, 'lost', lost)
+    clear_task(task, 'state', 'delivery', 'cancel')
     wake(KEYS[base + 4], ARGV[4], 1, ARGV[5] == '1', now)
     tell(queue, id, 'pending', lost)
   end
 end
 
 local function look(queue, base)
-  local ended = {}
-  if left > 0 then ended = redis.call('ZRANGEBYSCORE', KEYS[base + 1], '-inf', now, 'LIMIT', 0, left) end
-  for _, id in ipairs(ended) do recover(queue, base, id) end
-  left = left - #ended
-  local first = redis.call('ZRANGE', KEYS[base + 1], 0, 0, 'WITHSCORES')[2]
-  if first and (not next_end or tonumber(first) < next_end) then next_end = tonumber(first) end
+  local over, told = {}, #reply
+  local lease, is_all = KEYS[base + 1], left > 0
+  if left > 0 then over = redis.call('ZRANGEBYSCORE', lease, '-inf', now, 'WITHSCORES', 'LIMIT', 0, left) end
+  for i = 1, #over, 2 do recover(queue, base, over[i], tonumber(over[i + 1])) end
+  -- Or nothing but leases of which an end is not enough: they would be all that is seen, again and again.
+  is_all = is_all and (#over < left * 2 or #reply == told)
+  left = left - #over / 2
+  -- What is over and still there has just been looked at, unless there was too much of it.
+  local first = redis.call('ZRANGEBYSCORE', lease, is_all and '(' .. now or '-inf', '+inf',
+    'WITHSCORES', 'LIMIT', 0, 1)[2]
+  if first then sooner(tonumber(first)) end
 end
 
 begin(KEYS[1])

@@ -1,5 +1,8 @@
 -- remove: take a queue away, a bounded part of it with each call.
 --
+-- INCLUDE ask_to_stop
+-- INCLUDE let_go
+-- INCLUDE read_task
 -- INCLUDE begin
 -- INCLUDE clock
 -- INCLUDE confirm
@@ -105,10 +108,10 @@ local parts, removed = {}, 0
 local function choose(key, ids)
   for _, id in ipairs(ids) do
     local task = tasks .. id
-    local f = redis.pcall('HMGET', task, 'unique', 'delivery', 'awaited')
+    local f = read_task(task, 'unique', 'delivery', 'awaited')
     if not f[1] and not f[2] then confirm(task, key) end
     local lock = lock_of(task, f[1], locks, id)
-    parts[#parts + 1] = {task = task, token = f[2], awaited = f[3], lock = lock}
+    parts[#parts + 1] = {id = id, task = task, token = f[2], awaited = f[3], lock = lock}
   end
   left = left - #ids
   removed = removed + #ids
@@ -159,13 +162,18 @@ redis.call('SET', KEYS[10], string.format('removing %.6f', now))
 for _, one in ipairs(parts) do
   redis.call('DEL', one.task)
   if one.lock then redis.call('DEL', one.lock) end
-  local server = one.token and string.match(one.token, '^(.*):%d+$')
-  if server then redis.call('PUBLISH', ARGV[9] .. server, 'cancel ' .. one.token) end
+  if one.token then ask_to_stop(ARGV[9], one.token, one.id) end
   ended(one.awaited, 'removed', one.task)
 end
 if listed > 0 then redis.call('LTRIM', KEYS[1], 0, -listed - 1) end
 for _, one in ipairs(from) do
-  if one.ids and #one.ids > 0 then redis.call('ZREM', one.key, unpack(one.ids)) end
+  if one.ids and #one.ids > 0 then
+    if one.key == KEYS[2] then
+      let_go(one.key, unpack(one.ids))
+    else
+      redis.call('ZREM', one.key, unpack(one.ids))
+    end
+  end
   if one.index and not one.stays then
     redis.call('DEL', one.key)
     redis.call(one.index == KEYS[7] and 'SREM' or 'ZREM', one.index, one.name)

@@ -1,5 +1,6 @@
 -- running: read a part of the active tasks of a queue, with who runs them.
 --
+-- INCLUDE read_task
 -- INCLUDE clock
 -- INCLUDE confirm
 -- INCLUDE whole
@@ -17,12 +18,12 @@ local reply = {tostring(clock()), page[1]}
 for i = 1, #page[2], 2 do
   local id, ends = page[2][i], page[2][i + 1]
   local task = ARGV[4] .. id
-  local f = redis.pcall('HMGET', task, 'delivery', 'delivered_at', 'deliveries', 'retried')
+  local f = read_task(task, 'delivery', 'delivered_at', 'deliveries', 'retried')
   local length = redis.pcall('HSTRLEN', task, 'msg')
   if length == 0 or type(length) ~= 'number' then confirm(task, KEYS[1]) end
   local message = ''
   if type(length) == 'number' and length <= tonumber(ARGV[5]) then
-    message = redis.call('HGET', task, 'msg') or ''
+    message = read_task(task, 'msg')[1] or ''
   end
   for _, item in ipairs({
     id, ends, f[1] or '', f[2] or '', f[3] and whole(f[3]) or '1', whole(f[4]), message,

@@ -1,5 +1,8 @@
 -- set_aside: archive those tasks of an aggregation set that cannot be read, so that the others can go on.
 --
+-- INCLUDE clear_task
+-- INCLUDE moment
+-- INCLUDE write_task
 -- INCLUDE clock
 -- INCLUDE begin
 -- INCLUDE ended
@@ -17,12 +20,12 @@ begin(KEYS[1])
 for i = 2, #ARGV, 2 do
   local id, task = ARGV[i], KEYS[3 + i / 2]
   if redis.call('ZSCORE', KEYS[1], id) then
-    redis.call('ZADD', KEYS[3], now, id)
+    redis.call('ZADD', KEYS[3], moment(now), id)
     redis.call('ZREM', KEYS[1], id)
     local channels = redis.pcall('HGET', task, 'awaited')
-    redis.call('HSET', task,
+    write_task(task,
       'state', 'archived', 'failed_at', now, 'reason', 'unreadable', 'error', ARGV[i + 1])
-    if channels then redis.call('HDEL', task, 'awaited') end
+    if channels then clear_task(task, 'awaited') end
     ended(channels, 'archived', task)
   end
 end

@@ -1,5 +1,13 @@
 -- settle: write what became of deliveries.
 --
+-- INCLUDE clear_task
+-- INCLUDE count_retry
+-- INCLUDE wait_until
+-- INCLUDE let_go
+-- INCLUDE moment
+-- INCLUDE next_due
+-- INCLUDE read_task
+-- INCLUDE write_task
 -- INCLUDE clock
 -- INCLUDE begin
 -- INCLUDE ended
@@ -70,17 +78,27 @@ local function forget(t, task, id, kind, unique)
   end
 end
 
+-- To where it stays.
 local function put(task, zset, score, id, ...)
-  call('ZADD', zset, score, id)
-  call('HSET', task, ...)
-  call('HDEL', task, 'delivery', 'cancel')
+  call('ZADD', zset, moment(score), id)
+  write_task(task, ...)
+  clear_task(task, 'delivery', 'cancel')
+end
+
+-- To where it waits for its time; others are to know if that comes before all other times.
+local function put_off(t, task, zset, due, id, ...)
+  local first = next_due(zset)
+  wait_until(zset, due, id)
+  write_task(task, ...)
+  clear_task(task, 'delivery', 'cancel')
+  if not first or due < first then t.news = true end
 end
 
 local function count(t, task, counts)
   if counts then
     t.processed = t.processed + 1
     t.failed = t.failed + 1
-    return call('HINCRBY', task, 'retried', 1)
+    count_retry(task)
   end
 end
 
@@ -88,11 +106,11 @@ local function archive(t, base, task, id, message, reason, counts, unlock)
   if t.awaited then tell(task, 'archived') end
   put(task, KEYS[base + 5], now, id,
     'state', 'archived', 'error', message, 'failed_at', now, 'reason', reason)
-  if t.awaited then call('HDEL', task, 'awaited') end
+  if t.awaited then clear_task(task, 'awaited') end
   -- The outcome counts for more than the lock, which has an end of its own.
   if unlock then
     local locks = string.gsub(KEYS[base + 1], 'lease$', 'unique:')
-    local suffix = redis.pcall('HGET', task, 'unique')
+    local suffix = read_task(task, 'unique')[1]
     local found, lock = pcall(function() return lock_of(task, suffix, locks, id) end)
     if found and lock then redis.pcall('DEL', lock) end
   end
@@ -121,20 +139,18 @@ local outcomes = {
     if t.awaited then tell(task, 'completed') end
     put(task, KEYS[base + 6], now + retention, id, 'state', 'completed', 'completed_at', now)
     t.processed = t.processed + 1
-    if result then call('HSET', task, 'result', result) end
-    if t.awaited then call('HDEL', task, 'awaited') end
+    if result then write_task(task, 'result', result) end
+    if t.awaited then clear_task(task, 'awaited') end
     if unique then
       key = key + 1
       if redis.pcall('GET', KEYS[key]) == id then call('DEL', KEYS[key]) end
     end
   end,
   retry = function(t, base, task, id, detail, token)
-    local message, delay, counts = unpack(cmsgpack.unpack(detail))
+    local message, seconds, counts = unpack(cmsgpack.unpack(detail))
     if is_unwanted(t, base, task, id, token, message, counts) then return end
-    local first = call('ZRANGE', KEYS[base + 3], 0, 0, 'WITHSCORES')[2]
-    put(task, KEYS[base + 3], now + delay, id, 'state', 'retry', 'error', message, 'failed_at', now)
+    put_off(t, task, KEYS[base + 3], now + seconds, id, 'state', 'retry', 'error', message, 'failed_at', now)
     count(t, task, counts)
-    if not first or now + delay < tonumber(first) then t.news = true end
   end,
   archive = function(t, base, task, id, detail)
     local message, reason, counts, unlock = unpack(cmsgpack.unpack(detail))
@@ -143,15 +159,13 @@ local outcomes = {
   requeue = function(t, base, task, id, _, token)
     if is_unwanted(t, base, task, id, token) then return end
     call('RPUSH', KEYS[base + 2], id)
-    call('HDEL', task, 'state', 'delivery', 'cancel')
+    clear_task(task, 'state', 'delivery', 'cancel')
     t.requeued = t.requeued + 1
   end,
   defer = function(t, base, task, id, detail, token)
-    local delay = unpack(cmsgpack.unpack(detail))
+    local seconds = unpack(cmsgpack.unpack(detail))
     if is_unwanted(t, base, task, id, token) then return end
-    local first = call('ZRANGE', KEYS[base + 4], 0, 0, 'WITHSCORES')[2]
-    put(task, KEYS[base + 4], now + delay, id, 'state', 'scheduled')
-    if not first or now + delay < tonumber(first) then t.news = true end
+    put_off(t, task, KEYS[base + 4], now + seconds, id, 'state', 'scheduled')
   end,
   drop = function(t, _, task, id, detail)
     local kind, unique = unpack(cmsgpack.unpack(detail))
@@ -176,7 +190,7 @@ end
 for index = 1, plain do
   local at = 4 + index * 3
   local task = KEYS[key + index]
-  if redis.pcall('HGET', task, 'delivery') == ARGV[at + 2] then
+  if read_task(task, 'delivery')[1] == ARGV[at + 2] then
     local t = tally(tonumber(ARGV[at]))
     t.settled[#t.settled + 1] = ARGV[at + 1]
     t.gone[#t.gone + 1] = task
@@ -195,7 +209,7 @@ for i = 7 + plain * 3, #ARGV, 5 do
   index = index + 1
   key = key + 1
   local task = KEYS[key]
-  if redis.pcall('HGET', task, 'delivery') == token then
+  if read_task(task, 'delivery')[1] == token then
     -- What cannot be written, because a key holds something else than it should, must not keep the
     -- rest from being written.
     local t, before = tally(queue), key
@@ -222,7 +236,7 @@ end
 local news = false
 for queue, t in pairs(tallies) do
   local base = (queue - 1) * PER_QUEUE
-  if #t.settled > 0 then redis.pcall('ZREM', KEYS[base + 1], unpack(t.settled)) end
+  if #t.settled > 0 then let_go(KEYS[base + 1], unpack(t.settled)) end
   if #t.gone > 0 then call('DEL', unpack(t.gone)) end
   add(KEYS[base + 7], KEYS[base + 9], t.processed + t.done)
   add(KEYS[base + 8], KEYS[base + 10], t.failed)

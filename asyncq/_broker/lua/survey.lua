@@ -1,5 +1,6 @@
 -- survey: sizes and counters of several queues, and the task of each that is taken next.
 --
+-- INCLUDE read_task
 -- INCLUDE clock
 -- INCLUDE confirm
 --
@@ -66,8 +67,8 @@ local function next_task(base, tasks)
     confirm(task, KEYS[base + 1])
     return id, '', ''
   end
-  local since = redis.call('HGET', task, 'ready_at') or ''
-  return id, since, length <= largest and redis.call('HGET', task, 'msg') or ''
+  local since = read_task(task, 'ready_at')[1] or ''
+  return id, since, length <= largest and read_task(task, 'msg')[1] or ''
 end
 
 local function look(queue)

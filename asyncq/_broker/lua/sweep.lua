@@ -1,5 +1,6 @@
 -- sweep: remove completed tasks whose time is over, and the oldest of too many archived ones.
 --
+-- INCLUDE read_task
 -- INCLUDE clock
 -- INCLUDE confirm
 -- INCLUDE begin
@@ -20,7 +21,7 @@ local now = clock()
 local left_to_reap, left_to_drop = tonumber(ARGV[2]), tonumber(ARGV[2])
 
 local function delete(from, task, locks, id)
-  local lock = lock_of(task, redis.pcall('HGET', task, 'unique'), locks, id)
+  local lock = lock_of(task, read_task(task, 'unique')[1], locks, id)
   if lock then redis.call('DEL', lock) end
   if redis.call('DEL', task) == 0 then confirm(task, from) end
 end

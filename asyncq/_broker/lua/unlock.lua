@@ -1,5 +1,8 @@
 -- unlock: look at unique locks, and remove those that nobody owns.
 --
+-- INCLUDE read_task
+-- INCLUDE write_task
+--
 -- KEYS  ...         for each lock: Q unique:<suffix>
 -- ARGV  again       '1' when this call was sent before
 -- ARGV  apply       '1' to put right, '' to judge only
@@ -20,7 +23,7 @@ for i, lock in ipairs(KEYS) do
     word, owner = 'gone', ''
   else
     local task = ARGV[3] .. owner
-    local named = redis.pcall('HGET', task, 'unique')
+    local named = read_task(task, 'unique')[1]
     -- The lock is there. Asked for together with it, a task on another node of a cluster is an error.
     if redis.call('EXISTS', task, lock) == 1 then
       word = 'dead'
@@ -29,7 +32,7 @@ for i, lock in ipairs(KEYS) do
     end
     if ARGV[2] == '1' and word ~= 'fine' then
       if word == 'stray' and owner == vouched then
-        redis.call('HSET', task, 'unique', suffix)
+        write_task(task, 'unique', suffix)
       else
         redis.call('DEL', lock)
       end

@@ -1,0 +1,7 @@
+-- let_go: take ids from among the active ones of a queue.
+local function let_go(lease, ...)
+  redis.pcall('ZREM', lease, ...)
+  local active = string.gsub(lease, 'lease$', 'active')
+  -- The oldest stand on the right, and mostly end first.
+  for _, id in ipairs({...}) do redis.pcall('LREM', active, -1, id) end
+end

@@ -1,0 +1,43 @@
+-- write_task: set fields of the hash of a task, by the names that they have in the native wire.
+--
+-- INCLUDE facts
+-- INCLUDE field_of
+-- INCLUDE parts_of
+-- INCLUDE nanoseconds
+--
+-- What Go keeps in the message goes there. Where the message cannot be read it stays a field of the hash.
+local function write_task(task, ...)
+  local given, fields, changes, own = {...}, {}, nil, {}
+  local function set(name, value)
+    fields[#fields + 1], fields[#fields + 2] = name, value
+  end
+  for i = 1, #given, 2 do
+    local name, value = given[i], given[i + 1]
+    if field_of(name) then
+      changes = changes or {}
+      changes[field_of(name)] = name == 'error' and value or tonumber(value)
+      own[#own + 1], own[#own + 2] = name, value
+    elseif name == 'msg' then
+      local message, extra = parts_of(value)
+      set('msg', message)
+      if extra == '' then redis.call('HDEL', task, 'extra') else set('extra', extra) end
+    elseif name == 'unique' then
+      set('unique_key', string.match(task, '^[^}]*}:') .. 'unique:' .. value)
+    elseif name == 'ready_at' then
+      set('pending_since', nanoseconds(tonumber(value)))
+    else
+      set(name, value)
+      if name == 'delivery' then set('pending_since', nanoseconds()) end
+      if name == 'state' and value ~= 'active' then redis.call('HDEL', task, 'pending_since') end
+    end
+  end
+  if changes then
+    local is_fine, _, message = pcall(facts, redis.call('HGET', task, 'msg') or '', changes)
+    if is_fine then
+      set('msg', message)
+    else
+      for _, item in ipairs(own) do fields[#fields + 1] = item end
+    end
+  end
+  redis.call('HSET', task, unpack(fields))
+end
