@@ -14,6 +14,7 @@ else here only finds the ids that deserve such a look:
    would take Redis too long is it believed that what was not seen in 3, and has not changed since 1,
    is not there.
 6. The counters are compared with the sizes of all places by one script.
+7. The stored entries of schedulers are compared with their index, and with what queues remember of them.
 
 Memory: the ids of pending tasks, about 130 MB for a million. Redis is held up for a few
 milliseconds by each call; about 20 s of its time for a million tasks.
@@ -29,6 +30,7 @@ from typing import Any, Final
 from asyncq._broker.basis import Basis
 from asyncq._broker.broker import Broker
 from asyncq._broker.directory import escape
+from asyncq._broker.entry_audit import EntryAudit
 from asyncq._broker.findings import Finding, Kind, OnProgress, Progress, Report
 from asyncq._broker.queue_audit import SCAN_COUNT, QueueAudit
 from asyncq._broker.rounds import Question, Round
@@ -85,6 +87,7 @@ class Audit:
         self._partial = partial
         self.report: Final = Report()
         self._audits: dict[str, QueueAudit] = {}
+        self._entries = EntryAudit(basis)
         self._lost: set[str] = set()  # queues that are not judged, as not all of them was seen
 
     async def run(self) -> Report:
@@ -97,8 +100,20 @@ class Audit:
                 self.report.take(one.report)
         if listed is not None:
             await self._look_for_unlisted()
+        if self._wanted is None:
+            await self._look_at_entries()
         self.report.missing += self._round.end()
         return self.report
+
+    async def _look_at_entries(self) -> None:
+        entries = self._entries
+        index = Question("index", ["entries"], entries.slot, entries.look_at_index)
+        # Without them nothing can be said of what queues remember.
+        if await self._round.each([index]):
+            for queue in entries.queues:
+                if queue not in self._lost:
+                    await self._of_queue(queue, partial(entries.look_at_queue, queue))
+        self.report.take(entries.report)
 
     async def _finish(self, one: QueueAudit) -> None:
         if one.is_broken:
@@ -222,6 +237,8 @@ class Audit:
         try:
             queue = name.decode()
         except UnicodeDecodeError:
+            return
+        if brace and self._wanted is None and self._entries.take(queue, rest):
             return
         if brace and queue and (self._wanted is None or queue in self._wanted) and _is_of_tasks(rest):
             if queue not in self._audits:

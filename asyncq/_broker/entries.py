@@ -125,12 +125,12 @@ class Entries:
         self._basis = basis
         self._fences = Fences(basis)
         keys = basis.wire.keys.entries
-        self._keys: Final = [keys.entries, keys.changes, keys.state, keys.removed]
+        self.keys: Final = [keys.entries, keys.changes, keys.state, keys.removed]
 
     @property
     def slot(self) -> int:
         """Where they lie."""
-        return self._basis.router.slot_of(self._keys[0])
+        return self._basis.router.slot_of(self.keys[0])
 
     async def put(
         self,
@@ -160,7 +160,7 @@ class Entries:
             for one in chunk:
                 expected = "" if one.expected is None else one.expected
                 args += (one.id, expected, one.digest, one.rhythm, one.queue, one.packed)
-            reply: Any = await self._basis.run(PUT, self._keys, args, slot=self.slot)
+            reply: Any = await self._basis.run(PUT, self.keys, args, slot=self.slot)
             if len(reply) != 4 * len(chunk):
                 raise BrokerReplyError(PUT.name, reply)
             for index, one in enumerate(chunk):
@@ -209,7 +209,7 @@ class Entries:
         """Note of entries that these versions hold everywhere."""
         args: list[object] = [part for pair in versions.items() for part in pair]
         if args:
-            await self._basis.run(SETTLE, self._keys, args, slot=self.slot)
+            await self._basis.run(SETTLE, self.keys, args, slot=self.slot)
 
     async def mark(
         self, entry_id: str, mark: Mark, *, expected: int | None = None, reason: str = ""
@@ -220,7 +220,7 @@ class Entries:
         """
         reply: Any = await self._basis.run(
             MARK,
-            self._keys,
+            self.keys,
             [self._basis.wire.keys.entry_news, entry_id, "" if expected is None else expected, mark, reason],
             slot=self.slot,
         )
@@ -250,7 +250,7 @@ class Entries:
         if raw is None or not raw.isdigit():
             return None
         args = [self._basis.wire.keys.entry_news, entry_id, "", "renew", int(raw)]
-        reply: Any = await self._basis.run(MARK, self._keys, args, slot=self.slot)
+        reply: Any = await self._basis.run(MARK, self.keys, args, slot=self.slot)
         return Marked(reply[0].decode(), int(reply[1]), reply[2].decode())
 
     async def remove(self, stored: Stored, *, force: bool = False) -> Removed:
@@ -267,7 +267,7 @@ class Entries:
     async def _remove(self, entry_id: str, expected: int, *, force: bool) -> Removed:
         reply: Any = await self._basis.run(
             REMOVE,
-            self._keys,
+            self.keys,
             [self._basis.wire.keys.entry_news, entry_id, expected, "1" if force else ""],
             slot=self.slot,
         )
@@ -286,14 +286,14 @@ class Entries:
         Raises:
             WireError: It cannot be read.
         """
-        key = self._keys[0]
+        key = self.keys[0]
         router = self._basis.router
         raw = await router.command("HGET", key, entry_id, slot=self.slot, patience=self._basis.patience)
         return None if raw is None else unpacked(entry_id, raw)
 
     async def news(self, after: int, *, limit: int = CHUNK) -> News:
         """What has changed after a version; from 0 on, all there is."""
-        reply: Any = await self._basis.run(NEWS, self._keys[:3], [after, limit, MOST_BYTES], slot=self.slot)
+        reply: Any = await self._basis.run(NEWS, self.keys[:3], [after, limit, MOST_BYTES], slot=self.slot)
         version, total, floor, is_all, *rest = reply
         rows: list[Change] = []
         last = after

@@ -31,13 +31,33 @@ class Kind(StrEnum):
     EMPTY_GROUP = "empty_group"  #: the name of a group in which nothing waits
     UNREADABLE = "unreadable"  #: a message that cannot be decoded
     EXPIRED_LEASE = "expired_lease"  #: leases that ran out, and nobody took the tasks back
+    ENTRY_INDEX = "entry_index"  #: what schedulers are told of the stored entries is not what is there
+    UNREADABLE_ENTRY = "unreadable_entry"  #: a stored entry that nobody can run
+    UNFENCED = "unfenced"  #: a change of an entry that does not hold everywhere
+    LASTING = "lasting"  #: what a queue remembers of an entry for ever
+    STUCK_TIME = "stuck_time"  #: a time of an entry that waits and must not run
+    UNATTENDED = "unattended"  #: times of an entry for which something is to be done that nobody does
     NOT_COUNTED = "not_counted"  #: too many groups to count them all at one moment
 
 
-NOTICES: Final = frozenset({Kind.EMPTY_GROUP, Kind.UNREADABLE, Kind.EXPIRED_LEASE, Kind.NOT_COUNTED})
+NOTICES: Final = frozenset(
+    {Kind.EMPTY_GROUP, Kind.UNREADABLE, Kind.EXPIRED_LEASE, Kind.UNATTENDED, Kind.NOT_COUNTED}
+)
 """Worth saying, and no damage: the system deals with it, or it does no harm."""
 
-BEYOND_REPAIR: Final = frozenset({Kind.WRONG_TYPE, Kind.UNREADABLE, Kind.EXPIRED_LEASE, Kind.NOT_COUNTED})
+BEYOND_REPAIR: Final = frozenset(
+    {
+        Kind.WRONG_TYPE,
+        Kind.UNREADABLE,
+        Kind.UNREADABLE_ENTRY,
+        Kind.EXPIRED_LEASE,
+        Kind.UNATTENDED,
+        Kind.NOT_COUNTED,
+    }
+)
+
+OF_ENTRIES: Final = frozenset({Kind.ENTRY_INDEX, Kind.UNFENCED, Kind.LASTING, Kind.STUCK_TIME})
+"""What is repaired for stored entries of schedulers."""
 
 OF_TASKS: Final = frozenset(
     {
@@ -59,13 +79,13 @@ class Finding:
     """One thing that is not as it should be."""
 
     kind: Kind
-    queue: str
-    key: str  #: id of the task, suffix of the lock, name of the group or queue
+    queue: str  #: '' for what is of no queue: the stored entries
+    key: str  #: id of the task or entry, suffix of the lock, name of the group or queue
     text: str  #: what is wrong
     remedy: str  #: what a repair does about it, or what you can do
     raw: bytes = field(default=b"", repr=False)  #: `key` as it is in Redis
     seen_in: tuple[bytes, ...] = field(default=(), repr=False)  #: groups in which the id was seen
-    home: str = field(default="", repr=False)  #: where a task belongs
+    home: str = field(default="", repr=False)  #: where a task belongs; of entries, what a repair needs
     unseen: bytes = field(default=b"", repr=False)  #: trace of a task that was not in the pending list
 
     @property

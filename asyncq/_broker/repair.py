@@ -8,7 +8,8 @@ from typing import Any, Final
 from asyncq._broker.audit import audit, basis_of
 from asyncq._broker.basis import Basis
 from asyncq._broker.broker import Broker
-from asyncq._broker.findings import OF_TASKS, Finding, Kind, OnProgress, Report
+from asyncq._broker.entry_audit import repair_entries
+from asyncq._broker.findings import OF_ENTRIES, OF_TASKS, Finding, Kind, OnProgress, Report
 from asyncq._broker.judgement import REGROUP, UNLOCK, Suspect, balance, judge, names_lock
 from asyncq.errors import BrokerUnavailableError, WireError
 
@@ -47,9 +48,14 @@ async def repair(
         findings = [finding for finding in report.findings if finding.repairable]
         if not findings:
             break
-        for queue in dict.fromkeys(finding.queue for finding in findings):
+        of_entries = [finding for finding in findings if finding.kind in OF_ENTRIES]
+        others = [finding for finding in findings if finding.kind not in OF_ENTRIES]
+        for queue in [None, *dict.fromkeys(finding.queue for finding in others)]:
             try:
-                await _repair_queue(basis, queue, [finding for finding in findings if finding.queue == queue])
+                if queue is None:
+                    await repair_entries(basis, of_entries)
+                else:
+                    await _repair_queue(basis, queue, [one for one in others if one.queue == queue])
             except BrokerUnavailableError:
                 if not (partial and basis.router.is_cluster):
                     raise  # otherwise the next audit says what cannot be reached

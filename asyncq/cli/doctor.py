@@ -203,7 +203,7 @@ def _tell_findings(findings: Iterable[Finding]) -> None:
             colour = "red" if finding.is_damage else "yellow"
             word = "damage" if finding.is_damage else "notice"
             name = finding.kind.replace("_", " ")
-            click.echo(click.style(f"\n{word}: {name} in queue {finding.queue}", fg=colour, bold=True))
+            click.echo(click.style(f"\n{word}: {name} in {_where(finding)}", fg=colour, bold=True))
         if shown[group] <= MOST_SHOWN:
             click.echo(f"  {finding.key} {finding.text}")
             click.echo(f"    {'repair' if finding.repairable else 'what to do'}: {finding.remedy}")
@@ -221,6 +221,10 @@ def _tell_missing(report: Report) -> None:
         click.echo(f"  {missing}")
     if not report.damage:
         click.echo("\nWhat could be looked at is not damaged. Look again when all nodes answer.")
+
+
+def _where(finding: Finding) -> str:
+    return f"queue {finding.queue}" if finding.queue else "the stored entries"
 
 
 def _finding_as_json(finding: Finding) -> dict[str, Any]:

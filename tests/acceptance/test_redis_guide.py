@@ -177,6 +177,7 @@ async def test_the_doctor_of_the_guide_may_look_and_repair(guarded: RedisProcess
     await _live(_url(guarded, "worker"), admin)
     admin.rpush("asyncq:{default}:pending", "nothing-behind-it")
     admin.hset("asyncq:{default}:t:nowhere", mapping={"msg": b"?"})
+    admin.hset("asyncq:schedule:{entries}", "by hand", "no record")
     command = [
         sys.executable,
         "-m",

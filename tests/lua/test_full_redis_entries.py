@@ -44,3 +44,22 @@ def test_an_entry_is_paused_and_removed(own_space: Space) -> None:
     assert own_space.client.get(own_space.q.fence("a")) == b"5"
     assert own_space.run("entry_remove", BOOK, KEYS.entry_news, "a", "", "")[0] == "removed"
     assert own_space.client.hlen(E.entries) == 0
+
+
+def _mend(space: Space, apply: str) -> Any:
+    return space.run("entry_mend", BOOK, apply, KEYS.entry_news, "", "", "a")
+
+
+def test_a_doctor_sees_and_adds_nothing(own_space: Space) -> None:
+    """A new version takes memory, and an end takes none."""
+    _put(own_space)
+    own_space.client.zrem(E.changes, "a")
+    own_space.client.set(own_space.q.fence("a"), "5")
+    fill(own_space.client)
+    before = own_space.everything()
+    assert _mend(own_space, "") == ["untold"]
+    with pytest.raises(ResponseError, match="maxmemory"):
+        _mend(own_space, "1")
+    assert own_space.everything() == before
+    keys = [own_space.q.tick("a"), own_space.q.fence("a")]
+    assert 0 < own_space.run("tick_mend", keys, own_space.q.task_prefix, 60, 60)[6] <= 60_000
