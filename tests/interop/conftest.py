@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from .driving import Go
+from .go_side import GoSide
 from .golang import GoMissingError, build
+from .python_side import PythonSide
+from .sides import Side
 
 _HERE = Path(__file__).parent
 
@@ -55,3 +58,22 @@ async def start_go(go_programs: Path, redis_url: str) -> AsyncIterator[Callable[
 async def go(start_go: Callable[[], Awaitable[Go]]) -> Go:
     """One process of Go's, with all there is in it."""
     return await start_go()
+
+
+@pytest.fixture
+def golang(go: Go) -> GoSide:
+    """Go's client, server and inspector."""
+    return GoSide(go)
+
+
+@pytest.fixture
+async def python(redis_url: str) -> AsyncIterator[PythonSide]:
+    """Ours."""
+    async with PythonSide(redis_url) as side:
+        yield side
+
+
+@pytest.fixture(params=["go to python", "python to go"])
+def pair(request: pytest.FixtureRequest, golang: GoSide, python: PythonSide) -> tuple[Side, Side]:
+    """Who produces or acts, and who works or suffers it: each language once."""
+    return (golang, python) if request.param == "go to python" else (python, golang)
