@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from .asynqmon import Asynqmon
 from .driving import Go
 from .go_side import GoSide
 from .golang import GoMissingError, build
@@ -58,6 +59,14 @@ async def start_go(go_programs: Path, redis_url: str) -> AsyncIterator[Callable[
 async def go(start_go: Callable[[], Awaitable[Go]]) -> Go:
     """One process of Go's, with all there is in it."""
     return await start_go()
+
+
+@pytest.fixture
+async def asynqmon(go_programs: Path, redis_url: str) -> AsyncIterator[Asynqmon]:
+    """The web interface on the test's Redis."""
+    started = await Asynqmon.start(go_programs / "mon", redis_url.partition("?")[0])
+    yield started
+    await started.close()
 
 
 @pytest.fixture
