@@ -1,5 +1,7 @@
 -- tick_mend: see whether what queues remember of entries of schedulers will be forgotten, and let it.
 --
+-- INCLUDE read_task
+--
 -- KEYS  ...     for each entry: Q tick:<entry>, Q fence:<entry>
 -- ARGV  again   '1' when this call was sent before
 -- ARGV  tasks   prefix of task hashes
@@ -10,7 +12,7 @@
 --       milliseconds to live
 local function is_over(id)
   if not id then return true end
-  local f = redis.pcall('HMGET', ARGV[2] .. id, 'msg', 'state')
+  local f = read_task(ARGV[2] .. id, 'msg', 'state')
   if f.err then return false end
   return not f[1] or f[2] == 'archived' or f[2] == 'completed'
 end
