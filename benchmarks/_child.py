@@ -1,11 +1,13 @@
 """Programs that a benchmark starts beside itself: a producer, and a server that holds tasks.
 
     python benchmarks/_child.py produce URL COUNT GAP
+    python benchmarks/_child.py push URL COUNT GAP
     python benchmarks/_child.py hold URL CONCURRENCY LEASE
     python benchmarks/_child.py bulk URL QUEUE ACTION STATE FILTER
 
 A producer enqueues one task after another, `GAP` seconds apart, and prints when each
-`enqueue` began and returned. A holder takes tasks and never finishes one; it prints a line
+`enqueue` began and returned. `push` does the same without telling anybody, as producers of other libraries
+do, and prints when each push began. A holder takes tasks and never finishes one; it prints a line
 when it holds as many as it can. Bulk work acts upon all tasks in a state, or upon each second one if
 there is a filter, and prints how many those were and how long it took. Times are those of
 `time.perf_counter`, which on Linux all processes share.
@@ -23,9 +25,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import redis
 from _bench import die_with_parent
 
 from asyncq import Client, Inspector, Mux, Server, Task
+from asyncq._wire.asynq import encode
+from asyncq._wire.keys import ASYNQ_PREFIX, Keys
+from asyncq._wire.messages import Envelope
 
 TYPE = "bench:noop"
 
@@ -49,6 +55,23 @@ async def produce(url: str, count: int, gap: float) -> None:
                 seen.append((began, time.perf_counter()))
             await asyncio.sleep(gap)
     print(json.dumps(seen))
+
+
+def push(url: str, count: int, gap: float) -> None:
+    """Put one task after another into the queue of Go's asynq, and say nothing."""
+    keys, began = Keys(ASYNQ_PREFIX).queue("default"), []
+    with redis.Redis.from_url(url) as client:
+        for number in range(-10, count):
+            task_id = f"silent-{number}"
+            payload = json.dumps({"number": number}).encode().ljust(100)
+            message, _ = encode(ASYNQ_PREFIX, "default", task_id, Envelope(TYPE, payload))
+            began.append(time.perf_counter())
+            with client.pipeline(transaction=True) as both:
+                both.hset(keys.task(task_id), mapping={"msg": message, "state": "pending"})
+                both.lpush(keys.pending, task_id)
+                both.execute()
+            time.sleep(gap)
+    print(json.dumps(began[10:]))
 
 
 async def hold(url: str, concurrency: int, lease: float) -> None:
@@ -88,6 +111,8 @@ def main() -> None:
     role, url, *rest = sys.argv[1:]
     if role == "produce":
         asyncio.run(produce(url, int(rest[0]), float(rest[1])))
+    elif role == "push":
+        push(url, int(rest[0]), float(rest[1]))
     elif role == "bulk":
         asyncio.run(bulk(url, *rest))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -21,6 +22,9 @@ wait for their turn."""
 
 LONGEST_SLEEP: Final = 15.0
 """Seconds after which it looks although no group is ripe, in case a message was missed."""
+
+LOOK_FOR_FULL: Final = 1.0
+"""Seconds between two looks while tasks gather, where nobody says when a group is full."""
 
 AHEAD: Final = 0.001
 """Seconds before its time to get up, as the forwarder does."""
@@ -52,7 +56,13 @@ class Aggregator(Service):
     """
 
     def __init__(
-        self, groups: Groups, aggregation: Aggregation, config: ServerConfig, queues: Sequence[str]
+        self,
+        groups: Groups,
+        aggregation: Aggregation,
+        config: ServerConfig,
+        queues: Sequence[str],
+        *,
+        looks_for_full: bool = False,
     ) -> None:
         super().__init__("aggregator")
         self._groups: Final = groups
@@ -63,6 +73,7 @@ class Aggregator(Service):
         self._lease: Final = config.lease
         is_told = config.waking == "push"
         self._longest_sleep: Final = LONGEST_SLEEP if is_told else config.check_interval
+        self._looks_for_full: Final = looks_for_full
         self._time: Final = asyncio.get_running_loop().time
         self._held: Final[dict[bytes, tuple[AggregationSet, asyncio.Task[None]]]] = {}
         self._gathering: asyncio.Task[Gathered] | None = None
@@ -87,7 +98,7 @@ class Aggregator(Service):
             self.looks += 1
             # Full hands are no reason to ask again: whatever comes to its end will poke.
             if found.wait is not None and len(self._held) < AT_ONCE:
-                wait = min(wait, found.wait - AHEAD)
+                wait = min(wait, found.wait - AHEAD, LOOK_FOR_FULL if self._looks_for_full else math.inf)
         if self._held:
             wait = min(wait, self._prolong_at - self._time())
         return max(0.0, wait)
@@ -267,12 +278,16 @@ class Aggregator(Service):
         )
 
 
-def aggregators(groups: Groups, config: ServerConfig, together: Sequence[Sequence[str]]) -> list[Aggregator]:
+def aggregators(
+    groups: Groups, config: ServerConfig, together: Sequence[Sequence[str]], *, looks_for_full: bool = False
+) -> list[Aggregator]:
     """One for each set of queues that share a slot; none if there is no function for it."""
     if config.group_aggregator is None:
         return []
     aggregation = Aggregation(config.group_aggregator, config.codecs, at_once=AT_ONCE)
-    return [Aggregator(groups, aggregation, config, queues) for queues in together]
+    return [
+        Aggregator(groups, aggregation, config, queues, looks_for_full=looks_for_full) for queues in together
+    ]
 
 
 def ripeness_of(config: ServerConfig) -> Ripeness:

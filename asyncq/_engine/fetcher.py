@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from asyncq._broker.basis import Basis
@@ -126,6 +126,9 @@ class Fetcher:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.last_answer_at = self._loop.time()
+        self.taken = 0  #: tasks so far
+        self.on_rest: Callable[[Sequence[str]], None] | None = None
+        """Called with queues that gave less than was wanted and are not asked again for now."""
 
     def start(self) -> None:
         """Begin to ask, or go on after a stop.
@@ -213,6 +216,22 @@ class Fetcher:
             self._step_aside(source)
         self._ask()
 
+    def rouse(self, queue: str) -> None:
+        """Somebody put work into a queue, or may have, and has told all servers and not only this one."""
+        source = self._source_of(queue)
+        if source is not None:
+            source.is_hungry = True
+            source.wakes += 1
+            self._ask()
+
+    def is_asking(self, queue: str) -> bool:
+        """Whether a call that asks for work of this queue is on its way."""
+        source = self._source_of(queue)
+        return source is not None and len(source.lanes) < LANES
+
+    def _source_of(self, queue: str) -> _Source | None:
+        return self._by_waiting_key.get(self._basis.queue(queue).waiting.encode())
+
     def _set_timer(self) -> None:
         # With jitter, so that the servers of a fleet that was started together do not ask together.
         delay = self._interval * random.uniform(0.9, 1.1)
@@ -272,6 +291,8 @@ class Fetcher:
                 # overtook this answer: they come on different connections.
                 source.is_hungry = False
             self._hand_on(asked, deliveries)
+            if self.on_rest is not None and not source.is_hungry:
+                self.on_rest(source.order.names)
             self.slot_free()
 
         def on_failure(error: AsyncqError) -> None:
@@ -285,6 +306,7 @@ class Fetcher:
         )
 
     def _hand_on(self, asked: _Asked, deliveries: list[Delivery]) -> None:
+        self.taken += len(deliveries)
         if self._loop.time() - asked.at > self._fresh_for:
             # The answer may have lain here while a handler blocked the loop, and nobody prolongs a lease
             # that he does not know of. They may run elsewhere by now; if not, putting them back says so.

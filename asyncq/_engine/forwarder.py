@@ -41,9 +41,20 @@ class Forwarder(Service):
         self._stagger = 0.0
         self._missed = 0  #: times in a row that somebody else was quicker
         self._next_due = math.inf  #: what we come for the next time, by Redis' clock
+        self._is_looking = False
+
+    def expect(self, due: float) -> None:
+        """The first of what is scheduled is due then, in Unix seconds: come earlier if that was not known."""
+        # What a look finds that is on its way is not known here yet: then there is another one behind it.
+        if self._is_looking or due < self._next_due:
+            self.poke()
 
     async def tick(self) -> float:
-        moved, wait, due = await self._delayed.forward(self._queues)
+        self._is_looking = True
+        try:
+            moved, wait, due = await self._delayed.forward(self._queues)
+        finally:
+            self._is_looking = False
         before, self._next_due = self._next_due, due
         if moved:
             # By and by, because also who comes second finds something now and then when much is due.

@@ -23,6 +23,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
+from asyncq._broker.basis import Basis
 from asyncq._broker.broker import Broker
 from asyncq._broker.checkup import wait_until_reachable
 from asyncq._broker.leases import Held
@@ -47,6 +48,7 @@ from asyncq._engine.run import Run
 from asyncq._engine.settler import Settler
 from asyncq._engine.vital_services import make_vital_services
 from asyncq._engine.vitals import Vitals
+from asyncq._engine.watcher import Watcher, Woken, watching
 from asyncq._logs import Log
 from asyncq._redis.router import Router
 from asyncq._service import Service, running
@@ -100,6 +102,7 @@ class Supervisor:
         self.settler: Settler | None = None
         self.recoverers: list[Recoverer] = []
         self.aggregators: list[Aggregator] = []
+        self.watchers: list[Watcher] = []
 
     # -- from outside ---------------------------------------------------------------------------
 
@@ -236,7 +239,8 @@ class Supervisor:
             Forwarder(broker.delayed, some, longest_sleep=self._longest_sleep()) for some in together
         ]
         recoverers = self.recoverers = self._recoverers(broker, together)
-        self.aggregators = aggregators(broker.groups, config, together)
+        shared = self._wire.is_shared
+        self.aggregators = aggregators(broker.groups, config, together, looks_for_full=shared)
         if config.waking == "push":
             await stack.enter_async_context(
                 listening(
@@ -253,9 +257,17 @@ class Supervisor:
         looping = (limiter, *forwarders, *recoverers, *self.aggregators)
         for service in (*looping, *self._keeping(broker, together)):
             await stack.enter_async_context(running(service, self._break, self._log))
+        await self._watch(stack, broker.basis, together, Woken(fetcher, forwarders, self.aggregators))
         if not self._is_stopped:
             fetcher.start()
         stack.push_async_callback(fetcher.stop)
+
+    async def _watch(
+        self, stack: AsyncExitStack, basis: Basis, together: list[list[str]], woken: Woken
+    ) -> None:
+        if self._wire.is_shared and self._config.waking == "push":
+            watched = watching(basis, self._config, together, woken, on_broken=self._break, log=self._log)
+            self.watchers = await stack.enter_async_context(watched)
 
     def _fetcher(self, broker: Broker, executor: Executor) -> Fetcher:
         config = self._config

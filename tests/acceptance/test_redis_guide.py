@@ -18,6 +18,7 @@ from asyncq import Client, Context, Limit, Mux, RevokeTask, Scheduler, Semaphore
 from asyncq.errors import AuthenticationError, DuplicateTaskError
 from asyncq.retry import Fixed
 from tests.acceptance.pages import DOCS, ROOT, blocks, names, section, table
+from tests.integration.serving import inside
 from tests.support.servers import RedisProcess
 from tests.support.waiting import wait_until, wait_until_sync
 
@@ -151,6 +152,23 @@ async def test_without_subscriptions_there_is_polling(guarded: RedisProcess, adm
     rule = WORKER.replace("+subscribe ", "").replace("SETUSER worker", "SETUSER poller")
     admin.execute_command(*rule.replace("PASSWORD", PASSWORD).split())
     await _live(_url(guarded, "poller"), admin, waking="poll", task_check_interval=0.05)
+    assert _refused(admin) == []
+
+
+async def test_beside_go_two_more_rights_are_needed(guarded: RedisProcess, admin: Redis) -> None:
+    """To be told of changes, and for a list that Go has; nothing that we send is refused then."""
+    more = " ".join(re.findall(r"`(\+[a-z|]+)`", section(GUIDE, "Beside Go's asynq")))
+    rule = f"{WORKER} {more}".replace("SETUSER worker", "SETUSER neighbour").replace("asyncq:", "asynq:")
+    admin.execute_command(*rule.replace("PASSWORD", PASSWORD).split())
+    server = Server(_url(guarded, "neighbour"), wire="asynq", group_aggregator=lambda group, tasks: tasks[0])
+    async with server.running(_mux()):
+        (watcher,) = inside(server).watchers
+        await wait_until(lambda: watcher.hears, "the server to hear of changes")
+        for name in ("scheduled", "retry"):
+            admin.zadd(f"asynq:{{default}}:{name}", {"one": 1e10})
+        admin.lpush("asynq:{default}:pending", "one")
+        await wait_until(lambda: not admin.exists("asynq:{default}:pending"), "it to be taken")
+        assert watcher.hears
     assert _refused(admin) == []
 
 

@@ -148,3 +148,44 @@ async def test_one_that_comes_for_nothing_new_is_not_late() -> None:
     forwarder = Forwarder(shared.by("a"), ["q"], longest_sleep=15.0)
     for _ in range(5):
         assert await forwarder.tick() < 0.5
+
+
+def test_only_what_is_due_sooner_than_all_it_knows_wakes_it() -> None:
+    """Others may schedule much for later, and each of it is told."""
+
+    async def sooner_and_later() -> None:
+        loop = asyncio.get_running_loop()
+        shared = _Shared(1.0)
+        forwarder = Forwarder(shared.by("a"), ["q"], longest_sleep=15.0)
+        async with running(forwarder, _broken):
+            await asyncio.sleep(0.1)
+            asked = shared.asked["a"]
+            forwarder.expect(shared.due[0])
+            forwarder.expect(shared.due[0] + 1.0)
+            await asyncio.sleep(0.1)
+            assert shared.asked["a"] == asked
+            shared.due.insert(0, loop.time() + 0.1)
+            forwarder.expect(shared.due[0])
+            await asyncio.sleep(0.15)
+            assert shared.moved["a"] == 1
+            assert shared.latest < 0.01
+
+    with asyncio.Runner(loop_factory=_JumpingLoop) as runner:
+        runner.run(sooner_and_later())
+
+
+def test_what_a_look_may_not_have_seen_is_looked_for_again() -> None:
+    """Its answer does not know of what was scheduled behind it, and is not here yet."""
+
+    async def behind_a_look() -> None:
+        shared = _Shared(way_back=[0.05])
+        forwarder = Forwarder(shared.by("a"), ["q"], longest_sleep=15.0)
+        async with running(forwarder, _broken):
+            await asyncio.sleep(0.01)
+            shared.due.append(asyncio.get_running_loop().time() + 0.2)
+            forwarder.expect(shared.due[0])
+            await asyncio.sleep(0.3)
+            assert shared.moved["a"] == 1
+
+    with asyncio.Runner(loop_factory=_JumpingLoop) as runner:
+        runner.run(behind_a_look())
