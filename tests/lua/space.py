@@ -28,8 +28,8 @@ def about(moment: float) -> Any:
 
 
 @cache
-def _source(name: str) -> str:
-    return script(name).texts["native"].source
+def _source(name: str, dialect: str) -> str:
+    return script(name).texts[dialect].source
 
 
 class Space:
@@ -38,10 +38,13 @@ class Space:
     in_cluster = ""
     """As scripts are told it."""
 
+    dialect = "native"
+    keys = KEYS
+
     def __init__(self, client: Redis) -> None:
         self.client = client
-        self.q: QueueKeys = KEYS.queue("q")
-        self.r: QueueKeys = KEYS.queue("r")
+        self.q: QueueKeys = self.keys.queue("q")
+        self.r: QueueKeys = self.keys.queue("r")
 
     def now(self) -> float:
         """Return the time by the server's clock."""
@@ -51,7 +54,7 @@ class Space:
     def run(self, name: str, keys: Sequence[str], *args: object, again: bool = False) -> Any:
         """Run a script; the reply with its bytes as text."""
         given: Any = ["1" if again else "", *args]
-        return _decoded(self.client.eval(_source(name), len(keys), *keys, *given))
+        return _decoded(self.client.eval(_source(name, self.dialect), len(keys), *keys, *given))
 
     def put(self, task_id: str, state: str, queue: QueueKeys | None = None, **fields: object) -> None:
         """Arrange the hash of a task, with the message `m-<id>`."""

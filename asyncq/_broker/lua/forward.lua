@@ -2,6 +2,7 @@
 --
 -- INCLUDE clear_task
 -- INCLUDE due_in
+-- INCLUDE group_of
 -- INCLUDE moment
 -- INCLUDE next_due
 -- INCLUDE read_task
@@ -39,18 +40,20 @@ local function forward(base, tasks, groups, from)
     local id = due[i]
     local task = tasks .. id
     local f = read_task(task, 'msg', 'group')
+    local group = f[2]
+    if f[1] and from == KEYS[base + 1] then group = group_of(group, f[1]) end
     if not f[1] then
       confirm(task, from)
       redis.call('ZREM', from, id)
       if not f.err then redis.call('DEL', task) end
       redis.pcall('HINCRBY', KEYS[base + 6], 'vanished', 1)
-    elseif f[2] then
+    elseif group then
       -- A group that is still to come must not be begun a second time.
-      confirm(groups .. f[2], from)
-      redis.call('ZADD', groups .. f[2], moment(now), id)
+      confirm(groups .. group, from)
+      redis.call('ZADD', groups .. group, moment(now), id)
       redis.call('ZREM', from, id)
-      write_task(task, 'state', 'aggregating')
-      redis.pcall('SADD', KEYS[base + 5], f[2])
+      write_task(task, 'state', 'aggregating', 'group', group)
+      redis.pcall('SADD', KEYS[base + 5], group)
       gathered = true
     else
       ready[#ready + 1] = id

@@ -1,10 +1,11 @@
 -- clear_task: remove fields from the hash of a task, by the names that they have in the native wire.
 --
--- INCLUDE facts
 -- INCLUDE field_of
 -- INCLUDE nanoseconds
+-- INCLUDE rewrite
 --
--- Without a `state` a task is pending there; here that is a state like any other.
+-- Without a `state` a task is pending there; here that is a state like any other. What the message holds is
+-- removed from the hash, too: it is there where the message could not be read (see _write_task.lua).
 local function clear_task(task, ...)
   local gone, changes = {}, nil
   for _, name in ipairs({...}) do
@@ -19,8 +20,5 @@ local function clear_task(task, ...)
     end
   end
   if #gone > 0 then redis.call('HDEL', task, unpack(gone)) end
-  if changes then
-    local is_fine, _, message = pcall(facts, redis.call('HGET', task, 'msg') or '', changes)
-    if is_fine then redis.call('HSET', task, 'msg', message) end
-  end
+  if changes then rewrite(task, changes) end
 end

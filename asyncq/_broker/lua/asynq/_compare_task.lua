@@ -2,6 +2,7 @@
 -- already | conflict | unusable.
 --
 -- INCLUDE facts
+-- INCLUDE field_of
 -- INCLUDE parts_of
 --
 -- What a run has written into its message makes no other task of it.
@@ -11,6 +12,10 @@ local function compare_task(task, both)
   local message, extra = parts_of(both)
   if not held[1] or (held[2] or '') ~= extra then return 'conflict' end
   if held[1] == message then return 'already' end
-  local is_fine, _, as_it_was = pcall(facts, held[1], {[6] = false, [7] = false, [11] = false, [13] = false})
+  local changes = {}
+  for _, name in ipairs({'retried', 'error', 'failed_at', 'completed_at'}) do
+    changes[field_of(name)] = false
+  end
+  local is_fine, _, as_it_was = pcall(facts, held[1], changes)
   return is_fine and as_it_was == message and 'already' or 'conflict'
 end

@@ -2,11 +2,10 @@
 --
 -- INCLUDE facts
 -- INCLUDE field_of
+-- INCLUDE rewrite
+-- INCLUDE signed
 local function count_retry(task)
-  local message = redis.call('HGET', task, 'msg') or ''
-  local is_fine, known = pcall(facts, message)
-  if not is_fine then return end
-  local number = field_of('retried')
-  local _, changed = facts(message, {[number] = (known[number] or 0) + 1})
-  redis.call('HSET', task, 'msg', changed)
+  local is_fine, known = pcall(facts, redis.call('HGET', task, 'msg') or '')
+  local tag = field_of('retried')
+  if is_fine then rewrite(task, {[tag] = signed(known[tag], 32) + 1}) end
 end

@@ -1,20 +1,22 @@
 -- facts: read the protobuf message of a task, and put other values in place of some of its fields.
 --
--- Returns what the fields with a number or text hold, by their numbers, and the message with `changes` made:
--- a number or text by the number of its field, and `false`, 0 or '' to leave it out, as protobuf does.
--- Ends with an error where it is no such message. Fields that are not known are kept.
+-- Fields go by their tags, which are `number * 8 + kind`: kind 0 is a number, 2 is text. Returns the numbers
+-- and those texts that a script may want, and the message with `changes` made: `false`, 0 or '' leave a
+-- field out, as protobuf does. All other bytes stay as they are, known or not. Ends with an error where it
+-- is no such message.
 local function facts(message, changes)
-  local call_it_damaged = 'not a message'
+  local TEXTS = {[58] = true, [82] = true, [114] = true} -- the error, the lock, the group
+  local function damaged() error('not a message', 0) end
   local function varint(at)
     local value, scale = 0, 1
     for i = at, at + 9 do
       local byte = string.byte(message, i)
-      if not byte then error(call_it_damaged, 0) end
+      -- The tenth byte has room for one bit.
+      if not byte or (i == at + 9 and byte > 1) then damaged() end
       value = value + byte % 128 * scale
       if byte < 128 then return value, i + 1 end
       scale = scale * 128
     end
-    error(call_it_damaged, 0)
   end
   local function encoded(value)
     local bytes = {}
@@ -28,24 +30,26 @@ local function facts(message, changes)
 
   local found, parts, kept_from, at = {}, {}, 1, 1
   while at <= #message do
-    local start, value = at, nil
-    local tag, next_at = varint(at)
-    at = next_at
-    local number, kind = math.floor(tag / 8), tag % 8
+    local start = at
+    local tag, after = varint(at)
+    local kind = tag % 8
+    at = after
+    if tag < 8 or tag > 4294967295 then damaged() end
     if kind == 0 then
-      value, at = varint(at)
+      found[tag], at = varint(at)
     elseif kind == 2 then
-      local length
-      length, at = varint(at)
-      value, at = string.sub(message, at, at + length - 1), at + length
+      local size
+      size, at = varint(at)
+      if at + size > #message + 1 then damaged() end
+      if TEXTS[tag] then found[tag] = string.sub(message, at, at + size - 1) end
+      at = at + size
     elseif kind == 1 or kind == 5 then
       at = at + (kind == 1 and 8 or 4)
+      if at > #message + 1 then damaged() end
     else
-      error(call_it_damaged, 0)
+      damaged()
     end
-    if number == 0 or at > #message + 1 then error(call_it_damaged, 0) end
-    found[number] = value
-    if changes and changes[number] ~= nil then
+    if changes and changes[tag] ~= nil then
       parts[#parts + 1] = string.sub(message, kept_from, start - 1)
       kept_from = at
     end
@@ -53,11 +57,11 @@ local function facts(message, changes)
   if not changes then return found, message end
 
   parts[#parts + 1] = string.sub(message, kept_from)
-  for number, value in pairs(changes) do
+  for tag, value in pairs(changes) do
     if type(value) == 'number' and value > 0 then
-      parts[#parts + 1] = encoded(number * 8) .. encoded(math.floor(value))
+      parts[#parts + 1] = encoded(tag) .. encoded(math.floor(value))
     elseif type(value) == 'string' and value ~= '' then
-      parts[#parts + 1] = encoded(number * 8 + 2) .. encoded(#value) .. value
+      parts[#parts + 1] = encoded(tag) .. encoded(#value) .. value
     end
   end
   return found, table.concat(parts)

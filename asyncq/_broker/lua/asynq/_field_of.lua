@@ -1,4 +1,4 @@
--- field_of: the number that a fact about a task has in its message; nil for what is a field of its hash.
+-- field_of: the tag that a fact about a task has in its message; nil for what is a field of its hash.
 local function field_of(name)
-  return ({retried = 6, error = 7, failed_at = 11, completed_at = 13})[name]
+  return ({retried = 48, error = 58, failed_at = 88, completed_at = 104})[name]
 end

@@ -1,9 +1,9 @@
 -- write_task: set fields of the hash of a task, by the names that they have in the native wire.
 --
--- INCLUDE facts
 -- INCLUDE field_of
--- INCLUDE parts_of
 -- INCLUDE nanoseconds
+-- INCLUDE parts_of
+-- INCLUDE rewrite
 --
 -- What Go keeps in the message goes there. Where the message cannot be read it stays a field of the hash.
 local function write_task(task, ...)
@@ -31,13 +31,8 @@ local function write_task(task, ...)
       if name == 'state' and value ~= 'active' then redis.call('HDEL', task, 'pending_since') end
     end
   end
-  if changes then
-    local is_fine, _, message = pcall(facts, redis.call('HGET', task, 'msg') or '', changes)
-    if is_fine then
-      set('msg', message)
-    else
-      for _, item in ipairs(own) do fields[#fields + 1] = item end
-    end
+  if changes and not rewrite(task, changes) then
+    for _, item in ipairs(own) do fields[#fields + 1] = item end
   end
-  redis.call('HSET', task, unpack(fields))
+  if #fields > 0 then redis.call('HSET', task, unpack(fields)) end
 end
