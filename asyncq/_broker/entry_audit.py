@@ -127,8 +127,7 @@ class EntryAudit:
             if await self._entries.get(stored.id) == stored:
                 self._note_unsaid(stored.id, stored.left)
         state: Any = await self._command("HGETALL", keys.state)
-        pairs = state.items() if isinstance(state, dict) else zip(state[::2], state[1::2], strict=True)
-        for name, value in cast("Any", pairs):
+        for name, value in _pairs(state):
             version, _, queues = value.partition(b" ")
             if name.startswith(b"left:") and version.isdigit() and _is_old(int(version)):
                 entry_id = name.removeprefix(b"left:").decode("utf-8", "surrogateescape")
@@ -166,8 +165,7 @@ class EntryAudit:
         key = self._basis.wire.keys.entries.entries
         while True:
             cursor, rows = await self._command("HSCAN", key, cursor, "COUNT", CHUNK)
-            names = rows.keys() if isinstance(rows, dict) else rows[::2]
-            found += [raw.decode("utf-8", "surrogateescape") for raw in cast("Any", names)]
+            found += [raw.decode("utf-8", "surrogateescape") for raw, _ in _pairs(rows)]
             if int(cursor) == 0:
                 return found
 
@@ -242,6 +240,13 @@ def _judged(
     elif trace.notes and not is_here and is_known:
         text = f"has {trace.notes} reasons in this queue that are not in its history"
         yield found(Kind.UNATTENDED, text, "nothing: they are forgotten with the times of the entry")
+
+
+def _pairs(reply: Any) -> list[tuple[bytes, bytes]]:
+    """Return fields and values, however the protocol has them."""
+    if isinstance(reply, dict):
+        return [*cast("dict[bytes, bytes]", reply).items()]
+    return [*zip(reply[::2], reply[1::2], strict=True)]
 
 
 def _is_old(version: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import Counter
 from dataclasses import replace
@@ -12,7 +13,9 @@ from typing import Any, cast
 import pytest
 
 from asyncq import Client, ConnectionOptions, Mux, Scheduler, Server, Task
+from asyncq._broker.entries import Entries
 from asyncq._wire.keys import Keys
+from asyncq.errors import BrokerUnavailableError
 from tests.support.cluster import ClusterProcesses, SlotMove, queue_on
 from tests.support.sentinel import SentinelProcesses
 from tests.support.waiting import wait_until
@@ -74,6 +77,51 @@ async def test_a_refused_time_waits_for_the_node_of_the_entries(own_cluster: Clu
             assert [b"new" in message for message in reversed(messages)] == [
                 at not in before for at in _times(raw, changed)
             ]
+
+
+@pytest.mark.cluster
+async def test_an_entry_waits_until_the_queue_that_it_has_left_can_be_told(
+    own_cluster: ClusterProcesses, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever has moved it is gone. Others go on, and it does when that node is back, where it was."""
+    home = own_cluster.owner_of(ENTRIES)
+    away, there = (node for node in own_cluster.nodes if node is not home)
+    old, new = queue_on(own_cluster, away, "old"), queue_on(own_cluster, there, "new")
+    options = replace(ConnectionOptions.from_url(own_cluster.url), response_timeout=1.0)
+    every: Any = {"entry_id": "mine", "catch_up": "all"}
+
+    async def die(*_: Any) -> None:
+        raise BrokerUnavailableError("here", "killed")
+
+    async with Client(own_cluster.url) as client, Scheduler(options).running():
+        await client.schedules.upsert(SECONDLY, Task("t"), queue=old, **every)
+        with away.client() as left, there.client() as entered:
+            await client.schedules.upsert(SECONDLY, Task("t"), entry_id="other", queue=new)
+            await wait_until(lambda: _times(left, old), "a time in the old queue")
+            with monkeypatch.context() as patched:
+                patched.setattr(Entries, "_tell", die)
+                away.pause()
+                try:
+                    with pytest.raises(BrokerUnavailableError):
+                        await client.schedules.upsert(SECONDLY, Task("t"), queue=new, **every)
+                    patched.undo()
+                    await wait_until(lambda: "waits to be moved" in caplog.text, "that to be said", 20.0)
+                    mark = hashlib.blake2s(b"mine", digest_size=6).hexdigest().encode()
+
+                    def row() -> list[float]:
+                        ids: Any = entered.lrange(Keys().queue(new).pending, 0, -1)
+                        found = [raw.partition(b"-") for raw in reversed(ids)]
+                        return [float(nominal) for entry, _, nominal in found if entry == mark]
+
+                    assert row() == []
+                    count = len(_times(entered, new))
+                    await wait_until(lambda: len(_times(entered, new)) > count, "the other one to go on")
+                    assert row() == []
+                finally:
+                    away.resume()
+            await wait_until(lambda: row() and row()[-1] > time.time() - 1, "it to be moved", 20.0)
+            had = _times(left, old)
+            _assert_each_once(had + row())
 
 
 @pytest.mark.cluster
