@@ -158,6 +158,9 @@ class Reconciler:
             # It may have been registered anew meanwhile.
             if self._roster.declared.get(entry.id) is entry:
                 self._roster.fresh.pop(entry.id, None)
+        for name, put in found.items():
+            if put.word == "kept":
+                self._roster.close(name, put.version)
         foreign = [name for name, put in found.items() if put.word == "declared"]
         if foreign and not force:
             found |= await self._put(await self._abandoned(foreign), replace=replace, force=True)

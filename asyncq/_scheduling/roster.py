@@ -29,6 +29,7 @@ class Known(NamedTuple):
     application: str
     digest: str
     is_orphan: bool
+    is_open: bool = False  #: queues may not know of its last change
 
 
 class Roster:
@@ -203,7 +204,12 @@ class Roster:
             return None
         stored = change.stored
         self.known[change.id] = Known(
-            stored.version, stored.origin, stored.application, stored.digest, bool(stored.orphaned_at)
+            stored.version,
+            stored.origin,
+            stored.application,
+            stored.digest,
+            bool(stored.orphaned_at),
+            bool(stored.left),
         )
         self._classify(change.id)
         if is_held or not self.runs(stored):
@@ -251,6 +257,13 @@ class Roster:
         """Return from when on the times of an entry count that is new here: some came before we heard."""
         now = self._clock()
         return since if self.is_followed and abs(now - since) < HEARD_WITHIN else now
+
+    def close(self, entry_id: str, version: int) -> None:
+        """All queues know of the last change of an entry."""
+        known = self.known.get(entry_id)
+        if known is not None and known.is_open and known.version == version:
+            self.known[entry_id] = known._replace(is_open=False)
+            self._classify(entry_id)
 
     def gone(self, seen: Iterable[str]) -> list[str]:
         """Return what is known and was not seen when everything was read."""

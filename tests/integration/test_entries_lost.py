@@ -144,6 +144,34 @@ async def test_a_change_whose_fence_was_not_written_holds_when_it_is_made_again(
                 await change(client)  # that was it
 
 
+async def test_what_code_has_changed_holds_when_its_scheduler_starts_again(
+    redis_url: str, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first start failed, since the node of the queue was away."""
+    fence = "asyncq:{default}:fence:mine"
+
+    async def start(payload: int) -> None:
+        scheduler = Scheduler(redis_url, look_interval=3600)
+        scheduler.register("@daily", Task("report", payload), entry_id="mine")
+        async with scheduler.running():
+            await look(scheduler)
+
+    async def is_away(*_: Any, **__: Any) -> None:
+        raise BrokerUnavailableError("the queue", "its node is away")
+
+    await start(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(Fences, "raise_to", is_away)
+        with pytest.raises(BrokerUnavailableError):
+            await start(2)
+    assert redis_client.get(fence) is None
+    await start(2)
+    async with Client(redis_url) as client:
+        stored = await client.schedules.get("mine")
+        assert stored.payload == 2
+        assert int(cast("Any", redis_client.get(fence))) == stored.version
+
+
 async def test_what_is_declared_and_was_removed_is_stored_again_when_that_is_noticed(
     redis_url: str, redis_client: Redis
 ) -> None:
