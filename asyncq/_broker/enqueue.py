@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 import msgpack
 
 from asyncq._broker.basis import Basis, script
+from asyncq._redis.packed import Packed, packed
 from asyncq._redis.router import Call
 from asyncq._wire.messages import Claim, NewTask
 from asyncq.errors import AsyncqError, BrokerReplyError, ClosedError
@@ -26,6 +27,9 @@ SCRIPT: Final = script("enqueue")
 
 MAX_TASKS: Final = 500
 """Tasks in one call. Larger calls gain nothing (docs/adr/0002-batching.md) and hold Redis up for longer."""
+
+MANY: Final = 100
+"""Tasks that do not wait for others: Redis has something to do while these are put in."""
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Bytes of messages in one call, so that a few large tasks do not make one enormous command."""
@@ -55,22 +59,29 @@ class _Entry:
     message: bytes
     special: bytes
     extra_keys: tuple[str, ...]
+    fence: str  #: of the entry of schedulers whose time it is; empty for none
     placed: asyncio.Future[Placed]
+    pieces: tuple[bytes, bytes, bytes] | None = None
+    """Keys, arguments and fence as they are sent, of one that was prepared."""
+
+    def prepare(self) -> None:
+        """Do what else can be done before it is sent."""
+        fence = packed(self.fence) if self.fence else b""
+        self.pieces = packed(*self.extra_keys), packed(self.id, self.message, self.special), fence
 
 
-def _asked(claim: Claim) -> tuple[object, ...]:
-    """What the script wants to know of a claim, in its order."""
-    return (
-        claim.nominal,
+def _asked(claim: Claim, detail: tuple[object, ...]) -> bytes:
+    """What the script wants to know of a claim. What many have in common comes last: it is read once."""
+    rules = (
+        f"{claim.nominal:.6f}",
         claim.gap,
         claim.keep,
         claim.since,
         "1" if claim.is_strict else "",
-        claim.version,
         claim.overlap,
         "1" if claim.is_release else "",
-        claim.begun,
     )
+    return _pack((claim.version, claim.begun, _pack(detail + rules)))
 
 
 Send = Callable[[], "asyncio.Future[Placed]"]
@@ -94,7 +105,9 @@ class Enqueue:
     def prepare(self, task: NewTask) -> Send:
         """Make what is sent of a task, and return what sends it: for those who have no time then."""
         lane = self._lane(task.queue)
-        return partial(lane.put, lane.make(task))
+        entry = lane.make(task)
+        entry.prepare()
+        return partial(lane.put_with_others, entry)
 
     def _lane(self, queue: str) -> _Lane:
         lane = self._lanes.get(queue)
@@ -138,6 +151,7 @@ class _Lane:
         )
         self._gathered: deque[_Entry] = deque()
         self._under_way: list[_Entry] = []
+        self._is_planned = False
         self._number = 0
         self._announced_at = -ANNOUNCE_EVERY
         self._announcement: asyncio.Future[None] | None = None
@@ -158,28 +172,42 @@ class _Lane:
     def make(self, task: NewTask) -> _Entry:
         envelope = task.envelope
         message = self._basis.wire.encode(task.queue, task.id, envelope)
-        special = b""
+        special, fence, claim = b"", "", task.claim
         extra_keys: tuple[str, ...] = (self._keys.task_prefix + task.id,)
-        if task.at or task.delay or task.unique_ttl or envelope.group or task.claim:
+        if task.at or task.delay or task.unique_ttl or envelope.group or claim:
             suffix = envelope.unique_key if task.unique_ttl else ""
-            detail: tuple[object, ...] = (task.at, task.delay, task.unique_ttl, suffix, envelope.group)
-            if task.claim is not None:
-                detail += _asked(task.claim)
-            special = _pack(detail)
+            detail = (task.at, task.delay, task.unique_ttl, suffix, envelope.group)
+            special = _pack(detail) if claim is None else _asked(claim, detail)
             if task.unique_ttl:
                 extra_keys += (self._keys.unique(suffix),)
             if envelope.group:
                 extra_keys += (self._keys.group(envelope.group), self._keys.gathering)
-            if task.claim is not None:
-                entry_id = task.claim.entry_id
-                extra_keys += (self._keys.tick(entry_id), self._keys.fence(entry_id))
-        return _Entry(task.id, message, special, extra_keys, self._loop.create_future())
+            if claim is not None:
+                extra_keys += (self._keys.tick(claim.entry_id),)
+                fence = self._keys.fence(claim.entry_id)
+        return _Entry(task.id, message, special, extra_keys, fence, self._loop.create_future())
 
     def put(self, entry: _Entry) -> asyncio.Future[Placed]:
         self._gathered.append(entry)
         if not self._under_way:
             self._send()
         return entry.placed
+
+    def put_with_others(self, entry: _Entry) -> asyncio.Future[Placed]:
+        """Send it with what else is put in this turn of the event loop, or as soon as that are many."""
+        self._gathered.append(entry)
+        if not self._under_way:
+            if len(self._gathered) >= MANY:
+                self._send()
+            elif not self._is_planned:
+                self._is_planned = True
+                self._loop.call_soon(self._send_planned)
+        return entry.placed
+
+    def _send_planned(self) -> None:
+        self._is_planned = False
+        if self._gathered and not self._under_way:
+            self._send()
 
     def _send(self) -> None:
         """Send what has gathered, up to the limits."""
@@ -189,26 +217,48 @@ class _Lane:
         self._number += 1
         basis = self._basis
         entries = self._under_way
-        keys = [*self._head]
-        args: list[Any] = [self._number, *self._settings]
-        size = 0
+        size, is_prepared = 0, True
         gathered = self._gathered
         while gathered and len(entries) < MAX_TASKS and size < MAX_BYTES:
             entry = gathered.popleft()
             entries.append(entry)
-            keys += entry.extra_keys
-            args += (entry.id, entry.message, entry.special)
             size += len(entry.message)
+            is_prepared = is_prepared and entry.pieces is not None
         basis.router.submit(
             Call(
                 basis.router,
                 SCRIPT,
-                (len(keys), *keys, *args),
+                self._joined(entries) if is_prepared else self._listed(entries),
                 slot=self._slot,
                 patience=basis.patience,
                 on_value=self._on_value,
                 on_failure=self._on_failure,
             )
+        )
+
+    def _listed(self, entries: Sequence[_Entry]) -> Sequence[Any]:
+        """The keys and arguments of a call."""
+        keys = [*self._head]
+        args: list[Any] = []
+        fences: list[str] = []
+        for entry in entries:
+            keys += entry.extra_keys
+            args += (entry.id, entry.message, entry.special)
+            if entry.fence:
+                fences.append(entry.fence)
+        return (len(keys) + len(fences), *keys, *fences, self._number, *self._settings, len(fences), *args)
+
+    def _joined(self, entries: Sequence[_Entry]) -> Packed:
+        """The same, of what was prepared."""
+        pieces = [entry.pieces for entry in entries if entry.pieces is not None]
+        fences = [fence for _, _, fence in pieces if fence]
+        settings = (self._number, *self._settings, len(fences))
+        keys = len(self._head) + len(fences) + sum([len(entry.extra_keys) for entry in entries])
+        return Packed(
+            keys + len(settings) + 3 * len(pieces),
+            keys,
+            [packed(*self._head), *[keys for keys, _, _ in pieces], *fences],
+            [packed(*settings), *[arguments for _, arguments, _ in pieces]],
         )
 
     def _announce(self, now: float) -> None:
@@ -240,6 +290,8 @@ class _Lane:
             # Before anybody hears that the task is there, so that `drain` waits for it.
             self._announce(self._loop.time())
         entries, self._under_way = self._under_way, []
+        if self._gathered:
+            self._send()  # Redis is not to wait until everybody is told
         text, now = reply[0].decode(), float(reply[1])
         if "," not in text:
             everyone = Placed(text, now)  # one for all: the usual case, and it cannot be changed
@@ -252,8 +304,6 @@ class _Lane:
             for entry, word in zip(entries, words, strict=True):
                 if not entry.placed.done():
                     entry.placed.set_result(Placed(word, now))
-        if self._gathered:
-            self._send()
 
     def _on_failure(self, error: AsyncqError) -> None:
         entries, self._under_way = self._under_way, []

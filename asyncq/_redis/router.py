@@ -19,6 +19,7 @@ from typing import Any, Final
 from asyncq._redis.failures import LinkLostError, ReplyError, from_reply
 from asyncq._redis.insistence import Insistence, exchange
 from asyncq._redis.link import Link, Reply, dial, pack
+from asyncq._redis.packed import Packed
 from asyncq._redis.script import Script
 from asyncq._redis.topology import Topology, topology_for
 from asyncq.connection import Address, ConnectionOptions
@@ -42,7 +43,7 @@ class Call:
         self,
         router: Router,
         script: Script | None,
-        args: Sequence[Any],
+        args: Sequence[Any] | Packed,
         *,
         slot: int,
         patience: float,
@@ -63,16 +64,20 @@ class Call:
     @property
     def name(self) -> str:
         """For messages."""
-        return self.script.name if self.script else str(self.args[0])
+        if self.script:
+            return self.script.name
+        return "" if isinstance(self.args, Packed) else str(self.args[0])
 
     def packed(self, *, with_source: bool = False) -> bytes:
         """The bytes to send. `args` of a script call are: number of keys, keys, arguments."""
-        if self.script is None:
-            return pack(tuple(self.args))
-        args = self.args
-        keys_end = args[0] + 1
-        text = self.script.texts[self.router.dialect]
+        script, args = self.script, self.args
+        if script is None:
+            return b"" if isinstance(args, Packed) else pack(tuple(args))
+        text = script.texts[self.router.dialect]
         head = ("EVAL", text.source) if with_source else ("EVALSHA", text.sha)
+        if isinstance(args, Packed):
+            return args.command(*head, is_again=self.again)
+        keys_end = args[0] + 1
         return pack((*head, *args[:keys_end], "1" if self.again else "", *args[keys_end:]))
 
     def __call__(self, reply: Reply) -> None:

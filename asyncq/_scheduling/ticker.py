@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -19,9 +20,12 @@ LONGEST_SLEEP: Final = 30.0
 AHEAD: Final = timedelta(seconds=0.25)
 """So much before a time comes, what can be done for it is done."""
 
-MOST_AT_ONCE: Final = 100
-"""Times that are begun between two turns of the event loop: the first are on their way to Redis while the
-others are begun."""
+MOST_AT_ONCE: Final = 250
+"""Times that are begun between two turns of the event loop, which takes a millisecond at the most: the first
+are on their way to Redis while the others are begun."""
+
+MOST_AHEAD: Final = 100
+"""Times that are prepared between two turns, which takes as long."""
 
 MOST_PREPARED: Final = 5000
 """Times that are prepared before they come. What is more is prepared when these have been sent."""
@@ -51,19 +55,19 @@ class Ticker(Service):
         self._timetable: Final = timetable
         self._wave: Final = wave
         self._clock: Final = clock
-        self._prepared: Final[list[tuple[datetime, int, Prepared]]] = []  # a heap: clocks may be set back
-        self._number = 0
+        # What comes at the same moment is taken out together; a heap of moments, as clocks may be set back.
+        self._prepared: Final[dict[datetime, deque[Prepared]]] = {}
+        self._moments: Final[list[datetime]] = []
+        self._count = 0
         self._ahead = -math.inf  # seconds of the clock, less those of the event loop, which never go back
 
     async def tick(self) -> float:
         self._look_at_the_clock()
         self._begin()
         now = self._clock()
-        if len(self._prepared) < MOST_PREPARED:
-            for tick in self._timetable.take_due(now, MOST_AT_ONCE, ahead=AHEAD):
-                prepared = self._wave.prepare(tick)
-                self._number += 1
-                heapq.heappush(self._prepared, (prepared.due, self._number, prepared))
+        if self._count < MOST_PREPARED:
+            for tick in self._timetable.take_due(now, MOST_AHEAD, ahead=AHEAD):
+                self._keep(self._wave.prepare(tick))
         return min(self._seconds_left(), LONGEST_SLEEP)
 
     def _look_at_the_clock(self) -> None:
@@ -76,22 +80,37 @@ class Ticker(Service):
 
     def _begin(self) -> None:
         """Hand on what has come."""
-        now, prepared = self._clock(), self._prepared
+        now, moments = self._clock(), self._moments
         come: list[Prepared] = []
-        while prepared and prepared[0][0] <= now and len(come) < MOST_AT_ONCE:
-            come.append(heapq.heappop(prepared)[2])
+        while moments and moments[0] <= now and len(come) < MOST_AT_ONCE:
+            waiting = self._prepared[moments[0]]
+            while waiting and len(come) < MOST_AT_ONCE:
+                come.append(waiting.popleft())
+            if not waiting:
+                del self._prepared[heapq.heappop(moments)]
         if come:
-            self._wave.begin(come, is_all=not prepared or prepared[0][0] > now)
+            self._count -= len(come)
+            self._wave.begin(come, is_all=not moments or moments[0] > now)
+
+    def _keep(self, prepared: Prepared) -> None:
+        waiting = self._prepared.get(prepared.due)
+        if waiting is None:
+            waiting = self._prepared[prepared.due] = deque()
+            heapq.heappush(self._moments, prepared.due)
+        waiting.append(prepared)
+        self._count += 1
 
     def _seconds_left(self) -> float:
         now = self._clock()
         wait = math.inf
-        if len(self._prepared) < MOST_PREPARED:
+        if self._count < MOST_PREPARED:
             wait = self._timetable.wait(now + AHEAD)
-        if self._prepared:
-            wait = min(wait, max(0.0, (self._prepared[0][0] - now).total_seconds()))
+        if self._moments:
+            wait = min(wait, max(0.0, (self._moments[0] - now).total_seconds()))
         return wait
 
     def forget(self) -> None:
         """Let go of what has not come: times are reckoned anew."""
         self._prepared.clear()
+        self._moments.clear()
+        self._count = 0

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol, cast
 
 from asyncq._broker.enqueue import Placed, Send
@@ -70,14 +71,17 @@ class Dispatching(Protocol):
         ...
 
 
+OnAnswer = Callable[["asyncio.Future[Placed]"], None]
+
+
 @dataclass(slots=True)
 class Prepared:
     """One time that comes soon."""
 
     tick: Tick
     due: datetime
-    new: NewTask | None = None  #: what is to be written; `None` where it takes the long way
-    send: Send | None = None  #: sends it
+    send: Send | None = None  #: sends what was made of it; `None` where it takes the long way
+    answered: OnAnswer | None = None  #: is called with the answer
 
 
 class Waves(Service):
@@ -110,9 +114,11 @@ class Waves(Service):
 
     def prepare(self, tick: Tick) -> Prepared:
         """Do what can be done before a time comes."""
+        due = tick.nominal + timedelta(seconds=tick.delay)
         new = self._composed(tick)
-        send = None if new is None else self._claimant.make(new)
-        return Prepared(tick, tick.nominal + timedelta(seconds=tick.delay), new, send)
+        if new is None:
+            return Prepared(tick, due)
+        return Prepared(tick, due, self._claimant.make(new), partial(self._answered, tick, new))
 
     def _composed(self, tick: Tick) -> NewTask | None:
         if not self._is_direct:
@@ -135,32 +141,29 @@ class Waves(Service):
             is_all: Whether nothing else has come; else answers wait.
         """
         loop = asyncio.get_running_loop()
+        find, is_too_late = self._timetable.find, self._dispatcher.is_too_late
         sent: list[asyncio.Future[Placed]] = []
         for one in prepared:
+            tick, send, answered = one.tick, one.send, one.answered
             # It may have been changed or removed since.
-            entry = self._timetable.find(one.tick.entry.id)
-            if entry is None or not _is_as_due(entry, one.tick.entry):
-                continue
-            if entry is not one.tick.entry or one.new is None or one.send is None:
-                self._dispatcher.begin(replace(one.tick, entry=entry))
-            elif not self._dispatcher.is_too_late(one.tick):
-                sent.append(self._send(one.tick, one.new, one.send))
+            entry = find(tick.entry.id)
+            if entry is tick.entry and send is not None and answered is not None:
+                if not is_too_late(tick):
+                    self._begun(tick)
+                    future = send()
+                    future.add_done_callback(answered)
+                    sent.append(future)
+            elif entry is not None and _is_as_due(entry, tick.entry):
+                self._dispatcher.begin(replace(tick, entry=entry))
         if sent:
+            self._unanswered.update(sent)
             loop.call_later(self._timeout, self._give_up, sent)
         self._busy_until = loop.time() + PATIENCE if sent or not is_all else 0.0
 
-    def _send(self, tick: Tick, new: NewTask, send: Send) -> asyncio.Future[Placed]:
-        self._begun(tick)
-        future = send()
-        self._unanswered.add(future)
-
-        def answered(future: asyncio.Future[Placed]) -> None:
-            self._unanswered.discard(future)
-            self._answers.append((tick, new, future))
-            self.poke()
-
-        future.add_done_callback(answered)
-        return future
+    def _answered(self, tick: Tick, new: NewTask, future: asyncio.Future[Placed]) -> None:
+        self._unanswered.discard(future)
+        self._answers.append((tick, new, future))
+        self.poke()
 
     def _give_up(self, sent: Sequence[asyncio.Future[Placed]]) -> None:
         for future in sent:

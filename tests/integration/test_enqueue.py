@@ -11,6 +11,7 @@ import pytest
 from redis import Redis
 
 from asyncq._wire import native
+from asyncq._wire.keys import Keys
 from asyncq.client import Client
 from asyncq.codecs import Codecs, JsonCodec
 from asyncq.errors import (
@@ -20,6 +21,7 @@ from asyncq.errors import (
     PayloadError,
     TaskIdConflictError,
 )
+from asyncq.options import TaskOptions
 from asyncq.task import Task
 from tests.conftest import AnyRedis
 from tests.support.census import take_census
@@ -286,3 +288,22 @@ async def test_a_closed_client_stays_closed(redis_url: str) -> None:
 
 
 # -- many -----------------------------------------------------------------------------------------
+
+
+async def test_what_was_prepared_goes_with_what_was_not(any_redis: AnyRedis) -> None:
+    """Also to a Redis that does not know the script yet, and more than one call holds."""
+    any_redis.client.script_flush()
+    async with Client(any_redis.url) as client:
+        await client.ping()
+        area = client._connected().enqueue  # noqa: SLF001 - as a scheduler does
+        tasks = [(Task("x", n), TaskOptions(task_id=f"ahead {n}")) for n in range(620)]
+        composed = [client._compose(*task) for task in tasks]  # noqa: SLF001 - as above
+        first, *others = [area.prepare(new) for new in composed]
+        assert (await first()).word == "pending"
+        waiting = [send() for send in others]
+        await client.enqueue(Task("x"), task_id="between")
+        assert {(await future).word for future in waiting} == {"pending"}
+        await client.enqueue(Task("x"), task_id="behind")
+    queue = Keys().queue("default")
+    ids: Any = any_redis.client.lrange(queue.pending, 0, -1)
+    assert ids[::-1] == [name.encode() for name in (*[f"ahead {n}" for n in range(620)], "between", "behind")]

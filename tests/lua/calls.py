@@ -47,11 +47,13 @@ def _places(space: Space) -> list[str]:
     return [q.pending, q.lease, q.scheduled, q.retry, q.archived, q.completed, q.groups, q.aggregation_sets]
 
 
-def enqueue(space: Space, *details: bytes | str, extra: Sequence[str] = (), again: bool = False) -> Any:
-    """Enqueue tasks; `extra` are the lock and the group of the last one."""
+def enqueue(
+    space: Space, *details: bytes | str, extra: Sequence[str] = (), times: int = 0, again: bool = False
+) -> Any:
+    """Enqueue tasks; `extra` are further keys of the last one, `times` says how many are times of entries."""
     q = space.q
     keys = [q.pending, q.scheduled, q.groups, q.flow, q.waiting, q.receipt("c")]
-    args: list[object] = [1, 60, CHANNEL, NEWS, "", q.task_prefix]
+    args: list[object] = [1, 60, CHANNEL, NEWS, "", q.task_prefix, times]
     for number, detail in enumerate(details):
         keys.append(q.task(f"n{number}"))
         args += [f"n{number}", "message", detail]

@@ -32,7 +32,7 @@ def _enqueue(
 ) -> Any:
     """Each task: id, message, and perhaps its detail and the lock's and the group's name."""
     keys = _head(space.q, client)
-    args: list[object] = [number, 600, CHANNEL, NEWS, in_cluster, space.q.task_prefix]
+    args: list[object] = [number, 600, CHANNEL, NEWS, in_cluster, space.q.task_prefix, 0]
     for task_id, message, detail, *extra in tasks:
         keys += [space.q.task(task_id), *extra]
         args += [task_id, message, detail]

@@ -13,10 +13,14 @@ from tests.lua.scenes import Arrange, at_rest
 from tests.lua.space import Space, packed
 
 
-def _tick(space: Space) -> Any:
-    claim = (1000.0, 0.0, 60, 0.0, "", 0, "", "", 0.0)
+def _enqueue(space: Space, *, since: float, overlap: str) -> Any:
+    rules = packed(0, 0, 0, "", "", "1000.000000", 0.0, 60, since, "", overlap, "")
     extra = [space.q.tick("e"), space.q.fence("e")]
-    return calls.enqueue(space, packed(0, 0, 0, "", "", *claim), extra=extra)[0]
+    return calls.enqueue(space, packed(0, 0.0, rules), extra=extra, times=1)[0]
+
+
+def _tick(space: Space) -> Any:
+    return _enqueue(space, since=0.0, overlap="")
 
 
 def _had(space: Space) -> None:
@@ -25,9 +29,7 @@ def _had(space: Space) -> None:
 
 
 def _overlapping(space: Space) -> Any:
-    claim = (1000.0, 0.0, 60, 900.0, "", 0, "skip", "", 0.0)
-    extra = [space.q.tick("e"), space.q.fence("e")]
-    return calls.enqueue(space, packed(0, 0, 0, "", "", *claim), extra=extra)[0]
+    return _enqueue(space, since=900.0, overlap="skip")
 
 
 def _pass_over(space: Space) -> Any:

@@ -34,10 +34,10 @@ def _send(space: Space, sender: str, nominal: float, asks: Asks = Asks(), *, num
     q, name, lock = space.q, f"{sender}-{nominal}", asks.lock
     keys = [q.pending, q.scheduled, q.groups, q.flow, q.waiting, q.receipt(sender), q.task(name)]
     keys += [q.unique("k")] if lock else []
-    rules = (asks.strict, asks.version, asks.overlap, asks.release, asks.begun)
-    claim = (asks.gap, KEEP, asks.since, *rules)
-    detail = packed(0, 0, lock, "k" if lock else "", "", nominal, *claim)
-    args = [number, 60, CHANNEL, NEWS, "", q.task_prefix, name, "message", detail]
+    rules = (asks.gap, KEEP, asks.since, asks.strict, asks.overlap, asks.release)
+    where = (0, 0, lock, "k" if lock else "", "")
+    detail = packed(asks.version, asks.begun, packed(*where, f"{nominal:.6f}", *rules))
+    args = [number, 60, CHANNEL, NEWS, "", q.task_prefix, 1, name, "message", detail]
     word: Any = space.run("enqueue", [*keys, TICK, FENCE], *args)[0]
     return str(word)
 
@@ -48,7 +48,10 @@ def _pending(space: Space) -> int:
 
 
 def _tick(space: Space) -> dict[str, str]:
-    return snapshot_hash(space.client, TICK)
+    """What is remembered, but for how long."""
+    found = snapshot_hash(space.client, TICK)
+    found.pop("kept", None)
+    return found
 
 
 def test_the_first_one_enqueues_and_the_others_do_not(space: Space) -> None:
@@ -56,7 +59,7 @@ def test_the_first_one_enqueues_and_the_others_do_not(space: Space) -> None:
     assert [_send(space, sender, NOMINAL) for sender in "abc"] == ["pending", "taken", "taken"]
     assert _pending(space) == 1
     assert _tick(space) == {"at": AT}
-    assert 0 < space.client.ttl(TICK) <= KEEP
+    assert KEEP <= _ttl(space) <= KEEP * 1.5
     assert space.client.hget(space.q.flow, "created") == b"1"
 
 
@@ -164,7 +167,7 @@ def test_notes_that_nobody_takes_away_have_an_end(space: Space) -> None:
     for number in range(150):
         _send(space, "a", NOMINAL + 10 * number, Asks(since=NOMINAL + 10 * number - 5), number=number + 1)
     tick = _tick(space)
-    assert len(tick) == 101
+    assert len(tick) == 100
     # What came since is told as a whole.
     assert tick["note:rest"].split(" ")[0] == "several"
     assert tick["note:rest"].split(" ")[2] == f"{NOMINAL + 1485:.6f}"
@@ -299,6 +302,39 @@ def test_an_entry_that_was_changed_is_not_enqueued_as_it_was(space: Space, fence
     assert bool(_tick(space)) == (word == "pending")
 
 
+def test_each_of_several_times_has_its_own_fence(space: Space) -> None:
+    """They are asked for together, and not every task of a call has one."""
+    q, ids = space.q, ["a", "b", "plain", "c"]
+    keys = [q.pending, q.scheduled, q.groups, q.flow, q.waiting, q.receipt("s")]
+    args: list[object] = [1, 60, CHANNEL, NEWS, "", q.task_prefix, 3]
+    rules = packed(0, 0, 0, "", "", AT, 0.0, KEEP, 0.0, "", "", "")
+    for name in ids:
+        is_plain = name == "plain"
+        keys += [q.task(name)] if is_plain else [q.task(name), q.tick(name)]
+        args += [name, "message", "" if is_plain else packed(7, 0.0, rules)]
+    space.client.set(q.fence("b"), "8")
+    space.client.rpush(q.fence("c"), "not ours")
+    keys += [q.fence(name) for name in ids if name != "plain"]
+    words: Any = space.run("enqueue", keys, *args)[0]
+    assert words == "pending,fenced,pending,pending"
+
+
+@pytest.mark.parametrize(
+    ("kept", "word"), [(KEEP + 5, "left"), (KEEP - 5, "prolonged"), (None, "prolonged"), ("odd", "prolonged")]
+)
+def test_what_is_remembered_for_long_enough_is_left_alone(
+    space: Space, kept: float | str | None, word: str
+) -> None:
+    """A thousand entries may be due at once."""
+    space.client.hset(TICK, "at", AT)
+    if kept is not None:
+        space.client.hset(TICK, "kept", kept if isinstance(kept, str) else f"{space.now() + kept:.0f}")
+    space.client.expire(TICK, KEEP + 5)
+    assert _send(space, "a", NOMINAL + 60) == "pending"
+    assert (_ttl(space) > KEEP + 10) == (word == "prolonged")
+    assert float(snapshot_hash(space.client, TICK)["kept"]) == pytest.approx(space.now() + _ttl(space), abs=2)
+
+
 # --- passing over -----------------------------------------------------------------------------------
 
 
@@ -317,7 +353,7 @@ def test_times_are_passed_over_by_one_of_all(space: Space) -> None:
     assert note[:3] == ["too_old", AT, "1764006000.123456"]
     assert tick == {"at": "1764006000.123456"}
     assert _send(space, "b", NOMINAL + 6000) == "taken"
-    assert 0 < _ttl(space) <= KEEP
+    assert KEEP <= _ttl(space) <= KEEP * 1.5
 
 
 def _ttl(space: Space) -> int:
@@ -350,4 +386,7 @@ def test_what_is_known_of_entries_is_recalled(space: Space) -> None:
     _send(space, "a", NOMINAL, Asks(overlap="skip"))
     other, odd = space.q.tick("unknown"), space.q.tick("odd")
     space.client.set(odd, "text")
-    assert space.run("recall", [TICK, other, odd]) == [["at", AT, "run", f"a-{NOMINAL}"], [], []]
+    kept = space.client.hget(TICK, "kept")
+    assert isinstance(kept, bytes)
+    fields = ["at", AT, "kept", kept.decode(), "run", f"a-{NOMINAL}"]
+    assert space.run("recall", [TICK, other, odd]) == [fields, [], []]

@@ -1,14 +1,15 @@
 -- ask_for_tick: whether one time of an entry of schedulers is to be enqueued.
 --
--- `mine` names the keys tick and fence. `c` is what a scheduler asks for: nominal (when it was due), gap
--- (seconds between two times at least), keep (seconds to remember it), since (the time before it), strict
--- ('1': no time may be left out), version (of the entry), overlap ('' or what to do when the last run is
--- not over), release ('1': this time waits already, and is to be enqueued now), begun (when the entry had its
--- first time at the earliest, 0 if nobody can say; it counts while no last time is known).
+-- `mine` names the key tick. `c` is what a scheduler asks for: nominal (when it was due), at (the same as
+-- text), gap (seconds between two times at least), keep (seconds to remember it), since (the time before it),
+-- strict ('1': no time may be left out), version (of the entry), fence (the least version that may enqueue;
+-- false if none is known), overlap ('' or what to do when the last run is not over), release ('1': this time
+-- waits already, and is to be enqueued now), begun (when the entry had its first time at the earliest, 0 if
+-- nobody can say; it counts while no last time is known).
 --
--- tick is a hash: `at` is the last time that is over, `run` the task of the last run, `queued` the time that
--- waits for its end. What schedulers have to do afterwards stays there until one has done it: `note:<time>`
--- goes to the history, `cancel:<task>` is to be cancelled.
+-- tick is a hash: `at` is the last time that is over, `kept` the second until which the hash is there, `run`
+-- the task of the last run, `queued` the time that waits for its end. What schedulers have to do afterwards
+-- stays there until one has done it: `note:<time>` goes to the history, `cancel:<task>` is to be cancelled.
 --
 -- Returns a word when the time is not to be enqueued, else nothing. What is found goes into `c`.
 local function stamp(time)
@@ -22,21 +23,20 @@ local function is_running(tasks, id)
 end
 
 local function ask_for_tick(mine, c, tasks, now)
-  local fence = redis.pcall('GET', mine.fence)
-  if type(fence) == 'string' and (tonumber(fence) or 0) > c.version then return 'fenced' end
-  local f = redis.pcall('HMGET', mine.tick, 'at', 'run', 'queued')
+  if c.fence and (tonumber(c.fence) or 0) > c.version then return 'fenced' end
+  local f = redis.pcall('HMGET', mine.tick, 'at', 'kept', 'run', 'queued')
   if f.err then return 'unusable' end
-  c.run, c.queued = f[2], tonumber(f[3] or '')
+  c.kept, c.run, c.queued = f[2], f[3], f[4] and tonumber(f[4])
   local is_going = c.overlap ~= '' and c.run and is_running(tasks, c.run)
   if c.release == '1' then
-    if not c.queued or stamp(c.queued) ~= stamp(c.nominal) then return 'taken' end
+    if not c.queued or stamp(c.queued) ~= c.at then return 'taken' end
     return is_going and 'queued' or nil
   end
   -- By a scheduler whose clock is wrong. Its claim would keep the others from the times until then.
   if c.nominal > now + 60 then return 'early' end
   -- Schedulers that began at different moments reckon an interval from different ones: what comes sooner
   -- after the last time than the interval says is that time again. A millisecond for rounding.
-  local last = tonumber(f[1] or '')
+  local last = f[1] and tonumber(f[1])
   if last and (c.nominal <= last or c.nominal < last + c.gap - 0.001) then return 'taken' end
   local from = last or c.begun
   if from > 0 and from < c.since - 0.001 then

@@ -2,18 +2,15 @@
 --
 -- Called when its task has its place, or is to have none, with what `ask_for_tick` has found. `id` is that
 -- of the task. Returns whether there is something left to do for schedulers.
-local function stamp(time)
-  return string.format('%.6f', time)
-end
-
 local function take_tick(mine, c, word, id, now)
-  local tick, nominal = mine.tick, stamp(c.nominal)
+  local tick = mine.tick
   if c.release == '1' then
     redis.call('HSET', tick, 'run', id)
     redis.call('HDEL', tick, 'queued')
     return false
   end
-  redis.call('HSET', tick, 'at', nominal)
+  remember(tick, c.at, c.kept, c.keep, now)
+  if c.overlap == '' and not c.missed_after then return false end
   local more = false
   if c.missed_after then
     note_skip(tick, 'missed', c.missed_after, c.since, now)
@@ -23,7 +20,7 @@ local function take_tick(mine, c, word, id, now)
     note_skip(tick, 'overlap', c.nominal, c.nominal, now, c.run)
     more = true
   elseif word == 'queued' then
-    redis.call('HSET', tick, 'queued', nominal)
+    redis.call('HSET', tick, 'queued', c.at)
     more = true
   elseif c.overlap ~= '' and word ~= 'duplicate' then
     redis.call('HSET', tick, 'run', id)
@@ -38,6 +35,5 @@ local function take_tick(mine, c, word, id, now)
       more = true
     end
   end
-  redis.call('EXPIRE', tick, c.keep)
   return more
 end

@@ -12,6 +12,7 @@
 -- INCLUDE place
 -- INCLUDE note_skip
 -- INCLUDE ask_for_tick
+-- INCLUDE remember
 -- INCLUDE take_tick
 --
 -- KEYS  pending     Q pending        list
@@ -21,8 +22,8 @@
 -- KEYS  waiting     Q waiting        zset
 -- KEYS  receipt     Q receipt:<client>  string: number and answer of the client's last call
 -- KEYS  ...         for each task: Q t:<id>, then its lock if unique, then if grouped
---                   its group and Q gathering, then Q tick:<entry> and Q fence:<entry> if it is
---                   one time of an entry of schedulers
+--                   its group and Q gathering, then Q tick:<entry> if it is one time of an entry
+--                   of schedulers; at the end Q fence:<entry> of each of these
 -- ARGV  again       '1' when this call was sent before
 -- ARGV  number      of this call among the client's calls to this queue
 -- ARGV  keep        seconds to keep the receipt
@@ -30,10 +31,11 @@
 -- ARGV  news        channel of all servers
 -- ARGV  in_cluster  '1' or ''
 -- ARGV  tasks       prefix of task hashes, to look at the owner of a lock
+-- ARGV  times       how many of the tasks are times of entries
 -- ARGV  ...         for each task: id, message, and '' or msgpack
 --                   [at, delay, lock seconds, lock suffix, group], and for one time of an entry
---                   [..., nominal, gap, keep, since, strict, version, overlap, release, begun]
---                   (_ask_for_tick)
+--                   [version, begun, msgpack [at, delay, lock seconds, lock suffix, group, nominal,
+--                   gap, keep, since, strict, overlap, release]] (_ask_for_tick)
 -- REPLY [words, now, is_new]: one word for all tasks, or a word each, with commas between:
 --       pending | scheduled | aggregating | already (this very task is there) | conflict | duplicate
 --       | taken (another scheduler has enqueued this time of the entry, or a later one)
@@ -58,27 +60,52 @@ end
 local words, ready = {}, {}
 local created, differs, earliest, gathered = 0, false, nil, false
 local key = 6
+-- Asked for together, since they may be many and nearly none is there.
+local times = tonumber(ARGV[8])
+local fences = times > 0 and redis.call('MGET', unpack(KEYS, #KEYS - times + 1)) or nil
+local time, asked_in = 0, {}
 local at = {scheduled = KEYS[2], groups = KEYS[3], tasks = ARGV[7]}
+
+-- What one time of an entry asks for. Most of it is the same for all that are due at once, and read once.
+local function asked_by(version, begun, rules)
+  local asked = asked_in[rules]
+  if not asked then
+    local d = cmsgpack.unpack(rules)
+    asked = {
+      lock = d[3] > 0, group = d[5] ~= '', is_plain = d[1] == 0 and d[2] == 0 and d[3] == 0 and d[5] == '',
+      at = d[6], nominal = tonumber(d[6]), gap = d[7], keep = d[8], since = d[9], strict = d[10],
+      overlap = d[11], release = d[12],
+    }
+    asked_in[rules] = asked
+  end
+  time = time + 1
+  asked.version, asked.begun, asked.fence = version, begun, fences[time]
+  asked.run, asked.queued, asked.kept, asked.missed_after, asked.cancels = nil, nil, nil, nil, nil
+  return asked
+end
 
 local function special(task, id, message, detail)
   local d = cmsgpack.unpack(detail)
   local mine, asked = {task = task}, nil
-  if d[3] > 0 then key = key + 1; mine.lock = KEYS[key] end
-  if d[5] ~= '' then mine.group, mine.gathering = KEYS[key + 1], KEYS[key + 2]; key = key + 2 end
-  if d[6] then
-    mine.tick, mine.fence, key = KEYS[key + 1], KEYS[key + 2], key + 2
-    asked = {
-      nominal = d[6], gap = d[7], keep = d[8], since = d[9], strict = d[10],
-      version = d[11], overlap = d[12], release = d[13], begun = d[14],
-    }
+  local has_lock, has_group
+  if #d == 3 then
+    detail = d[3]  -- begins as that of any other task
+    asked = asked_by(d[1], d[2], detail)
+    has_lock, has_group = asked.lock, asked.group
+  else
+    has_lock, has_group = d[3] > 0, d[5] ~= ''
   end
+  if has_lock then key = key + 1; mine.lock = KEYS[key] end
+  if has_group then mine.group, mine.gathering = KEYS[key + 1], KEYS[key + 2]; key = key + 2 end
 
   local word, due, is_news
   if asked then
+    key = key + 1
+    mine.tick = KEYS[key]
     word = ask_for_tick(mine, asked, at.tasks, now)
     if word and word ~= 'overlap' and (word ~= 'queued' or asked.release == '1') then return word end
   end
-  if asked and not word and d[1] == 0 and d[2] == 0 and d[3] == 0 and d[5] == '' then
+  if asked and not word and asked.is_plain then
     -- As plain as a task of an entry mostly is: a thousand of them may be due at once.
     word = store_task(task, message) and 'pending' or compare_task(task, message)
   elseif not word then
@@ -102,13 +129,13 @@ end
 -- A queue of which these keys hold something else is refused here, before anything is written.
 redis.call('LLEN', KEYS[1])
 local before
-for i = 10, #ARGV, 3 do
+for i = 11, #ARGV, 3 do
   if ARGV[i] ~= '' then
     before = next_due(KEYS[2])
     break
   end
 end
-for i = 8, #ARGV, 3 do
+for i = 9, #ARGV, 3 do
   local id, message, detail = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   key = key + 1
   local task = KEYS[key]

@@ -2,6 +2,7 @@
 --
 -- INCLUDE clock
 -- INCLUDE note_skip
+-- INCLUDE remember
 --
 -- KEYS  tick    Q tick:<entry>   hash
 -- ARGV  again   '1' when this call was sent before
@@ -15,11 +16,10 @@ local tick, after, last = KEYS[1], ARGV[2], ARGV[3]
 local now = clock()
 -- Times that were missed have come; one that failed may come a little early, as any that is enqueued.
 if tonumber(last) > now + (ARGV[4] == 'failed' and 60 or 0) then return 'early' end
-local at = redis.call('HGET', tick, 'at')
+local at, kept = unpack(redis.call('HMGET', tick, 'at', 'kept'))
 -- By the sending before, or by another scheduler that came to the same.
 if at == last then return 'done' end
 if (at or '') ~= after then return 'moved' end
-redis.call('HSET', tick, 'at', last)
+remember(tick, last, kept, tonumber(ARGV[5]), now)
 note_skip(tick, ARGV[4], at or 0, last, now)
-redis.call('EXPIRE', tick, ARGV[5])
 return 'done'

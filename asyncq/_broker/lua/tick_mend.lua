@@ -20,7 +20,10 @@ end
 local reply = {}
 for i = 1, #KEYS, 2 do
   local tick, fence = KEYS[i], KEYS[i + 1]
-  if ARGV[i + 2] ~= '' and redis.call('PTTL', tick) == -1 then redis.call('EXPIRE', tick, ARGV[i + 2]) end
+  if ARGV[i + 2] ~= '' and redis.call('PTTL', tick) == -1 then
+    redis.call('EXPIRE', tick, ARGV[i + 2])
+    redis.pcall('HDEL', tick, 'kept')  -- it may say more than is true now
+  end
   if ARGV[i + 3] ~= '' and redis.call('PTTL', fence) == -1 then redis.call('EXPIRE', fence, ARGV[i + 3]) end
   local f = redis.pcall('HMGET', tick, 'queued', 'run')
   local queued, run, notes = '', nil, 0
