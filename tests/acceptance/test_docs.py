@@ -173,7 +173,7 @@ def test_keys_are_those_of_the_code() -> None:
     made = {
         value
         for name in type(queue).__slots__
-        if name not in ("name", "base") and not name.endswith("_prefix")
+        if name not in ("name", "base", "active") and not name.endswith("_prefix")
         for value in [getattr(queue, name)]
     }
     made |= {
@@ -188,6 +188,7 @@ def test_keys_are_those_of_the_code() -> None:
     made |= {re.sub(r"\d{4}-\d\d-\d\d$", "<day>", queue.day(name, 0)) for name in ("processed", "failed")}
     listed = {name.replace("Q ", base) for name in _first_names(section(KEYSPACE, "Keys of a queue"))}
     assert listed == made
+    assert queue.active.replace(base, "Q ") in _first_names(section(KEYSPACE, "In the asynq wire"))
     assert set(_first_names(section(KEYSPACE, "Keys outside queues"))) == {
         keys.queues,
         keys.servers,

@@ -8,13 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from redis import Redis
 
 from asyncq import Client, Context, Limit, Mux, RevokeTask, Scheduler, Semaphore, Server, SkipRetry, Task
+from asyncq._broker.basis import script
 from asyncq.errors import AuthenticationError, DuplicateTaskError
 from asyncq.retry import Fixed
 from tests.acceptance.pages import DOCS, ROOT, blocks, names, section, table
@@ -233,21 +233,26 @@ _OF_WORKERS: Final = {
 }
 
 
-def _commands(script: Path) -> set[str]:
-    text = script.read_text(encoding="utf-8")
-    found = set(re.findall(r"call\('([A-Z]+)'", text))
-    for shared in re.findall(r"^-- INCLUDE (\w+)", text, re.MULTILINE):
-        found |= _commands(script.with_name(f"_{shared}.lua"))
-    return found
+_SCRIPTS: Final = sorted(path.stem for path in (ROOT / "asyncq" / "_broker" / "lua").glob("[a-z]*.lua"))
 
 
-@pytest.mark.parametrize(
-    "script", sorted((ROOT / "asyncq" / "_broker" / "lua").glob("[a-z]*.lua")), ids=lambda path: path.stem
-)
-def test_the_guide_lists_the_commands_of_each_script(script: Path) -> None:
+def _commands(name: str, dialect: str) -> set[str]:
+    return set(re.findall(r"call\('([A-Z]+)'", script(name).texts[dialect].source))
+
+
+@pytest.mark.parametrize("name", _SCRIPTS)
+def test_the_guide_lists_the_commands_of_each_script(name: str) -> None:
     """Also of the branches that no test above has walked."""
-    rule = WORKER if script.stem in _OF_WORKERS else OPERATOR
-    assert _commands(script) - _allowed(rule) == set()
+    rule = WORKER if name in _OF_WORKERS else OPERATOR
+    assert _commands(name, "native") - _allowed(rule) == set()
+
+
+@pytest.mark.parametrize("name", _SCRIPTS)
+def test_the_guide_lists_what_the_scripts_of_the_asynq_wire_want_besides(name: str) -> None:
+    """A user for it is made by the rules of the other wire, and what that section adds."""
+    rule = WORKER if name in _OF_WORKERS else OPERATOR
+    more = {word.upper() for word in re.findall(r"`\+(\w+)`", section(GUIDE, "Beside Go's asynq"))}
+    assert _commands(name, "asynq") - _allowed(rule) <= more
 
 
 def _assert_documented(admin: Redis) -> None:
