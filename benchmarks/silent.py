@@ -345,13 +345,6 @@ async def measure(bench: Bench) -> None:
     bench.table("asyncq: a silent push to the handler, times in µs", rows)
     for name, row in rows.items():
         bench.judge(f"pick-up of a silent push, p50 in µs, {name}", row["p50_us"], most=5000)
-    seconds = 1.5 if bench.short else 70.0
-    rows = {
-        f"{queues} queue{'s' * (queues > 1)}, {wire}": await idling(bench, seconds, queues=queues, wire=wire)
-        for queues in (1, 20)
-        for wire in ("native", "asynq")
-    }
-    bench.table("asyncq: commands a minute of an idle server", rows)
     at_work: dict[str, Variant] = {
         f"concurrency {concurrency}, {'watching' if is_silent else 'told'}": partial(
             drained, bench, is_silent=is_silent, concurrency=concurrency
@@ -360,6 +353,13 @@ async def measure(bench: Bench) -> None:
         for is_silent in (False, True)
     }
     bench.table("asyncq at work", await bench.interleave(at_work))
+    seconds = 1.5 if bench.short else 70.0
+    rows = {
+        f"{queues} queue{'s' * (queues > 1)}, {wire}": await idling(bench, seconds, queues=queues, wire=wire)
+        for queues in (1, 20)
+        for wire in ("native", "asynq")
+    }
+    bench.table("asyncq: commands a minute of an idle server", rows)
 
 
 if __name__ == "__main__":

@@ -360,3 +360,44 @@ async def test_whatever_happens_it_never_asks_for_more_than_is_free(seed: int) -
         assert there.calls or not sum(ready.values()), "there is work, and nobody asks for it"
     assert there.taken == created
     await _stopped(fetcher, there)
+
+
+async def test_it_says_when_it_rests_and_can_be_roused() -> None:
+    """Whoever watches the queues reads what is there then, and passes on what others put there."""
+    there = _Neighbours({0: ["a", "b"], 1: ["c"]}, free=5)
+    fetcher = await _started(there)
+    rests: list[list[str]] = []
+    fetcher.on_rest = lambda queues: rests.append(sorted(queues))
+    while there.calls:
+        there.answer(len(there.calls[0].names))  # as many as it has queues: never all that was wanted
+        await _turn()
+    assert sorted(rests) == [["a", "b"], ["c"]]
+    assert fetcher.taken == 3
+    assert not fetcher.is_asking("a")
+    fetcher.rouse("b")
+    assert [call.names for call in there.calls] == [["a", "b"]]
+    assert fetcher.is_asking("a")
+    assert not fetcher.is_asking("c")
+    there.answer(there.calls[0].want)
+    await _turn()
+    assert len(rests) == 2, "it has not asked for all there is"
+    there.free = 0
+    fetcher.rouse("c")
+    assert there.calls == []
+    assert there.aside == []
+    await _stopped(fetcher, there)
+
+
+async def test_a_rouse_that_overtakes_the_answer_is_not_forgotten() -> None:
+    """As little as a message."""
+    there = _Neighbours({0: ["a"]}, free=5)
+    fetcher = await _started(there)
+    rests: list[object] = []
+    fetcher.on_rest = rests.append
+    fetcher.rouse("a")
+    there.answer(0)
+    await _turn()
+    assert rests == []
+    there.answer(0)
+    assert len(rests) == 1
+    await _stopped(fetcher, there)
