@@ -373,18 +373,15 @@ async def test_it_says_when_it_rests_and_can_be_roused() -> None:
         await _turn()
     assert sorted(rests) == [["a", "b"], ["c"]]
     assert fetcher.taken == 3
-    assert not fetcher.is_asking("a")
     fetcher.rouse("b")
     assert [call.names for call in there.calls] == [["a", "b"]]
-    assert fetcher.is_asking("a")
-    assert not fetcher.is_asking("c")
+    assert (fetcher.is_asking("a"), fetcher.is_asking("c")) == (True, False)
     there.answer(there.calls[0].want)
     await _turn()
     assert len(rests) == 2, "it has not asked for all there is"
     there.free = 0
     fetcher.rouse("c")
-    assert there.calls == []
-    assert there.aside == []
+    assert there.calls == there.aside == []
     await _stopped(fetcher, there)
 
 
