@@ -63,11 +63,10 @@ class Wire(Protocol):
 class NativeWire:
     """msgpack envelopes under `asyncq:` or a prefix of your own."""
 
-    name: Final = NATIVE
-    codec: Final = "msgpack"
-    is_shared: Final = False
-
     def __init__(self, prefix: str = NATIVE_PREFIX) -> None:
+        self.name: Final = NATIVE
+        self.codec: Final = "msgpack"
+        self.is_shared: Final = False
         self._keys: Final = Keys(prefix)
 
     @property
@@ -93,11 +92,10 @@ class NativeWire:
 class AsynqWire:
     """What Go's asynq has in Redis, and beside it fields and keys of our own that it does not look at."""
 
-    name: Final = ASYNQ
-    codec: Final = asynq.GO_CODEC
-    is_shared: Final = True
-
     def __init__(self) -> None:
+        self.name: Final = ASYNQ
+        self.codec: Final = asynq.GO_CODEC
+        self.is_shared: Final = True
         self._keys: Final = Keys(ASYNQ_PREFIX, own=ASYNQ_PREFIX + "asyncq:")
 
     @property
