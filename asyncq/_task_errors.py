@@ -52,6 +52,12 @@ class TaskCancelledError(TaskFailure):
         self.reason = reason
 
 
+class AttemptCancelledError(TaskFailure):
+    """Somebody cancelled the attempt in Go's way, through `asynq:cancel`. It has failed like any other."""
+
+    _text = "the attempt was cancelled, through asynq:cancel"
+
+
 class TaskArchivedError(TaskFailure):
     """The task that somebody waited for failed for good: `error` says why it failed last.
 

@@ -18,7 +18,9 @@ from asyncq.task_info import Progress
 
 __all__ = ["Context", "current_context"]
 
-CancelReason = Literal["timeout", "deadline", "lease_lost", "cancelled", "shutdown", "slot_lost"]
+CancelReason = Literal[
+    "timeout", "deadline", "lease_lost", "cancelled", "attempt_cancelled", "shutdown", "slot_lost"
+]
 
 
 _MAKING: Final = threading.Lock()

@@ -44,6 +44,7 @@
        ├─ TaskTimedOutError
        ├─ LeaseExpiredError
        ├─ TaskCancelledError
+       ├─ AttemptCancelledError      in Go's way: the task is tried again
        ├─ TaskArchivedError          it failed for good, says who waited for its result
        ├─ HandlerCrashedError
        └─ WorkerProcessDiedError
@@ -81,6 +82,7 @@ from asyncq._entry_errors import (
 )
 from asyncq._error_base import AsyncqError, ConfigError, NotFoundError, Problem, WrongStateError
 from asyncq._task_errors import (
+    AttemptCancelledError,
     HandlerCrashedError,
     HandlerNotFoundError,
     LeaseExpiredError,
@@ -96,7 +98,8 @@ from asyncq._task_errors import (
 )
 
 __all__ = [
-    "AlreadyRunningError", "AsyncqError", "AuthenticationError", "BrokerError", "BrokerReplyError",
+    "AlreadyRunningError", "AsyncqError", "AttemptCancelledError", "AuthenticationError", "BrokerError",
+    "BrokerReplyError",
     "BrokerUnavailableError", "ClosedError", "ConfigError", "DuplicateTaskError", "EmbeddedUnavailableError",
     "EnqueueRefusedError", "EntryChangedError", "EntryDeclaredError", "EntryExistsError",
     "EntryNotFoundError", "GroupNotFoundError", "HandlerCrashedError", "HandlerNotFoundError",

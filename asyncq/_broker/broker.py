@@ -11,6 +11,8 @@ from asyncq._broker.delayed import Delayed
 from asyncq._broker.deliver import Deliver
 from asyncq._broker.enqueue import Enqueue
 from asyncq._broker.entries import Entries
+from asyncq._broker.go_schedulers import GoSchedulers
+from asyncq._broker.go_servers import GoServers
 from asyncq._broker.groups import Groups
 from asyncq._broker.leases import Leases
 from asyncq._broker.nodes import Nodes
@@ -45,8 +47,10 @@ class Broker:
         self.browse: Final = Browse(self.basis)
         self.actions: Final = Actions(self.basis)
         self.presence: Final = Presence(self.basis)
+        self.go_servers: Final = GoServers(self.basis)
         self.results: Final = Results(self.basis)
         self.schedules: Final = Schedules(self.basis)
+        self.go_schedulers: Final = GoSchedulers(self.basis)
         self.entries: Final = Entries(self.basis)
         self.ticks: Final = Ticks(self.basis)
         self.queues: Final = Queues(self.basis)

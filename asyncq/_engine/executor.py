@@ -222,6 +222,13 @@ class Executor:
         self._stop(run, reason)
         return True
 
+    def cancel_task(self, task_id: str, reason: CancelReason) -> bool:
+        """Stop all deliveries of tasks with this id, of whichever queue. Tells whether there was one."""
+        found = [run for run in self._runs.values() if run.delivery.id == task_id]
+        for run in found:
+            self._stop(run, reason)
+        return bool(found)
+
     def _stop(self, run: Run, reason: CancelReason) -> None:
         if run.context.cancel_reason is not None:
             if reason == "lease_lost" or (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from asyncq.errors import (
+    AttemptCancelledError,
     HandlerCrashedError,
     LeaseExpiredError,
     RetryIn,
@@ -123,6 +124,8 @@ def from_cancellation(reason: str, *, seconds: float, deliveries: int) -> BaseEx
         return TaskTimedOutError(seconds, "deadline")
     if reason == "lease_lost":
         return LeaseExpiredError(deliveries)
+    if reason == "attempt_cancelled":
+        return AttemptCancelledError()
     return TaskCancelledError("on request")
 
 

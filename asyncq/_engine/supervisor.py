@@ -203,14 +203,7 @@ class Supervisor:
 
     async def _start(self, stack: AsyncExitStack, broker: Broker) -> None:
         config = self._config
-        await stack.enter_async_context(
-            Vitals(
-                self._make_vital_services,
-                on_broken=self._break,
-                describe_work=lambda: describe_work(self._active()),
-                log=self._log,
-            ).running()
-        )
+        await stack.enter_async_context(self._vitals().running())
         settler = self.settler = await stack.enter_async_context(self._settling(broker))
         reporter = Reporter(broker.notes, self._log)
         stack.push_async_callback(reporter.aclose)
@@ -239,8 +232,7 @@ class Supervisor:
             Forwarder(broker.delayed, some, longest_sleep=self._longest_sleep()) for some in together
         ]
         recoverers = self.recoverers = self._recoverers(broker, together)
-        shared = self._wire.is_shared
-        self.aggregators = aggregators(broker.groups, config, together, looks_for_full=shared)
+        self.aggregators = aggregators(broker.groups, config, together, looks_for_full=self._wire.is_shared)
         if config.waking == "push":
             await stack.enter_async_context(
                 listening(
@@ -249,6 +241,7 @@ class Supervisor:
                     due=forwarders,
                     gathered=self.aggregators,
                     cancel=partial(executor.cancel, reason="cancelled"),
+                    cancel_task=partial(executor.cancel_task, reason="attempt_cancelled"),
                     slots=limiter.heard,
                 )
             )
@@ -320,6 +313,14 @@ class Supervisor:
             return min(config.check_interval, config.delayed_check_interval)
         return config.delayed_check_interval
 
+    def _vitals(self) -> Vitals:
+        return Vitals(
+            self._make_vital_services,
+            on_broken=self._break,
+            describe_work=lambda: describe_work(self._active()),
+            log=self._log,
+        )
+
     def _make_vital_services(self) -> tuple[list[Service], Callable[[], Awaitable[None]]]:
         return make_vital_services(
             self._router.options,
@@ -329,6 +330,7 @@ class Supervisor:
             server_id=self.server_id,
             lease=self._config.lease,
             describe=self._describe,
+            active=self._active,
             stop_work=self._stop_work,
             farewell=lambda: FAREWELL if self._is_cut_off else LAST_WORDS,
             log=self._log,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from asyncq._broker.broker import Broker
 from asyncq._broker.leases import Held
+from asyncq._broker.together import together
+from asyncq._engine.go_heartbeat import GoHeartbeat
 from asyncq._engine.heartbeat import Heartbeat
 from asyncq._engine.held import HeldDeliveries
 from asyncq._engine.lease_keeper import LeaseKeeper
+from asyncq._engine.run import Run
 from asyncq._logs import Log
 from asyncq._redis.router import Router
 from asyncq._service import Service
@@ -30,6 +33,7 @@ def make_vital_services(  # noqa: PLR0913 - what they may touch, said one by one
     server_id: str,
     lease: float,
     describe: Callable[[], Mapping[str, Any]],
+    active: Callable[[], Sequence[Run]],
     stop_work: Callable[[Held, CancelReason], None],
     farewell: Callable[[], float],
     log: Log,
@@ -44,6 +48,7 @@ def make_vital_services(  # noqa: PLR0913 - what they may touch, said one by one
         server_id: Whose they are.
         lease: How long a lease is.
         describe: What the heartbeat says.
+        active: What runs, for Go's tools.
         stop_work: Called, in this thread, with each delivery that must not go on.
         farewell: Tells how many seconds saying good-bye may take; asked at the end.
         log: Where they log.
@@ -62,11 +67,16 @@ def make_vital_services(  # noqa: PLR0913 - what they may touch, said one by one
         LeaseKeeper(broker.leases, held, lease=lease, stop_work=stop_work),
         slots.keeper(broker.semaphores),
     ]
+    good_byes = [broker.presence.leave]
+    if wire.is_shared:
+        go = GoHeartbeat(broker.go_servers, server_id, describe, active)
+        services.append(go)
+        good_byes.append(go.leave)
 
     async def aclose() -> None:
         try:
             async with asyncio.timeout(farewell()):
-                await broker.presence.leave()
+                await together([say() for say in good_byes])
         except Exception as error:  # noqa: BLE001 - leaving must not fail because nobody hears the good-bye
             log.debug("could not say good-bye: %s", error, extra={"event": "farewell_failed"})
         await router.aclose()

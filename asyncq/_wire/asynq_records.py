@@ -27,7 +27,7 @@ from asyncq._wire.protobuf import (
     utf8,
 )
 
-__all__ = ["NEVER", "EnqueueEvent", "SchedulerEntry", "ServerInfo", "Timestamp", "WorkerInfo"]
+__all__ = ["NEVER", "EnqueueEvent", "SchedulerEntry", "ServerInfo", "Timestamp", "WorkerInfo", "excerpt"]
 
 _KEY: Final = 1 << 3 | BYTES
 _WEIGHT: Final = 2 << 3 | NUMBER
@@ -201,6 +201,19 @@ class EnqueueEvent:
         found = _Fields(raw, "event")
         return cls(task_id=found.text(1), enqueued_at=found.instant(2))
 
+
+def excerpt(payload: bytes, most: int) -> bytes:
+    """The beginning of a payload. It ends with a whole character: tools do not show what is no text."""
+    if len(payload) <= most:
+        return payload
+    end = most
+    while end > most - _LONGEST_CHARACTER and end and payload[end] & 0xC0 == 0x80:
+        end -= 1
+    return payload[:end]
+
+
+_LONGEST_CHARACTER: Final = 4
+"""Bytes of one in UTF-8. What has more of those that go on is no text."""
 
 _SEVERAL: Final = frozenset(number << 3 | BYTES for number in (2, 5, 6, 7, 8, 9))
 """Of all records: fields that come several times, or are messages, which may come in parts."""

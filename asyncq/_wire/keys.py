@@ -123,6 +123,51 @@ class EntryKeys:
         self.removed = self.entries + ":removed"
 
 
+class GoKeys:
+    """Where Go's servers and schedulers say what they are, and ours too, so that Go's tools show them.
+
+    `process` is what one of them is called there: `process_name` says it for ours.
+    """
+
+    __slots__ = ("cancel", "prefix", "schedulers", "servers", "workers")
+
+    def __init__(self, prefix: str = ASYNQ_PREFIX) -> None:
+        self.prefix = prefix
+        self.servers = prefix + "servers"
+        self.workers = prefix + "workers"
+        self.schedulers = prefix + "schedulers"
+        self.cancel = prefix + "cancel"
+
+    def server(self, process: str) -> str:
+        """The record of a server."""
+        return f"{self.servers}:{{{process}}}"
+
+    def running(self, process: str) -> str:
+        """The records of the tasks that a server runs."""
+        return f"{self.workers}:{{{process}}}"
+
+    def scheduler(self, process: str) -> str:
+        """The entries of a scheduler."""
+        return f"{self.schedulers}:{{{process}}}"
+
+    def history(self, entry_id: str) -> str:
+        """The tasks that an entry has enqueued."""
+        return f"{self.prefix}scheduler_history:{entry_id}"
+
+
+_OURS: Final = "asyncq-"
+
+
+def process_name(host: str, pid: int, own_id: str) -> str:
+    """Return what a server or scheduler of ours is called among those of Go. One can see that it is ours."""
+    return f"{host}:{pid}:{_OURS}{own_id}"
+
+
+def is_ours(process: str) -> bool:
+    """Whether this is a server or scheduler of ours."""
+    return process.rpartition(":")[2].startswith(_OURS)
+
+
 class Keys:
     """The keys outside queues, and the way to those of a queue.
 

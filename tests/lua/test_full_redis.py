@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from asyncq._wire.keys import GoKeys
 from tests.lua import calls
 from tests.lua.calls import KEEP, Act
 from tests.lua.fullness import assert_as_ever, assert_refused_as_a_whole, fill
 from tests.lua.scenes import Arrange, at_rest, due, lost, over, paused, running, waiting
 from tests.lua.space import CHANNEL, KEYS, Space, packed
+
+GO = GoKeys()
 
 
 def _recover(space: Space) -> Any:
@@ -174,6 +177,20 @@ def test_who_waits_may_look_and_is_not_told(own_space: Space) -> None:
     assert own_space.everything() == before
 
 
+def _go_server(space: Space) -> Any:
+    return space.run("go_server", [GO.server("s"), GO.running("s")], 10, "info", "a", "1")
+
+
+def _go_entries(space: Space) -> Any:
+    return space.run("go_entries", [GO.scheduler("s")], 20, "entry")
+
+
+def _shown_before(space: Space) -> None:
+    space.client.set(GO.server("s"), "before")
+    space.client.hset(GO.running("s"), "b", "before")
+    space.client.rpush(GO.scheduler("s"), "before")
+
+
 def _new(*details: bytes | str, lock: bool = False, group: bool = False) -> Act:
     def act(space: Space) -> Any:
         extra = [space.q.unique("n")] * lock + [space.q.group("g"), space.q.gathering] * group
@@ -194,6 +211,8 @@ def _new(*details: bytes | str, lock: bool = False, group: bool = False) -> Act:
         pytest.param(running, _annotate, "ok", id="annotate"),
         pytest.param(_miscounted, _balance, "counted", id="balance"),
         pytest.param(at_rest, _record, "ok", id="record"),
+        pytest.param(_shown_before, _go_server, "ok", id="go-server"),
+        pytest.param(_shown_before, _go_entries, "ok", id="go-entries"),
         pytest.param(_lonely, calls.mend("a", "b"), ["orphan", ""], id="mend-group"),
         pytest.param(_unlisted_group, _regroup, ["unlisted", "fine"], id="regroup-unlisted"),
         pytest.param(_stray_lock, _unlock_vouched, ["stray", "a"], id="unlock-stray"),

@@ -59,6 +59,7 @@ EXAMPLES: list[BaseException] = [
     errors.TaskTimedOutError(1.5, "deadline"),
     errors.LeaseExpiredError(2),
     errors.TaskCancelledError("by hand"),
+    errors.AttemptCancelledError(),
     errors.HandlerCrashedError("SystemExit: 3"),
     errors.WorkerProcessDiedError(7, -9),
     errors.TaskControl(),

@@ -19,6 +19,7 @@ from asyncq._engine.outcome import (
     judge,
 )
 from asyncq.errors import (
+    AttemptCancelledError,
     HandlerCrashedError,
     LeaseExpiredError,
     RetryIn,
@@ -46,6 +47,7 @@ def _judge(error: BaseException, retried: int = 0, max_retry: int = 3, is_failur
         (RevokeTask(), 0, Verdict("revoke")),
         (RevokeTask(), 9, Verdict("revoke")),
         (TaskCancelledError("on request"), 0, Verdict("archive", "cancelled")),
+        (AttemptCancelledError(), 0, Verdict("retry")),
         (RetryIn(5), 0, Verdict("retry", delay=5.0)),
         (RetryIn(5), 3, Verdict("archive", "exhausted")),
         (RetryIn(5, counts=False), 3, Verdict("retry", delay=5.0, counts=False)),
@@ -145,6 +147,7 @@ def test_what_ends_programs_is_wrapped(error: BaseException) -> None:
         ("deadline", TaskTimedOutError),
         ("lease_lost", LeaseExpiredError),
         ("cancelled", TaskCancelledError),
+        ("attempt_cancelled", AttemptCancelledError),
     ],
 )
 def test_why_we_stopped_it(reason: str, kind: type[Exception]) -> None:
