@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import hiredis
 
@@ -40,9 +40,9 @@ class _TrackingLink(Link):
 
     def on_answer(self, reply: Reply) -> None:
         if isinstance(reply, hiredis.PushNotification):
-            kind, *more = reply
-            if kind == INVALIDATE:
-                self._tell(more[0])
+            message = cast("list[Any]", reply)
+            if message[0] == INVALIDATE:
+                self._tell(message[1])
         else:
             super().on_answer(reply)
 
