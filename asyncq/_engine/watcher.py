@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from asyncq._broker.basis import Basis
+from asyncq._engine.watched_keys import WatchedKeys
 from asyncq._engine.yielding import Yielding
 from asyncq._logs import Log
 from asyncq._redis.tracking import Tracking, Watch
@@ -39,6 +40,9 @@ POLL_EVERY: Final = 1.0
 
 REFUSED_FOR: Final = 60.0
 """Seconds between two attempts where Redis does not tell us: it will not change its mind by itself."""
+
+UNHEARD_AFTER: Final = 10.0
+"""Seconds without hearing after which it is said: a proxy may hang up instead of refusing in words."""
 
 FIRST_DELAY: Final = 0.05
 """Seconds before the second attempt to connect; doubled up to `POLL_EVERY`."""
@@ -79,51 +83,6 @@ class Forwards(Protocol):
         ...
 
 
-class _Keys:
-    """Keys that are read together, when they have changed and not too often."""
-
-    def __init__(self, names: Collection[str], read: Callable[[set[str]], None], *, gap: float) -> None:
-        self._names: Final = {name.encode(): name for name in names}
-        self._read: Final = read
-        self._gap: Final = gap
-        self._loop: Final = asyncio.get_running_loop()
-        self._read_at = -math.inf
-        self._timer: asyncio.TimerHandle | None = None
-        self.changed: set[str] = set()  #: and were not read since, so that nothing more will be heard of them
-
-    def note(self, keys: Collection[bytes] | None) -> set[str]:
-        """These have changed; `None` stands for all. Returns which of them are ours."""
-        told = self._names if keys is None else keys
-        ours = {self._names[key] for key in told if key in self._names}
-        self.changed |= ours
-        return ours
-
-    def want(self, delay: float = 0.0) -> None:
-        """Read what has changed, in so many seconds or when the gap since the last time is over."""
-        if not self.changed:
-            return
-        now = self._loop.time()
-        at = max(now + delay, self._read_at + self._gap)
-        if self._timer is not None and self._timer.when() <= at:
-            return
-        self.cancel()
-        if at <= now:
-            self._now()
-        else:
-            self._timer = self._loop.call_at(at, self._now)
-
-    def _now(self) -> None:
-        self._timer = None
-        self._read_at = self._loop.time()
-        self._read(self.changed)
-
-    def cancel(self) -> None:
-        """Read no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
 class Watcher(Service):
     """Wakes the actors of one server when somebody else has put something into queues of one slot."""
 
@@ -151,12 +110,12 @@ class Watcher(Service):
             key.paused: key.name for key in keys
         }
         self._pending: Final = tuple(key.pending for key in keys)
-        self._work: Final = _Keys(self._pending, self._read_work, gap=WORK_GAP)
-        self._pauses: Final = _Keys([key.paused for key in keys], self._read_pauses, gap=PAUSED_GAP)
+        self._work: Final = WatchedKeys(self._pending, self._read_work, gap=WORK_GAP)
+        self._pauses: Final = WatchedKeys([key.paused for key in keys], self._read_pauses, gap=PAUSED_GAP)
         delayed = [name for key in keys for name in (key.scheduled, key.retry)]
-        self._delayed: Final = _Keys(delayed, self._read_delayed, gap=DELAYED_GAP)
+        self._delayed: Final = WatchedKeys(delayed, self._read_delayed, gap=DELAYED_GAP)
         groups = [] if aggregator is None else [key.groups for key in keys]
-        self._groups: Final = _Keys(groups, self._read_groups, gap=GROUPS_GAP)
+        self._groups: Final = WatchedKeys(groups, self._read_groups, gap=GROUPS_GAP)
         self._all: Final = (self._pauses, self._work, self._delayed, self._groups)
         self._watch: Final = Watch(
             tracking, basis.slot(self._queues[0]), on_changed=self._changed, on_lost=self._lost
@@ -170,7 +129,8 @@ class Watcher(Service):
         self._opened_at = -math.inf
         self._delay = FIRST_DELAY
         self._refused_until = -math.inf
-        self._is_refused = False
+        self._deaf_since: float | None = None
+        self._has_warned = False
 
     @property
     def hears(self) -> bool:
@@ -193,9 +153,9 @@ class Watcher(Service):
             await self._check()
         except BrokerError as error:
             return self._deaf(error)
-        self._delay = FIRST_DELAY
-        if self._is_refused:
-            self._is_refused = False
+        self._delay, self._deaf_since = FIRST_DELAY, None
+        if self._has_warned:
+            self._has_warned = False
             self.log.info("Redis tells of changes again", extra={"event": "changes_heard"})
         return CHECK_EVERY * random.uniform(0.9, 1.1)
 
@@ -237,21 +197,29 @@ class Watcher(Service):
     def _deaf(self, error: BrokerError) -> float:
         """Nothing will be heard for a while: look ourselves meanwhile."""
         self._watch.close()
-        if isinstance(error, BrokerUnavailableError):
+        now = self._time()
+        if self._deaf_since is None:
+            self._deaf_since = now
+        is_away = isinstance(error, BrokerUnavailableError)
+        if not is_away or now - self._deaf_since >= UNHEARD_AFTER:
+            self._warn(error)
+        if is_away:
             self.log.debug("cannot hear of changes", extra={"event": "watch_failed", "reason": str(error)})
             self._look()
             self._delay = min(self._delay * 2, self._poll_every)
             return random.uniform(self._delay / 2, self._delay)
-        self._refused_until = self._time() + REFUSED_FOR
-        if not self._is_refused:
-            self._is_refused = True
+        self._refused_until = now + REFUSED_FOR
+        return self._look()
+
+    def _warn(self, error: BrokerError) -> None:
+        if not self._has_warned:
+            self._has_warned = True
             self.log.warning(
                 "Redis does not tell of changes (%s): what other producers enqueue is looked for every %g s",
                 error,
                 self._poll_every,
                 extra={"event": "changes_unheard", "reason": str(error), "seconds": self._poll_every},
             )
-        return self._look()
 
     def _look(self) -> float:
         for queue in self._queues:

@@ -208,17 +208,34 @@ async def test_who_may_not_listen_looks_every_now_and_then(
         assert events.count("changes_unheard") == events.count("changes_heard") == 1
 
 
-async def test_a_way_that_cannot_be_had_is_tried_again(redis_process: RedisProcess, redis_url: str) -> None:
-    """Whoever lost the answer to the handshake is as deaf as before, and does not stay so."""
+async def test_who_is_hung_up_on_looks_every_now_and_then(
+    redis_process: RedisProcess,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As by a proxy that does not know the handshake. It says so after a while, and tries again and again."""
+    monkeypatch.setattr(module, "POLL_EVERY", 0.1)
+    monkeypatch.setattr(module, "UNHEARD_AFTER", 0.3)
+    caplog.set_level(logging.INFO, "asyncq.server")
+
+    def events(name: str) -> int:
+        return sum(getattr(record, "event", "") == name for record in caplog.records)
+
     taken = Taken()
     with redis_process.client() as client, Proxy(redis_process) as proxy:
         producer = Producer(client)
-        proxy.lose_reply("HELLO", times=2)
-        async with watching(proxy.url, taken.mux):
-            assert proxy.losses == 2
+        proxy.lose_reply("HELLO", times=1000)
+        async with Server(proxy.url, wire="asynq", concurrency=1).running(taken.mux) as server:
+            await taken.of(*[producer.push() for _ in range(3)])
+            await wait_until(lambda: events("changes_unheard"), "it to be said")
             await taken.of(producer.push())
+            proxy.forgive()
+            (watcher,) = inside(server).watchers
+            await wait_until(lambda: watcher.hears and events("changes_heard"), "the server to hear")
             proxy.lose_reply("EXISTS")
             await taken.of(*[producer.push() for _ in range(3)])
+        assert events("changes_unheard") == events("changes_heard") == 1
 
 
 async def test_others_may_schedule_much_for_later(redis_process: RedisProcess, redis_url: str) -> None:
