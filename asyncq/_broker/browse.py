@@ -127,7 +127,7 @@ class Browse:
         message = fields.pop("msg", b"")
         return Seen(
             task_id,
-            self._basis.wire.decode(message),
+            self._envelope(message),
             _state(fields, State.PENDING),
             fields,
             message,
@@ -158,12 +158,12 @@ class Browse:
         args += ["+inf" if window.most is None else repr(window.most)]
         args += [window.skip, after.score, after.ids[0] if after.ids else ""]
         reply: Any = await self._basis.run(LIST, [place], args, slot=self._basis.slot(queue))
-        now, total, follow, raw_ids, scores, found = reply
+        now, total, follow, raw_ids, scores, found, moments = reply
         ids = [_text(raw) for raw in raw_ids]
         # An active task's score is the end of its lease, and says nothing of when it is due.
         tasks = [
-            self._seen(task_id, fields, state, score, float(now))
-            for task_id, fields, score in zip(ids, found, scores, strict=False)
+            self._seen(task_id, fields, state, moment, float(now))
+            for task_id, fields, moment in zip(ids, found, moments, strict=False)
         ]
         spots = [Spot(score, 0, (task_id,)) for task_id, score in zip(ids, scores, strict=True)]
         return Leaf(float(now), total, follow, ids, tasks, spots)
@@ -193,7 +193,7 @@ class Browse:
         message = fields.pop("msg", b"")
         unreadable = ""
         try:
-            envelope = self._basis.wire.decode(message)
+            envelope = self._envelope(message)
         except WireError as error:
             envelope = Envelope("", message)
             unreadable = error.reason if message else NOT_THERE
@@ -201,6 +201,12 @@ class Browse:
         number = float(score or 0)
         ends = number if state is State.ACTIVE else 0.0
         return Seen(task_id, envelope, state, fields, message, due, number, now, ends, unreadable)
+
+    def _envelope(self, message: bytes) -> Envelope:
+        """What was enqueued; what became of it since is told by the fields, whatever the wire."""
+        envelope = self._basis.wire.decode(message)
+        envelope.past = None
+        return envelope
 
     async def queues(self) -> list[str]:
         """Names of the queues that tasks were ever put into, sorted."""

@@ -147,8 +147,8 @@ class Queues:
         key = self._basis.queue(queue).task_prefix.encode() + task_id
         if await self._command(queue, "TYPE", key) != b"hash":
             return b""
-        message: bytes | None = await self._command(queue, "HGET", key, "msg")
-        return message or b""
+        message, extra = await self._command(queue, "HMGET", key, "msg", "extra")
+        return (extra or b"") + (message or b"")
 
     def _enqueued_at(self, message: bytes) -> float:
         envelope = self._decode(message)
@@ -273,7 +273,8 @@ def _rest_of(keys: QueueKeys) -> list[str]:
     today = now()
     days = [today - day * 86400 for day in range(-1, HISTORY_DAYS + 1)]
     daily = [keys.day(counter, day) for counter in ("processed", "failed") for day in days]
-    return [keys.processed, keys.failed, keys.awaited, *daily]
+    theirs = [keys.active, *(key + ":moments" for key in (keys.scheduled, keys.retry))]  # of the asynq wire
+    return [keys.processed, keys.failed, keys.awaited, *theirs, *daily]
 
 
 def _weight(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import floor
 from typing import Final
 
 from asyncq._wire import asynq, native
@@ -78,7 +79,16 @@ def _tell_past(fields: dict[str, bytes], message: bytes) -> None:
         fields["retried"] = b"%d" % past.retried
     if past.error:
         fields["error"] = past.error.encode()
-    if past.failed_at:
-        fields["failed_at"] = b"%d" % past.failed_at
-    if past.completed_at:
-        fields["completed_at"] = b"%d" % past.completed_at
+    for name, second in (("failed_at", past.failed_at), ("completed_at", past.completed_at)):
+        if not second:
+            fields.pop(name, None)
+        elif not _is_within(fields.get(name, b""), second):
+            fields[name] = b"%d" % second
+
+
+def _is_within(exact: bytes, second: float) -> bool:
+    """Whether a time of ours has the second of the message: if not, Go has written another one since."""
+    try:
+        return floor(float(exact)) == second
+    except (ValueError, OverflowError):
+        return False

@@ -201,7 +201,8 @@ class Bulk:
             return True
         highest = float(leaf.spots[0].score)
         if place.state in (State.ARCHIVED, State.AGGREGATING):
-            highest = leaf.now
+            # Where scores of groups are whole seconds, they are those after the moment.
+            highest = max(highest, leaf.now) if place.state is State.AGGREGATING else leaf.now
         most = self._window.most
         self._window = replace(self._window, most=highest if most is None else min(most, highest))
         if place.state in (State.RETRY, State.ARCHIVED, State.COMPLETED):

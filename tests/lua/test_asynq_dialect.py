@@ -27,7 +27,8 @@ def space(redis_client: Redis) -> AsynqSpace:
 def _enqueue(space: AsynqSpace, both: bytes, detail: bytes | str = "", *extra: str, number: int = 1) -> Any:
     q = space.q
     keys = [q.pending, q.scheduled, q.groups, q.flow, q.waiting, q.receipt("c"), q.task("a"), *extra]
-    return space.run("enqueue", keys, number, 60, CHANNEL, NEWS, "", q.task_prefix, "a", both, detail)[0]
+    args = [number, 60, CHANNEL, NEWS, "", q.task_prefix, 0, "a", both, detail]
+    return space.run("enqueue", keys, *args)[0]
 
 
 def _nanoseconds(value: bytes) -> float:

@@ -26,6 +26,8 @@ def _list(
     back = "1" if backwards else ""
     args = (back, size, most_bytes, least, most, skip, *after)
     reply: list[Any] = space.run("list", [space.q.base + state], space.q.task_prefix, *args)
+    # What a score stands for is the score itself in this wire.
+    assert reply.pop() == reply[4]
     return reply
 
 

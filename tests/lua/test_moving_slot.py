@@ -98,7 +98,7 @@ def _nothing_more(_: Space) -> None:
 
 def _list(space: Space) -> Any:
     q = space.q
-    return space.run("list", [q.retry], q.task_prefix, "", 9, 999, "-inf", "+inf", 0, "", "")[3:]
+    return space.run("list", [q.retry], q.task_prefix, "", 9, 999, "-inf", "+inf", 0, "", "")[3:6]
 
 
 def _to_retry(space: Space) -> None:

@@ -1,7 +1,8 @@
 -- act: run, archive or delete tasks, each if it is in a state that allows it.
 --
 -- INCLUDE clear_task
--- INCLUDE moment
+-- INCLUDE bygone
+-- INCLUDE leave
 -- INCLUDE read_task
 -- INCLUDE write_task
 -- INCLUDE clock
@@ -135,7 +136,7 @@ end
 local function take_out(t)
   if t.is_free then return end
   local place = t.place or ZSETS[t.state]
-  if not place or call('ZREM', place, t.id) == 0 then
+  if not place or leave(place, t.id) == 0 then
     t.word = 'displaced'
   elseif t.place and call('EXISTS', t.place) == 0 then
     redis.pcall('SREM', KEYS[6], t.group)
@@ -153,7 +154,7 @@ local actions = {
   end,
   archive = function(t)
     -- A microsecond apart, so that they keep their order.
-    call('ZADD', KEYS[4], moment(now + put_away / 1000000), t.id)
+    call('ZADD', KEYS[4], bygone(now + put_away / 1000000), t.id)
     write_task(t.task, 'state', 'archived', 'reason', 'requested')
     if t.awaited then clear_task(t.task, 'awaited') end
     ended(t.awaited, 'archived', t.task)

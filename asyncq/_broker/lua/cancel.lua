@@ -2,7 +2,8 @@
 --
 -- INCLUDE ask_to_stop
 -- INCLUDE clear_task
--- INCLUDE moment
+-- INCLUDE bygone
+-- INCLUDE leave
 -- INCLUDE read_task
 -- INCLUDE write_task
 -- INCLUDE clock
@@ -74,9 +75,9 @@ begin(KEYS[5])
 local lock = lock_of(task, f[7], ARGV[5], id)
 if lock then call('DEL', lock) end
 local now = clock()
-call('ZADD', KEYS[5], moment(now), id)
+call('ZADD', KEYS[5], bygone(now), id)
 if zset then
-  call('ZREM', zset, id)
+  leave(zset, id)
 else
   local is_near = call('LPOS', KEYS[2], id, 'RANK', -1, 'MAXLEN', SEARCHED_FROM_THE_RIGHT)
   call('LREM', KEYS[2], is_near and -1 or 1, id)

@@ -1,6 +1,7 @@
 -- edit: change the message of a task, or when it is due, if it is still what somebody has seen.
 --
 -- INCLUDE clear_task
+-- INCLUDE exactly
 -- INCLUDE wait_until
 -- INCLUDE next_due
 -- INCLUDE read_task
@@ -41,7 +42,10 @@ if answer then return answer end
 local f = read_task(KEYS[6], 'state', 'msg', 'deliveries', 'unique', 'group')
 if not f[2] then return 'missing' end
 local state = f[1] or 'pending'
-local old_due = call('ZSCORE', KEYS[2], id) or call('ZSCORE', KEYS[3], id) or ''
+local function due_of(zset)
+  return exactly(zset, id, call('ZSCORE', zset, id))
+end
+local old_due = due_of(KEYS[2]) or due_of(KEYS[3]) or ''
 local due = tonumber(ARGV[6])
 if ARGV[7] ~= '' then due = now + tonumber(ARGV[7]) end
 local MOVES = {pending = 'scheduled', scheduled = 'scheduled', retry = 'retry', archived = 'scheduled'}

@@ -1,5 +1,6 @@
 -- list: a page of a sorted set of tasks, by position or after the last one that was seen.
 --
+-- INCLUDE exactly
 -- INCLUDE clock
 -- INCLUDE confirm
 -- INCLUDE details
@@ -16,7 +17,7 @@
 -- ARGV  score       of the last one that was seen, or '' to begin at the beginning
 -- ARGV  id          of that one
 -- REPLY [now, how many are in the place, how many of those that count follow, [id ...], [score ...],
---       [[field, value ...] ...]]
+--       [[field, value ...] ...], [the moment for which each score stands ...]]
 --
 -- Whoever was seen last need not be there any more: its place is found by halving, so that a page costs
 -- the same wherever it is.
@@ -81,4 +82,6 @@ if ARGV[5] ~= '' then
   end
   for i = #fields + 1, #ids do ids[i], scores[i] = nil, nil end
 end
-return {tostring(clock()), total, follow - #ids, ids, scores, fields}
+local moments = {}
+for i, id in ipairs(ids) do moments[i] = exactly(place, id, scores[i]) end
+return {tostring(clock()), total, follow - #ids, ids, scores, fields, moments}

@@ -1,5 +1,6 @@
 -- look: everything about one task at one moment.
 --
+-- INCLUDE exactly
 -- INCLUDE clock
 --
 -- KEYS  task        Q t:<id>         hash
@@ -12,7 +13,7 @@
 --       [now, due or '', end of the lease or '', field, value ...]
 local function score(key)
   local found = redis.pcall('ZSCORE', key, ARGV[2])
-  return type(found) == 'string' and found or nil
+  return type(found) == 'string' and exactly(key, ARGV[2], found) or nil
 end
 
 local fields = redis.pcall('HGETALL', KEYS[1])

@@ -1,6 +1,8 @@
 -- mend: judge ids by everything that holds them at one moment, and put right what is wrong.
 --
 -- INCLUDE clear_task
+-- INCLUDE bygone
+-- INCLUDE leave
 -- INCLUDE let_go
 -- INCLUDE moment
 -- INCLUDE read_task
@@ -40,7 +42,7 @@ local at = {
 }
 
 local function take_out(key, id)
-  if key == at.lease then let_go(key, id) else redis.call('ZREM', key, id) end
+  if key == at.lease then let_go(key, id) else leave(key, id) end
 end
 
 local function remove(w)
@@ -62,7 +64,7 @@ local function put(w, home, keep)
   elseif home == 'completed' then
     redis.call('ZADD', at.completed, moment((w.completed_at or now) + keep), w.id)
   elseif home == 'archived' then
-    redis.call('ZADD', at.archived, moment(w.failed_at or now), w.id)
+    redis.call('ZADD', at.archived, bygone(w.failed_at or now), w.id)
   end
 end
 

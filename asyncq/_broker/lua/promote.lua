@@ -1,6 +1,7 @@
 -- promote: let tasks that were put back for want of a slot be taken before their time.
 --
 -- INCLUDE clear_task
+-- INCLUDE leave
 -- INCLUDE read_task
 -- INCLUDE write_task
 -- INCLUDE clock
@@ -38,7 +39,7 @@ for i = #ARGV - 2, 4, -3 do
     moved = moved + 1
     -- Where an error ends this, the id is still in `scheduled` or is in `pending`.
     redis.call('RPUSH', pending, id)
-    redis.call('ZREM', scheduled, id)
+    leave(scheduled, id)
     clear_task(task, 'state')
     write_task(task, 'ready_at', now)
   end

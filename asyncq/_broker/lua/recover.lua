@@ -3,7 +3,7 @@
 -- INCLUDE allowance
 -- INCLUDE clear_task
 -- INCLUDE let_go
--- INCLUDE moment
+-- INCLUDE bygone
 -- INCLUDE read_task
 -- INCLUDE write_task
 -- INCLUDE clock
@@ -77,7 +77,7 @@ local function recover(queue, base, id, ends)
   if is_unwanted or lost >= tonumber(ARGV[3]) then
     local lock = (is_unwanted or ARGV[7] == '1') and lock_of(task, f[6], locks, id)
     if lock then redis.call('DEL', lock) end
-    redis.call('ZADD', KEYS[base + 3], moment(now), id)
+    redis.call('ZADD', KEYS[base + 3], bygone(now), id)
     let_go(KEYS[base + 1], id)
     local times = lost == 1 and 'once' or lost .. ' times'
     write_task(task, 'state', 'archived', 'failed_at', now, 'lost', lost,

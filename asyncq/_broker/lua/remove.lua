@@ -1,6 +1,7 @@
 -- remove: take a queue away, a bounded part of it with each call.
 --
 -- INCLUDE ask_to_stop
+-- INCLUDE leave
 -- INCLUDE let_go
 -- INCLUDE read_task
 -- INCLUDE begin
@@ -171,7 +172,7 @@ for _, one in ipairs(from) do
     if one.key == KEYS[2] then
       let_go(one.key, unpack(one.ids))
     else
-      redis.call('ZREM', one.key, unpack(one.ids))
+      leave(one.key, unpack(one.ids))
     end
   end
   if one.index and not one.stays then

@@ -1,7 +1,7 @@
 -- set_aside: archive those tasks of an aggregation set that cannot be read, so that the others can go on.
 --
 -- INCLUDE clear_task
--- INCLUDE moment
+-- INCLUDE bygone
 -- INCLUDE write_task
 -- INCLUDE clock
 -- INCLUDE begin
@@ -20,7 +20,7 @@ begin(KEYS[1])
 for i = 2, #ARGV, 2 do
   local id, task = ARGV[i], KEYS[3 + i / 2]
   if redis.call('ZSCORE', KEYS[1], id) then
-    redis.call('ZADD', KEYS[3], moment(now), id)
+    redis.call('ZADD', KEYS[3], bygone(now), id)
     redis.call('ZREM', KEYS[1], id)
     local channels = redis.pcall('HGET', task, 'awaited')
     write_task(task,

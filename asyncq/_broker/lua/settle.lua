@@ -1,5 +1,6 @@
 -- settle: write what became of deliveries.
 --
+-- INCLUDE bygone
 -- INCLUDE clear_task
 -- INCLUDE count_retry
 -- INCLUDE wait_until
@@ -80,7 +81,7 @@ end
 
 -- To where it stays.
 local function put(task, zset, score, id, ...)
-  call('ZADD', zset, moment(score), id)
+  call('ZADD', zset, score, id)
   write_task(task, ...)
   clear_task(task, 'delivery', 'cancel')
 end
@@ -104,7 +105,7 @@ end
 
 local function archive(t, base, task, id, message, reason, counts, unlock)
   if t.awaited then tell(task, 'archived') end
-  put(task, KEYS[base + 5], now, id,
+  put(task, KEYS[base + 5], bygone(now), id,
     'state', 'archived', 'error', message, 'failed_at', now, 'reason', reason)
   if t.awaited then clear_task(task, 'awaited') end
   -- The outcome counts for more than the lock, which has an end of its own.
@@ -137,7 +138,7 @@ local outcomes = {
   complete = function(t, base, task, id, detail)
     local result, unique, retention = unpack(cmsgpack.unpack(detail))
     if t.awaited then tell(task, 'completed') end
-    put(task, KEYS[base + 6], now + retention, id, 'state', 'completed', 'completed_at', now)
+    put(task, KEYS[base + 6], moment(now + retention), id, 'state', 'completed', 'completed_at', now)
     t.processed = t.processed + 1
     if result then write_task(task, 'result', result) end
     if t.awaited then clear_task(task, 'awaited') end

@@ -11,7 +11,10 @@ local function store_task(task, both)
     return false
   end
   if answer == 0 then return false end
-  redis.call('HSET', task, 'state', 'pending', 'pending_since', nanoseconds())
-  if extra ~= '' then redis.call('HSET', task, 'extra', extra) end
+  if extra == '' then
+    redis.call('HSET', task, 'state', 'pending', 'pending_since', nanoseconds())
+  else
+    redis.call('HSET', task, 'state', 'pending', 'pending_since', nanoseconds(), 'extra', extra)
+  end
   return true
 end

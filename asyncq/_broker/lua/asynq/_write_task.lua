@@ -5,7 +5,8 @@
 -- INCLUDE parts_of
 -- INCLUDE rewrite
 --
--- What Go keeps in the message goes there. Where the message cannot be read it stays a field of the hash.
+-- What Go keeps in the message goes there. Where the message cannot be read it stays a field of the hash; and
+-- so do times, of which the message has the second only.
 local function write_task(task, ...)
   local given, fields, changes, own = {...}, {}, nil, {}
   local function set(name, value)
@@ -17,6 +18,7 @@ local function write_task(task, ...)
       changes = changes or {}
       changes[field_of(name)] = name == 'error' and value or tonumber(value)
       own[#own + 1], own[#own + 2] = name, value
+      if name == 'failed_at' or name == 'completed_at' then set(name, value) end
     elseif name == 'msg' then
       local message, extra = parts_of(value)
       set('msg', message)
