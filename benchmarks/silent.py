@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 from _bench import Bench, Variant, latencies, run
 from _child import TYPE, start
@@ -188,7 +189,7 @@ async def prompt(bench: Bench, candidate: str, waiters: int, pushes: int) -> Map
     """One task at a time, all waiters idle."""
     trial = Trial(bench, candidate)
     await trial.start(waiters)
-    for number in range(10):
+    for number in range(bench.size(10)):
         await trial.push(number)
         await asyncio.sleep(0.012)
     seconds = []
@@ -243,11 +244,14 @@ async def stream(bench: Bench, candidate: str, count: int) -> Mapping[str, float
 @contextmanager
 def watching(*, is_so: bool) -> Iterator[None]:
     """Let servers that start here watch for what silent producers do, in the native wire, too: or not."""
-    was, NativeWire.is_shared = NativeWire.is_shared, is_so  # type: ignore[misc]
-    try:
+    made = NativeWire.__init__
+
+    def make(wire: NativeWire, *arguments: Any, **options: Any) -> None:
+        made(wire, *arguments, **options)
+        setattr(wire, "is_shared", is_so)  # noqa: B010 - it is final for everybody else
+
+    with patch.object(NativeWire, "__init__", make):
         yield
-    finally:
-        NativeWire.is_shared = was  # type: ignore[misc]
 
 
 class Starts:
@@ -328,7 +332,7 @@ async def measure(bench: Bench) -> None:
         title = f"{waiters} idle server{'s' * (waiters > 1)}, one task pushed, times in µs"
         bench.table(title, await bench.interleave(variants))
     rests: dict[str, Variant] = {
-        name: partial(resting, bench, name, 0.3 if bench.short else 3.0) for name in PREPARE
+        name: partial(resting, bench, name, 0.05 if bench.short else 3.0) for name in PREPARE
     }
     bench.table("An idle server, nothing pushed", await bench.interleave(rests, timed=False))
     streams: dict[str, Variant] = {name: partial(stream, bench, name, bench.size(3000)) for name in PREPARE}
@@ -353,7 +357,7 @@ async def measure(bench: Bench) -> None:
         for is_silent in (False, True)
     }
     bench.table("asyncq at work", await bench.interleave(at_work))
-    seconds = 1.5 if bench.short else 70.0
+    seconds = 0.2 if bench.short else 70.0
     rows = {
         f"{queues} queue{'s' * (queues > 1)}, {wire}": await idling(bench, seconds, queues=queues, wire=wire)
         for queues in (1, 20)
