@@ -183,6 +183,33 @@ def test_one_that_failed_alone_runs_again_alone(space: AsynqSpace) -> None:
     assert space.everything()["pending"] == ["a"]
 
 
+def test_a_task_that_joins_its_group_later_is_not_lost_in_it(space: AsynqSpace) -> None:
+    """Go's forwarder would put it there and not list the group: so Go is told of no group before that."""
+    q = space.q
+    extra = [q.group("g"), q.gathering]
+    both = space.both("a", group="g")
+    assert _enqueue(space, both, packed(time.time() + 0.5, 0, 0, "", "g"), *extra) == "scheduled"
+    assert "group" not in space.hash("a")
+    assert space.envelope("a").group == "g"
+    space.client.zadd(q.scheduled, {"a": int(time.time()) - 1})
+    space.go.forward("scheduled")
+    assert space.everything()["pending"] == ["a"]
+    space.go.dequeue()
+    space.go.done("a")
+
+
+def test_our_forwarder_takes_a_later_task_into_its_group(space: AsynqSpace) -> None:
+    """Its message says which."""
+    q = space.q
+    extra = [q.group("g"), q.gathering]
+    both = space.both("a", group="g")
+    assert _enqueue(space, both, packed(time.time() + 0.5, 0, 0, "", "g"), *extra) == "scheduled"
+    space.client.zadd(q.scheduled, {"a": int(time.time()) - 1})
+    assert _forward(space)[0] == 1
+    assert space.everything()["groups"] == {"g"}
+    assert (space.hash("a")["state"], space.hash("a")["group"]) == (b"aggregating", b"g")
+
+
 def test_a_group_is_listed_again(space: AsynqSpace) -> None:
     """Go forgets that when it puts a task back into a group of which all others have gone."""
     space.go.add_to_group("a", "g")

@@ -28,7 +28,7 @@ local function place(at, mine, id, message, detail, now, heir_of)
     redis.call('SET', mine.lock, id, 'PX', math.ceil((lock_seconds + math.max(0, due - now)) * 1000))
   end
   local is_news = false
-  if mine.group then write_task(mine.task, 'group', group) end
+  if mine.group then note_group(mine.task, group, word == 'aggregating') end
   if word == 'scheduled' then
     wait_until(at.scheduled, due, id)
   elseif word == 'aggregating' then

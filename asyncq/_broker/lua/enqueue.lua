@@ -4,6 +4,7 @@
 -- INCLUDE wait_until
 -- INCLUDE moment
 -- INCLUDE next_due
+-- INCLUDE note_group
 -- INCLUDE read_task
 -- INCLUDE store_task
 -- INCLUDE write_task
