@@ -146,6 +146,9 @@ class Executor:
         now = self._loop.time()
         ends_at = now + deadline - delivery.now if deadline else NEVER
         run = Run(delivery, envelope, task, context, ends_at=ends_at, limit=limit, started_at=now)
+        if ends_at <= now:
+            # A handler that never waits could not be stopped any more.
+            context.cancel(limit)
         if not self._runs:
             self._empty.clear()
         self._runs[delivery.token] = run

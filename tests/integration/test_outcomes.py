@@ -230,6 +230,25 @@ async def test_time_limits_stop_a_handler(
     assert word in task_hash(redis_client, info.id)["error"]
 
 
+async def test_a_task_that_is_taken_after_its_deadline_is_not_run(
+    redis_url: str, redis_client: Redis
+) -> None:
+    """Nor is a handler that never waits, and that nobody could stop. The attempt counts as failed."""
+    ran: list[str] = []
+    mux = Mux()
+
+    @mux.handle("work")
+    async def work(task: Task) -> None:
+        ran.append(task.payload)
+
+    async with at_work(redis_url, mux) as (client, _):
+        info = await client.enqueue(Task("work", "late"), deadline=datetime.now(UTC) - timedelta(seconds=1))
+        await client.enqueue(Task("work", "in time"), deadline=datetime.now(UTC) + timedelta(seconds=60))
+        await settled(redis_client, retry=1, done=1)
+    assert ran == ["in time"]
+    assert "deadline" in task_hash(redis_client, info.id)["error"]
+
+
 async def test_a_handler_may_finish_although_it_is_told_to_stop(redis_url: str, redis_client: Redis) -> None:
     """It was about to be done; what it says counts, and not what we wished."""
     mux = Mux()

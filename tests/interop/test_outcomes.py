@@ -76,16 +76,14 @@ async def test_a_task_whose_time_is_up_is_retried(pair: Pair) -> None:
     assert view.last_error
 
 
-async def test_a_task_after_its_deadline_fails_unrun(request: pytest.FixtureRequest, pair: Pair) -> None:
+async def test_a_task_after_its_deadline_fails_unrun(pair: Pair) -> None:
     """No handler sees it; out of retries it is archived."""
     producer, worker = pair
-    if worker.name == "python":
-        request.applymarker(pytest.mark.xfail(reason="it is dropped as expired", strict=False))
     task = await producer.enqueue("a", b"1", deadline=soon(-1), max_retry=0)
     other = await producer.enqueue("a", b"2")
     await worker.serve()
     await worker.run(other)
-    await agreed(pair, task, state="archived")
+    await agreed(pair, task, state="archived", last_error="deadline")
     assert [run.task for run in worker.runs()] == [other]
 
 
