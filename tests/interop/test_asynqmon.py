@@ -120,6 +120,8 @@ async def test_a_queue_is_removed(asynqmon: Asynqmon, python: PythonSide) -> Non
         return "old" not in await python.inspector.queues.names()
 
     await wait_until(is_gone, "the queue to be gone")
+    # Go leaves the counters of a queue behind.
+    python.accepted.add("unlisted_queue")
 
 
 async def test_the_page_itself_is_served(asynqmon: Asynqmon) -> None:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -21,8 +22,8 @@ type script struct {
 	Times *int `json:"times"`
 	// Text of the error.
 	Text string `json:"text"`
-	// Sleep is in seconds and comes first.
-	Sleep float64 `json:"sleep"`
+	// Until is the path of a file to wait for, whatever the context says; it comes first. Python has one of its own.
+	Until string `json:"go_until"`
 	// Result is written before anything else.
 	Result *string `json:"result"`
 }
@@ -61,12 +62,11 @@ func follow(ctx context.Context, t *asynq.Task, what script, retried int) error 
 			return err
 		}
 	}
-	if what.Sleep > 0 {
-		select {
-		case <-time.After(seconds(what.Sleep)):
-		case <-ctx.Done():
-			return ctx.Err()
+	for what.Until != "" {
+		if _, err := os.Stat(what.Until); err == nil {
+			break
 		}
+		time.Sleep(5 * time.Millisecond)
 	}
 	isOver := what.Times != nil && retried >= *what.Times
 	switch what.Act {

@@ -33,6 +33,8 @@ type config struct {
 		MaxDelay float64 `json:"max_delay"`
 		MaxSize  int     `json:"max_size"`
 		Into     options `json:"into"`
+		// Hold makes the aggregator take so long.
+		Hold float64 `json:"hold"`
 	} `json:"group"`
 }
 
@@ -60,7 +62,9 @@ func startServer(d *driver, with json.RawMessage) (any, error) {
 		settings.GroupMaxDelay = seconds(form.Group.MaxDelay)
 		settings.GroupMaxSize = form.Group.MaxSize
 		settings.GroupAggregator = asynq.GroupAggregatorFunc(func(group string, tasks []*asynq.Task) *asynq.Task {
-			return d.aggregate(group, tasks, form.Group.Into)
+			merged := d.aggregate(group, tasks, form.Group.Into)
+			time.Sleep(seconds(form.Group.Hold))
+			return merged
 		})
 	}
 	server := asynq.NewServer(d.redis, settings)
