@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -93,6 +93,7 @@ class Enqueue:
     def __init__(self, basis: Basis) -> None:
         self._basis = basis
         self._lanes: dict[str, _Lane] = {}
+        self._relays: dict[str, _Relay] = {}
 
     def submit(self, task: NewTask) -> asyncio.Future[Placed]:
         """Send a task with whatever else is on its way to that queue.
@@ -104,10 +105,12 @@ class Enqueue:
 
     def prepare(self, task: NewTask) -> Send:
         """Make what is sent of a task, and return what sends it: for those who have no time then."""
-        lane = self._lane(task.queue)
-        entry = lane.make(task)
+        relay = self._relays.get(task.queue)
+        if relay is None:
+            relay = self._relays[task.queue] = _Relay(self._basis, task.queue)
+        entry = relay.make(task)
         entry.prepare()
-        return partial(lane.put_with_others, entry)
+        return partial(relay.put, entry)
 
     def _lane(self, queue: str) -> _Lane:
         lane = self._lanes.get(queue)
@@ -118,18 +121,63 @@ class Enqueue:
     @property
     def is_busy(self) -> bool:
         """Whether any task is still on its way."""
-        return any(lane.is_busy for lane in self._lanes.values())
+        return any(lane.is_busy for lane in self._every_lane())
 
     async def drain(self) -> None:
         """Wait until nothing is on its way any more, whether it arrived or failed."""
-        while futures := [future for lane in self._lanes.values() for future in lane.outstanding()]:
+        while futures := [future for lane in self._every_lane() for future in lane.outstanding()]:
             await asyncio.wait(futures)
+
+    def _every_lane(self) -> Iterator[_Lane]:
+        yield from self._lanes.values()
+        for relay in self._relays.values():
+            yield from relay.lanes
+
+
+class _Relay:
+    """Two lanes to one queue that take turns, for many tasks that were prepared and come at once.
+
+    While Redis is at work on the call of one, that of the other is put together and is on its way. For tasks
+    that come one by one this would only make more calls of them.
+    """
+
+    def __init__(self, basis: Basis, queue: str) -> None:
+        self._gathered: deque[_Entry] = deque()
+        self.lanes: Final = [
+            _Lane(basis, queue, sender=f"{basis.owner}.{name}", gathered=self._gathered) for name in "ab"
+        ]
+        self.make: Final = self.lanes[0].make
+        self._is_planned = False
+
+    def put(self, entry: _Entry) -> asyncio.Future[Placed]:
+        """Send it with what else is put in this turn of the event loop, or as soon as that are many."""
+        self._gathered.append(entry)
+        if len(self._gathered) >= MANY:
+            self._send()
+        elif not self._is_planned:
+            self._is_planned = True
+            asyncio.get_running_loop().call_soon(self._send_planned)
+        return entry.placed
+
+    def _send_planned(self) -> None:
+        self._is_planned = False
+        if self._gathered:
+            self._send()
+
+    def _send(self) -> None:
+        # Where both are busy, the one that has its answer first goes on with what has gathered.
+        for lane in self.lanes:
+            if not lane.is_busy:
+                lane.send()
+                return
 
 
 class _Lane:
     """The way to one queue, one call at a time."""
 
-    def __init__(self, basis: Basis, queue: str) -> None:
+    def __init__(
+        self, basis: Basis, queue: str, *, sender: str = "", gathered: deque[_Entry] | None = None
+    ) -> None:
         self._basis = basis
         self._keys = keys = basis.queue(queue)
         self._slot = basis.slot(queue)
@@ -140,7 +188,7 @@ class _Lane:
             keys.groups,
             keys.flow,
             keys.waiting,
-            keys.receipt(basis.owner),
+            keys.receipt(sender or basis.owner),
         )
         self._settings = (
             RECEIPT_SECONDS,
@@ -149,9 +197,8 @@ class _Lane:
             basis.in_cluster,
             keys.task_prefix,
         )
-        self._gathered: deque[_Entry] = deque()
+        self._gathered: deque[_Entry] = deque() if gathered is None else gathered
         self._under_way: list[_Entry] = []
-        self._is_planned = False
         self._number = 0
         self._announced_at = -ANNOUNCE_EVERY
         self._announcement: asyncio.Future[None] | None = None
@@ -190,26 +237,10 @@ class _Lane:
     def put(self, entry: _Entry) -> asyncio.Future[Placed]:
         self._gathered.append(entry)
         if not self._under_way:
-            self._send()
+            self.send()
         return entry.placed
 
-    def put_with_others(self, entry: _Entry) -> asyncio.Future[Placed]:
-        """Send it with what else is put in this turn of the event loop, or as soon as that are many."""
-        self._gathered.append(entry)
-        if not self._under_way:
-            if len(self._gathered) >= MANY:
-                self._send()
-            elif not self._is_planned:
-                self._is_planned = True
-                self._loop.call_soon(self._send_planned)
-        return entry.placed
-
-    def _send_planned(self) -> None:
-        self._is_planned = False
-        if self._gathered and not self._under_way:
-            self._send()
-
-    def _send(self) -> None:
+    def send(self) -> None:
         """Send what has gathered, up to the limits."""
         now = self._loop.time()
         if now - self._announced_at >= ANNOUNCE_EVERY:
@@ -291,7 +322,7 @@ class _Lane:
             self._announce(self._loop.time())
         entries, self._under_way = self._under_way, []
         if self._gathered:
-            self._send()  # Redis is not to wait until everybody is told
+            self.send()  # Redis is not to wait until everybody is told
         text, now = reply[0].decode(), float(reply[1])
         if "," not in text:
             everyone = Placed(text, now)  # one for all: the usual case, and it cannot be changed
@@ -315,7 +346,7 @@ class _Lane:
             self._gathered.clear()
             self._fail(gathered, error)
         else:
-            self._send()
+            self.send()
 
     @staticmethod
     def _fail(entries: list[_Entry], error: AsyncqError) -> None:

@@ -17,6 +17,9 @@ from asyncq._timetable import Tick, Timetable
 LONGEST_SLEEP: Final = 30.0
 """Seconds after which it looks at the clock again: somebody may have set it."""
 
+RESOLUTION: Final = 0.001
+"""Seconds by which timers of the event loop may be late, whatever else it does."""
+
 AHEAD: Final = timedelta(seconds=0.25)
 """So much before a time comes, what can be done for it is done."""
 
@@ -106,7 +109,8 @@ class Ticker(Service):
         if self._count < MOST_PREPARED:
             wait = self._timetable.wait(now + AHEAD)
         if self._moments:
-            wait = min(wait, max(0.0, (self._moments[0] - now).total_seconds()))
+            # The event loop wakes up to a millisecond late: that one is waited for with open eyes.
+            wait = min(wait, max(0.0, (self._moments[0] - now).total_seconds() - RESOLUTION))
         return wait
 
     def forget(self) -> None:
