@@ -32,7 +32,7 @@ from asyncq._broker.broker import Broker
 from asyncq._broker.directory import escape
 from asyncq._broker.entry_audit import EntryAudit
 from asyncq._broker.findings import Finding, Kind, OnProgress, Progress, Report
-from asyncq._broker.queue_audit import SCAN_COUNT, QueueAudit
+from asyncq._broker.queue_audit import LEFT_BEHIND, SCAN_COUNT, QueueAudit
 from asyncq._broker.rounds import Question, Round
 from asyncq.connection import Address
 from asyncq.errors import BrokerError, BrokerUnavailableError
@@ -240,11 +240,16 @@ class Audit:
             return
         if brace and self._wanted is None and self._entries.take(queue, rest):
             return
-        if brace and queue and (self._wanted is None or queue in self._wanted) and _is_of_tasks(rest):
+        if brace and queue and (self._wanted is None or queue in self._wanted) and self._is_of_tasks(rest):
             if queue not in self._audits:
                 await self._begin([queue])
             if queue not in self._lost:
                 await self._audits[queue].take(rest)
+
+    def _is_of_tasks(self, rest: bytes) -> bool:
+        """Receipts and waiting servers do not make a queue."""
+        is_shared = self._basis.wire.is_shared
+        return rest.startswith(_OF_TASKS) or rest in _PLACES or (is_shared and rest in _SHARED_PLACES)
 
     async def _look_for_unlisted(self) -> None:
         """Report queues that are not in the set of queues.
@@ -280,8 +285,4 @@ _OF_TASKS: Final = (b"t:", b"g:", b"unique:")
 _PLACES: Final = frozenset(
     b"pending lease scheduled retry archived completed groups aggregation_sets flow".split()
 )
-
-
-def _is_of_tasks(rest: bytes) -> bool:
-    """Receipts and waiting servers do not make a queue."""
-    return rest.startswith(_OF_TASKS) or rest in _PLACES
+_SHARED_PLACES: Final = LEFT_BEHIND | {b"active"}

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     WRONG_STATE = "wrong_state"  #: the hash names another state than the place
     NO_TOKEN = "no_token"  # noqa: S105 - no password #: an active task without an owner
     STALE_TOKEN = "stale_token"  # noqa: S105 - no password #: a task that is not active and has an owner
+    NO_LEASE = "no_lease"  #: an active task that nobody would ever take back (asynq wire)
+    BARE_LEASE = "bare_lease"  #: an active task that Go could not settle (asynq wire)
     WRONG_TYPE = "wrong_type"  #: a key that holds something else than it should
     DEAD_LOCK = "dead_lock"  #: a unique lock whose owner is not there
     STRAY_LOCK = "stray_lock"  #: a unique lock of which its owner knows nothing
@@ -30,6 +32,7 @@ class Kind(StrEnum):
     UNLISTED_GROUP = "unlisted_group"  #: a group that nobody will aggregate
     EMPTY_GROUP = "empty_group"  #: the name of a group in which nothing waits
     UNREADABLE = "unreadable"  #: a message that cannot be decoded
+    STALE_SET = "stale_set"  #: tasks taken out of a group, and nobody aggregates them (asynq wire)
     EXPIRED_LEASE = "expired_lease"  #: leases that ran out, and nobody took the tasks back
     ENTRY_INDEX = "entry_index"  #: what schedulers are told of the stored entries is not what is there
     UNREADABLE_ENTRY = "unreadable_entry"  #: a stored entry that nobody can run
@@ -41,7 +44,14 @@ class Kind(StrEnum):
 
 
 NOTICES: Final = frozenset(
-    {Kind.EMPTY_GROUP, Kind.UNREADABLE, Kind.EXPIRED_LEASE, Kind.UNATTENDED, Kind.NOT_COUNTED}
+    {
+        Kind.EMPTY_GROUP,
+        Kind.UNREADABLE,
+        Kind.STALE_SET,
+        Kind.EXPIRED_LEASE,
+        Kind.UNATTENDED,
+        Kind.NOT_COUNTED,
+    }
 )
 """Worth saying, and no damage: the system deals with it, or it does no harm."""
 
@@ -69,6 +79,8 @@ OF_TASKS: Final = frozenset(
         Kind.WRONG_STATE,
         Kind.NO_TOKEN,
         Kind.STALE_TOKEN,
+        Kind.NO_LEASE,
+        Kind.BARE_LEASE,
     }
 )
 """What one script repairs: it puts the task where it belongs, whatever was wrong with it."""

@@ -37,7 +37,11 @@ MOST_GROUPS: Final = 10_000
 
 _pack: Final = msgpack.Packer(use_bin_type=False).pack
 
-_PLACES: Final = {"group": "its group", "aggregation": "an aggregation set"}
+_PLACES: Final = {
+    "group": "its group",
+    "aggregation": "an aggregation set",
+    "unleased": "`active` without a lease",
+}
 
 _WORDS: Final = {
     Kind.ORPHAN: ("says it is {state}, but is in no list or set: nothing will find it", "put it into {home}"),
@@ -51,6 +55,14 @@ _WORDS: Final = {
     Kind.WRONG_STATE: ("is in {where}, but its hash says {state}", "correct the hash"),
     Kind.NO_TOKEN: ("is active, but its hash names no server that could finish it", "put it into {home}"),
     Kind.STALE_TOKEN: ("is in {where}, but a server may still settle it as its own", "take that right away"),
+    Kind.NO_LEASE: (
+        "is active, and has no lease: nobody would ever take it back",
+        "give it one: its server goes on with it, or another one takes it back",
+    ),
+    Kind.BARE_LEASE: (
+        "has a lease, and is not once in `active`: Go could neither settle nor recover it",
+        "put it there once",
+    ),
     Kind.WRONG_TYPE: ("is no hash", "look at it with TYPE; delete or rename it"),
 }
 

@@ -26,14 +26,22 @@ PAGE: Final = script("page")
 
 PAGE_SIZE: Final = 500
 SCAN_COUNT: Final = 1000
+LEFT_BEHIND: Final = frozenset({b"paused", b"processed", b"failed"})
+"""What makes a queue in the asynq wire, too: Go leaves it there when a queue is removed."""
+
 LARGEST_MESSAGE: Final = 64 * 1024
 """Bytes up to which messages come with the examination; larger ones are fetched one by one."""
 
 SAMPLES: Final = 20
 """Tasks that are remembered to see whether a queue is still there that has nothing else."""
 
+STRANDED: Final = script("stranded")
+
 LEASE_GRACE: Final = 5.0
 """Seconds after which a lease that ran out should have been taken back by any server that lives."""
+
+SHARED_GRACE: Final = 100.0
+"""The same with Go's servers: they look once a minute, for what ended half a minute ago."""
 
 
 class QueueAudit:
@@ -69,7 +77,10 @@ class QueueAudit:
     async def begin(self) -> None:
         """Look whether the keys hold what they should: scripts cannot work on anything else."""
         kinds = ("list", "zset", "zset", "zset", "zset", "zset", "set", "zset", "hash")
-        for key, right in zip(place_keys(self._keys), kinds, strict=True):
+        places = dict(zip(place_keys(self._keys), kinds, strict=True))
+        if self._basis.wire.is_shared:
+            places |= {self._keys.active: "list", **dict.fromkeys(self._keys.moments, "zset")}
+        for key, right in places.items():
             found = (await self._command("TYPE", key)).decode()
             if found not in (right, "none"):
                 self.is_broken = True
@@ -79,7 +90,9 @@ class QueueAudit:
 
     async def is_there(self) -> bool:
         """Whether there is still something that makes it a queue."""
-        return bool(await self._command("EXISTS", *place_keys(self._keys), *self._samples))
+        keys = self._keys
+        more = (keys.active, keys.paused, keys.processed, keys.failed) if self._basis.wire.is_shared else ()
+        return bool(await self._command("EXISTS", *place_keys(keys), *more, *self._samples))
 
     async def take(self, rest: bytes) -> None:
         """One key of the queue, without the queue's prefix."""
@@ -98,6 +111,8 @@ class QueueAudit:
                 await self._unlock_gathered()
         elif rest.startswith(b"g:"):
             self._groups.add(rest[2:])
+        elif rest in LEFT_BEHIND:
+            self.has_content = True
 
     async def walked(self) -> None:
         """All keys were taken."""
@@ -181,6 +196,8 @@ class QueueAudit:
             await self._walk_zset(getattr(self._keys, zset))
         for group in groups:
             await self._walk_zset(self._keys.group_prefix.encode() + group, seen_in=group)
+        if self._basis.wire.is_shared:
+            await self._read_active()
         await self._read_list(on_progress)
         await self._ask_again()
         await self._resolve()
@@ -224,6 +241,21 @@ class QueueAudit:
                 for task_id, (word, _, _) in zip(ids, await self._examine(ids, seen_in=seen_in), strict=True):
                     if word == "suspect":
                         self._suspects.setdefault(task_id, set()).update([seen_in] if seen_in else [])
+
+    async def _read_active(self) -> None:
+        """Go's list of active tasks: what has no lease is nowhere else, or has ended while it was read."""
+        index, seen = 0, set[bytes]()
+        while True:
+            args = [index, index + PAGE_SIZE - 1]
+            keys = [self._keys.active, self._keys.lease]
+            reply: Any = await self._basis.run(STRANDED, keys, args, slot=self._slot)
+            length, ids, without = reply
+            for task_id in [*without, *(task_id for task_id in ids if task_id in seen)]:
+                self._suspects.setdefault(task_id, set())
+            seen.update(ids)
+            index += PAGE_SIZE
+            if index >= length:
+                return
 
     async def _read_list(self, on_progress: OnProgress) -> None:
         seen: set[bytes] = set()
@@ -270,6 +302,8 @@ class QueueAudit:
             explained, _ = await self._judge(damaged, report=False)
             reply = await balance(self._basis, self.name, self._unlisted, expected=None)
         self._note_counts(reply)
+        if self._basis.wire.is_shared:
+            return  # Go counts nothing into the account
         if reply[0] != b"counted":
             text = f"has more than {MOST_GROUPS} groups; its counters were not checked"
             self._add(Kind.NOT_COUNTED, self.name.encode(), text, "nothing")
@@ -317,12 +351,23 @@ class QueueAudit:
 
     async def _look_at_leases(self) -> None:
         seconds, micros = await self._command("TIME")
-        before = int(seconds) + int(micros) / 1e6 - LEASE_GRACE
+        is_shared = self._basis.wire.is_shared
+        before = int(seconds) + int(micros) / 1e6 - (SHARED_GRACE if is_shared else LEASE_GRACE)
         ended: Any = await self._command("ZCOUNT", self._keys.lease, "-inf", before)
         if ended:
             text = f"has {ended} active tasks whose lease ran out, and nobody took them back"
             remedy = "nothing: a server of this queue takes them back as soon as one runs"
             self._add(Kind.EXPIRED_LEASE, self.name.encode(), text, remedy)
+        if is_shared:
+            await self._look_at_sets(before)
+
+    async def _look_at_sets(self, before: float) -> None:
+        """Go's servers give them back once a minute, and ours with an aggregator; others let them lie."""
+        args = (self._keys.aggregation_sets, "-inf", before, "LIMIT", 0, MOST_GROUPS)
+        for key in await self._command("ZRANGEBYSCORE", *args):
+            text = "holds tasks that a server took out of their group, and did not come to an end with"
+            raw = key.removeprefix(self._keys.group_prefix.encode())
+            self._add(Kind.STALE_SET, raw, text, "let them wait in their group again")
 
 
 async def _scan_members(command: Any, scan: str, key: str | bytes) -> AsyncIterator[list[bytes]]:

@@ -221,7 +221,8 @@ class Queues:
         await router.command("SREM", queues, queue, slot=slot, patience=basis.patience)
         # Tasks that came meanwhile made a new queue, and we may just have removed the name of that one.
         # A client that puts in the first task later than this look publishes the name after it.
-        if await self._command(queue, "EXISTS", basis.queue(queue).flow):
+        keys = basis.queue(queue)
+        if await self._command(queue, "EXISTS", *place_keys(keys), *self._shared(keys)):
             await router.command("SADD", queues, queue, slot=slot, patience=basis.patience)
 
     async def weigh(self, queue: str, *, samples: int) -> tuple[dict[str, Weight], int]:
@@ -229,7 +230,7 @@ class Queues:
         basis, keys = self._basis, self._basis.queue(queue)
         places, today = place_keys(keys), now()
         others = [*places[7:], keys.processed, keys.failed, keys.waiting]
-        others += [keys.day("processed", today), keys.day("failed", today)]
+        others += [keys.day("processed", today), keys.day("failed", today), *self._shared(keys)]
         reply: Any = await basis.run(
             WEIGH,
             [*places[:7], *others],
@@ -237,6 +238,10 @@ class Queues:
             slot=basis.slot(queue),
         )
         return {state: _weight(*one) for state, one in zip(STATES, reply[1:], strict=True)}, reply[0]
+
+    def _shared(self, keys: QueueKeys) -> tuple[str, ...]:
+        """Places that a queue has only where Go works on it, too."""
+        return (keys.active, *keys.moments) if self._basis.wire.is_shared else ()
 
     async def running(self, queue: str) -> AsyncIterator[Running]:
         """The active tasks of a queue; each once, and each that was active all the time."""
@@ -273,7 +278,7 @@ def _rest_of(keys: QueueKeys) -> list[str]:
     today = now()
     days = [today - day * 86400 for day in range(-1, HISTORY_DAYS + 1)]
     daily = [keys.day(counter, day) for counter in ("processed", "failed") for day in days]
-    theirs = [keys.active, *(key + ":moments" for key in (keys.scheduled, keys.retry))]  # of the asynq wire
+    theirs = [keys.active, *keys.moments]  # of the asynq wire
     return [keys.processed, keys.failed, keys.awaited, *theirs, *daily]
 
 

@@ -10,6 +10,7 @@ from asyncq._broker.basis import Basis
 from asyncq._broker.broker import Broker
 from asyncq._broker.entry_audit import repair_entries
 from asyncq._broker.findings import OF_ENTRIES, OF_TASKS, Finding, Kind, OnProgress, Report
+from asyncq._broker.groups import UNGATHER
 from asyncq._broker.judgement import REGROUP, UNLOCK, Suspect, balance, judge, names_lock
 from asyncq.errors import BrokerUnavailableError, WireError
 
@@ -76,6 +77,8 @@ async def _repair_queue(basis: Basis, queue: str, findings: list[Finding]) -> No
             await _unlock(basis, finding)
         elif finding.kind in _GROUPS:
             await _regroup(basis, finding)
+        elif finding.kind is Kind.STALE_SET:
+            await _give_back(basis, finding)
         elif finding.kind is Kind.UNLISTED_QUEUE:
             router, names = basis.router, basis.wire.keys.queues
             await router.command("SADD", names, queue, slot=router.slot_of(names), patience=basis.patience)
@@ -113,3 +116,11 @@ async def _regroup(basis: Basis, finding: Finding) -> None:
     keys = basis.queue(finding.queue)
     group: Any = keys.group_prefix.encode() + finding.raw
     await basis.run(REGROUP, [keys.groups, group], ["1", finding.raw], slot=basis.slot(finding.queue))
+
+
+async def _give_back(basis: Basis, finding: Finding) -> None:
+    keys = basis.queue(finding.queue)
+    taken: Any = keys.group_prefix.encode() + finding.raw
+    where = [keys.groups, keys.aggregation_sets, taken]
+    args = [keys.group_prefix, basis.wire.keys.news]
+    await basis.run(UNGATHER, where, args, slot=basis.slot(finding.queue))

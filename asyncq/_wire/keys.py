@@ -70,6 +70,11 @@ class QueueKeys:
         self.tick_prefix = base + "tick:"
         self.fence_prefix = base + "fence:"
 
+    @property
+    def moments(self) -> tuple[str, str]:
+        """The exact times of delayed tasks beside `scheduled` and `retry`, in the asynq wire."""
+        return self.scheduled + ":moments", self.retry + ":moments"
+
     def task(self, task_id: str) -> str:
         """The hash of one task."""
         return self.task_prefix + task_id

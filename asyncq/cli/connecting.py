@@ -12,6 +12,10 @@ from asyncq.errors import BrokerError, ConfigError
 
 DEFAULT_URL: Final = "redis://localhost:6379/0"
 
+NATIVE: Final = "native"
+WIRES: Final = (NATIVE, "asynq")
+"""As `Connection` calls them."""
+
 CLEAN: Final = 0
 FINDINGS: Final = 1
 USAGE: Final = 2
@@ -22,9 +26,19 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def connection_options(function: _Function) -> _Function:
-    """Add `--url` and `--prefix`. Only the command line reads the environment."""
+    """Add `--url`, `--wire` and `--prefix`. Only the command line reads the environment."""
     prefix = click.option(
-        "--prefix", default="asyncq:", show_default=True, help="What every key begins with."
+        "--prefix",
+        help="What every key begins with.  [default: asyncq:, and in the asynq wire always asynq:]",
+    )
+    wire = click.option(
+        "--wire",
+        type=click.Choice(WIRES),
+        envvar="ASYNCQ_WIRE",
+        default=NATIVE,
+        show_default=True,
+        show_envvar=True,
+        help="How tasks look in Redis: our own way, or that of Go's asynq.",
     )
     url = click.option(
         "--url",
@@ -34,7 +48,7 @@ def connection_options(function: _Function) -> _Function:
         show_envvar=True,
         help="Where Redis is: redis://, rediss://, unix://, redis-sentinel://, redis-cluster:// or embedded://.",
     )
-    return url(prefix(function))
+    return url(wire(prefix(function)))
 
 
 class _RefusedError(click.ClickException):

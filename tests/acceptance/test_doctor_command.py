@@ -17,6 +17,7 @@ from redis import Redis
 from asyncq.cli import main
 from asyncq.sync import Client
 from asyncq.task import Task
+from tests.support.go_steps import GoSteps
 from tests.support.servers import RedisOptions, RedisProcess
 
 pytestmark = pytest.mark.acceptance
@@ -224,3 +225,35 @@ def test_colours(
         os.close(theirs)
     assert process.returncode == 1, errors
     assert set(re.findall(rb"\x1b\[", output)) == escapes
+
+
+def test_the_wire_of_go_has_its_own_prefix(redis_url: str, redis_client: Redis) -> None:
+    """The same Redis may hold both wires, each looked at for itself. Go keeps no account to balance."""
+    go = GoSteps(redis_client, "default")
+    go.enqueue("a")
+    found = doctor("--url", redis_url, "--wire", "asynq")
+    assert found.exit_code == 0, found.output
+    assert found.stdout.splitlines()[-1] == "Every task is in exactly one place."
+    go.dequeue()
+    redis_client.delete(go.keys.lease)
+    found = doctor("--url", redis_url, env={"ASYNCQ_WIRE": "asynq"})
+    assert found.exit_code == 1
+    assert "damage: no lease in queue default" in found.stdout
+    mended = doctor("--url", redis_url, "--wire", "asynq", "--repair", "--yes")
+    assert mended.exit_code == 0, mended.output
+    assert mended.stdout.splitlines()[-1] == "Every task is in exactly one place."
+    assert "Looked at 0 tasks" in doctor("--url", redis_url, "--wire", "native").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--wire", "asynq", "--prefix", "mine:"), "asynq: in the asynq wire"),
+        (("--wire", "go"), "'native', 'asynq'"),
+    ],
+)
+def test_a_wire_that_is_not_there(redis_url: str, arguments: tuple[str, ...], text: str) -> None:
+    """Said before anything is looked at."""
+    refused = doctor("--url", redis_url, *arguments)
+    assert refused.exit_code == 2
+    assert text in refused.output

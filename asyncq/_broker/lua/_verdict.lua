@@ -7,14 +7,18 @@
 -- end stands last: to run a task twice is allowed, to lose it is not.
 local function verdict(w, now)
   local ORDER = {
-    'live', 'pending', 'retry', 'scheduled', 'group', 'aggregation', 'active', 'archived', 'completed',
+    'live', 'pending', 'retry', 'scheduled', 'group', 'aggregation', 'active', 'unleased', 'archived',
+    'completed',
   }
   local AS_STATE = {group = 'aggregating', aggregation = 'aggregating'}
   local kinds, held = {}, {}
-  local owned = w.token and string.match(w.token, '^.+:%d+$')
+  local token = w.token
+  -- What is among Go's active tasks is held by somebody, whatever its hash says.
+  if w.running and w.running > 0 and w.state ~= 'active' then token = 'asynq:0' end
+  local owned = token and string.match(token, '^.+:%d+$')
   for _, place in ipairs(w.places) do held[place] = true end
   if w.listed > 0 then held.pending = true end
-  if held.active and owned and w.lease > now then held.live = true end
+  if held.active and owned and w.lease + allowance(token) > now then held.live = true end
   local count = #w.places + math.max(0, w.listed)
   if w.alien then return {'wrong_type'}, '' end
   if not w.message then
@@ -38,13 +42,19 @@ local function verdict(w, now)
   end
   if #w.places + (w.listed > 0 and 1 or 0) > 1 then kinds[#kinds + 1] = 'twice' end
   if w.listed > 1 then kinds[#kinds + 1] = 'duplicate' end
-  if #kinds > 0 then return kinds, home end
+  if #kinds > 0 then return kinds, home == 'unleased' and 'active' or home end
+  if home == 'unleased' then
+    kinds[#kinds + 1] = 'no_lease'
+    home = 'active'
+  elseif home == 'active' and w.running and w.running ~= 1 then
+    kinds[#kinds + 1] = 'bare_lease'
+  end
   if w.state ~= (AS_STATE[home] or home) then kinds[#kinds + 1] = 'wrong_state' end
   if home == 'active' and not owned then
     -- Nobody can settle or extend it.
     kinds[#kinds + 1] = 'no_token'
     home = 'pending'
-  elseif home ~= 'active' and w.token then
+  elseif home ~= 'active' and w.token and not w.running then
     kinds[#kinds + 1] = 'stale_token'
   end
   return kinds, home

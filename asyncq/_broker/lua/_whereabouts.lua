@@ -3,6 +3,9 @@
 -- `at` names the keys of the queue: pending, lease, scheduled, retry, archived, completed, groups,
 -- aggregation_sets, and the prefixes tasks and group. `seen_in` are groups in which the id was seen.
 --
+-- Where Go has a list of active tasks beside `lease`, `running` is how many times that holds the id. One that
+-- stands in the list alone is in the place `unleased`.
+--
 -- The list is searched only when `deeply`: that takes time in proportion to its length. It is not searched
 -- when the caller has read all of it since the task left the trace `unseen`, and did not see the id: whatever
 -- puts a task into the list (a delivery that ends, a due time, a repair) changes its trace.
@@ -15,12 +18,10 @@ local function whereabouts(at, id, seen_in, deeply, unseen)
   -- With another key, for the reason that _confirm.lua gives.
   if not w.exists then redis.call('EXISTS', w.task, at.lease) end
   if kind == 'hash' then
-    local f = read_task(w.task, 'state', 'delivery', 'group', 'completed_at', 'failed_at', 'deliveries',
-      'lost', 'mended')
+    local f = read_task(w.task, 'state', 'delivery', 'group', 'deliveries', 'lost', 'mended')
     -- A hash that names no state says pending (enqueue.lua).
     w.state, w.token, w.group = f[1] or 'pending', f[2], f[3]
-    w.completed_at, w.failed_at = tonumber(f[4]), tonumber(f[5])
-    w.trace = table.concat({w.state, f[6] or '', f[7] or '', f[8] or ''}, ' ')
+    w.trace = trace_of(w.task, w.state, f[4], f[5], f[6])
     w.message = redis.call('HEXISTS', w.task, 'msg') == 1
   end
   local function look(place, key)
@@ -37,6 +38,11 @@ local function whereabouts(at, id, seen_in, deeply, unseen)
     end
   end
   look('active', at.lease)
+  local list = active_list(at.lease)
+  if list and (w.lease or w.state == 'active' or deeply) then
+    w.running = #redis.call('LPOS', list, id, 'COUNT', 0)
+    if w.running > 0 and not w.lease then w.places[1], w.zset[1] = 'unleased', list end
+  end
   for _, state in ipairs({'scheduled', 'retry', 'archived', 'completed'}) do look(state, at[state]) end
   local names = {}
   for _, name in ipairs(seen_in) do names[name] = true end

@@ -1,6 +1,9 @@
 -- examine: read task hashes, and say of each whether it deserves a closer look.
 --
+-- INCLUDE active_list
+-- INCLUDE allowance
 -- INCLUDE read_task
+-- INCLUDE trace_of
 -- INCLUDE clock
 -- INCLUDE whereabouts
 -- INCLUDE verdict

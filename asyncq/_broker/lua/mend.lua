@@ -1,11 +1,15 @@
 -- mend: judge ids by everything that holds them at one moment, and put right what is wrong.
 --
+-- INCLUDE active_list
+-- INCLUDE allowance
 -- INCLUDE clear_task
 -- INCLUDE bygone
+-- INCLUDE hold
 -- INCLUDE leave
 -- INCLUDE let_go
 -- INCLUDE moment
 -- INCLUDE read_task
+-- INCLUDE trace_of
 -- INCLUDE write_task
 -- INCLUDE clock
 -- INCLUDE wake
@@ -35,18 +39,23 @@
 --
 -- The whole list is searched for an id without such a trace, so the caller gives few of them when it is
 -- long. Nothing that has a message is ever removed. Sent again, it finds nothing wrong and does nothing.
+local LEASE = 30
 local now = clock()
 local at = {
   pending = KEYS[1], lease = KEYS[2], scheduled = KEYS[3], retry = KEYS[4], archived = KEYS[5],
   completed = KEYS[6], aggregation_sets = KEYS[8], tasks = ARGV[3], group = ARGV[4],
 }
 
-local function take_out(key, id)
-  if key == at.lease then let_go(key, id) else leave(key, id) end
+local function take_out(w, i)
+  if w.places[i] == 'active' or w.places[i] == 'unleased' then
+    for _ = 1, math.max(1, w.running or 1) do let_go(at.lease, w.id) end
+  else
+    leave(w.zset[i], w.id)
+  end
 end
 
 local function remove(w)
-  for _, key in ipairs(w.zset) do take_out(key, w.id) end
+  for i = 1, #w.zset do take_out(w, i) end
   if w.listed > 0 then redis.call('LREM', at.pending, 0, w.id) end
   redis.call('DEL', w.task)
   redis.call('HINCRBY', KEYS[9], 'vanished', 1)
@@ -62,19 +71,25 @@ local function put(w, home, keep)
     redis.call('ZADD', at.group .. w.group, moment(now), w.id)
     redis.call('SADD', KEYS[7], w.group)
   elseif home == 'completed' then
-    redis.call('ZADD', at.completed, moment((w.completed_at or now) + keep), w.id)
+    local ended = tonumber(read_task(w.task, 'completed_at')[1] or '')
+    redis.call('ZADD', at.completed, moment((ended or now) + keep), w.id)
   elseif home == 'archived' then
-    redis.call('ZADD', at.archived, bygone(w.failed_at or now), w.id)
+    local failed = tonumber(read_task(w.task, 'failed_at')[1] or '')
+    redis.call('ZADD', at.archived, bygone(failed or now), w.id)
+  elseif home == 'active' then
+    -- Whoever works on it prolongs this, and everybody else takes the task back when it is over.
+    hold(at.lease, w.lease or now + LEASE, {w.id})
   end
 end
 
 local function settle_down(w, home, keep)
   local is_there = home == 'pending' and w.listed > 0
-  for i, key in ipairs(w.zset) do
-    if w.places[i] == home and not is_there then
+  for i = 1, #w.zset do
+    local is_even = w.places[i] ~= 'active' or not w.running or w.running == 1
+    if w.places[i] == home and not is_there and is_even then
       is_there = true
     else
-      take_out(key, w.id)
+      take_out(w, i)
     end
   end
   if home ~= 'pending' and w.listed > 0 then

@@ -2,6 +2,7 @@
 --
 -- INCLUDE begin
 -- INCLUDE clock
+-- INCLUDE paused_since
 --
 -- KEYS  paused      Q paused         string: since when
 -- KEYS  lease       Q lease          zset
@@ -11,5 +12,5 @@
 -- Sent again it may find its own work, and takes it for that.
 if redis.call('EXISTS', KEYS[1]) == 1 then return ARGV[1] == '1' and 'paused' or 'already' end
 begin(KEYS[2])
-redis.call('SET', KEYS[1], string.format('%.6f', clock()))
+redis.call('SET', KEYS[1], paused_since(clock()))
 return 'paused'

@@ -1,5 +1,6 @@
 -- remove: take a queue away, a bounded part of it with each call.
 --
+-- INCLUDE active_list
 -- INCLUDE ask_to_stop
 -- INCLUDE leave
 -- INCLUDE let_go
@@ -59,9 +60,17 @@ for i = 1, #KINDS do
   if kind ~= 'none' and kind ~= KINDS[i] then damaged[i] = true end
 end
 
+-- Where there is a list beside `lease`, tasks may stand in it alone.
+local list = active_list(KEYS[2])
+if list then
+  local kind = redis.call('TYPE', list).ok
+  if kind ~= 'none' and kind ~= 'list' then list, damaged[0] = nil, true end
+end
+
 local function size(i, key)
   if damaged[i] then return 0 end
-  return redis.call(i == 1 and 'LLEN' or i == 7 and 'SCARD' or 'ZCARD', key or KEYS[i])
+  local count = redis.call(i == 1 and 'LLEN' or i == 7 and 'SCARD' or 'ZCARD', key or KEYS[i])
+  return i == 2 and list and math.max(count, redis.call('LLEN', list)) or count
 end
 
 -- The tasks of groups, of some of them where there are very many: enough to say that there are any.
@@ -127,6 +136,15 @@ end
 
 local from = {}
 if size(2) > 0 then from[#from + 1] = {key = KEYS[2], ids = choose_from(KEYS[2])} end
+if list and left > 0 then
+  -- Those with a lease have just been chosen, or there is no room left.
+  local alone = {}
+  for _, id in ipairs(redis.call('LRANGE', list, -left, -1)) do
+    if type(redis.pcall('ZSCORE', KEYS[2], id)) ~= 'string' then alone[#alone + 1] = id end
+  end
+  choose(list, alone)
+  if #alone > 0 then from[#from + 1] = {key = KEYS[2], ids = alone} end
+end
 local listed = 0
 if size(1) > 0 and left > 0 then
   local ids = redis.call('LRANGE', KEYS[1], -left, -1)
@@ -180,7 +198,7 @@ for _, one in ipairs(from) do
     redis.call(one.index == KEYS[7] and 'SREM' or 'ZREM', one.index, one.name)
   end
 end
-for i in pairs(damaged) do redis.call('DEL', KEYS[i]) end
+for i in pairs(damaged) do redis.call('DEL', KEYS[i] or active_list(KEYS[2])) end
 if removed > 0 then redis.call('HINCRBY', KEYS[9], 'removed', removed) end
 
 damaged = {}

@@ -1,5 +1,6 @@
 -- survey: sizes and counters of several queues, and the task of each that is taken next.
 --
+-- INCLUDE more_than_counted
 -- INCLUDE read_task
 -- INCLUDE clock
 -- INCLUDE confirm
@@ -20,7 +21,7 @@
 --       message     of that task, '' when it is too large
 --
 -- What holds something else than it should counts nothing. Beyond `most` groups the tasks in them are
--- counted by the account of the queue: what was created and is neither gone nor elsewhere.
+-- counted in another way (more_than_counted).
 local PER_QUEUE = 14
 local now = clock()
 local left, largest = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -29,21 +30,11 @@ local function number(...)
   return tonumber(redis.pcall(...)) or 0
 end
 
-local function by_account(flow, elsewhere)
-  local known = redis.pcall('HGETALL', flow)
-  if known.err then return 0 end
-  local count = -elsewhere
-  for i = 1, #known, 2 do
-    local value = tonumber(known[i + 1]) or 0
-    if known[i] ~= 'created' and known[i] ~= 'corrected' then value = -value end
-    count = count + value
-  end
-  return math.max(0, count)
-end
-
 local function aggregating(base, prefix, elsewhere)
   local number_of_sets = number('SCARD', KEYS[base + 7]) + number('ZCARD', KEYS[base + 8])
-  if number_of_sets > left then return by_account(KEYS[base + 9], elsewhere) end
+  if number_of_sets > left then
+    return more_than_counted(KEYS[base + 9], elsewhere, KEYS[base + 7], KEYS[base + 8], prefix)
+  end
   left = left - number_of_sets
   local count = 0
   local function add(key, beside)
