@@ -34,10 +34,14 @@ class GoAsynq:
         answer: dict[str, float] = json.loads(output)
         return answer
 
+    async def fill(self, bench: Bench, count: int) -> None:
+        """Enqueue `count` tasks of 100 bytes."""
+        await self.call(bench, "fill", count, 100)
+
     async def drain(self, bench: Bench, count: int, *, concurrency: int) -> Mapping[str, float]:
         """Enqueue `count` tasks, then run them with a handler that does nothing."""
         with bench.spend() as filled:
-            await self.call(bench, "fill", count, 100)
+            await self.fill(bench, count)
         with bench.spend() as drained:
             seen = await self.call(bench, "drain", count, concurrency)
         bench.server.flush()

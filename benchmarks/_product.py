@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -40,9 +40,10 @@ async def fill(
     *,
     queues: Sequence[str] = ("default",),
     options: TaskOptions | None = None,
+    wire: str = "native",
 ) -> float:
     """Enqueue `count` tasks with `enqueue_many`; tasks per second."""
-    async with Client(url) as client:
+    async with Client(url, wire=wire) as client:
         await client.ping()
         started = time.perf_counter()
         many = tasks(count, queues=queues, options=options)
@@ -77,40 +78,52 @@ class Finish:
         return mux
 
     @staticmethod
-    def _holds(server: RedisServer, queues: Sequence[str]) -> bool:
-        return any(server.control.zcard(lease_key(queue)) for queue in queues)
+    def _holds(server: RedisServer, queues: Sequence[str], prefix: str) -> bool:
+        return any(server.control.zcard(lease_key(queue, prefix)) for queue in queues)
 
-    async def wait(self, server: RedisServer | None = None, queues: Sequence[str] = ()) -> None:
+    async def wait(
+        self, server: RedisServer | None = None, queues: Sequence[str] = (), prefix: str = "asyncq:"
+    ) -> None:
         """Wait until the last was called and, if a server is given, until all of `queues` is settled."""
         await self._is_over
-        while server is not None and self._holds(server, queues):  # noqa: ASYNC110 - Redis is asked, from outside
+        while server is not None and self._holds(server, queues, prefix):  # noqa: ASYNC110 - Redis is asked, from outside
             await asyncio.sleep(0)
         self.wall = time.perf_counter() - self._began_at
         self.cpu = time.process_time() - self._began_cpu
 
 
-def lease_key(queue: str) -> str:
+def lease_key(queue: str, prefix: str = "asyncq:") -> str:
     """What holds the tasks that a server has in hand."""
-    return f"asyncq:{{{queue}}}:lease"
+    return f"{prefix}{{{queue}}}:lease"
 
 
-async def drain(
+async def drain(  # noqa: PLR0913 - each is a way in which drains differ
     bench: Bench,
     count: int,
     *,
     concurrency: int,
     queues: Mapping[str, int] | None = None,
     options: TaskOptions | None = None,
+    wire: str = "native",
+    filler: Callable[[], Awaitable[object]] | None = None,
 ) -> Mapping[str, float]:
-    """Enqueue `count` tasks, then run them; the clock runs from the first handler to the last settlement."""
+    """Enqueue `count` tasks, then run them; the clock runs from the first handler to the last settlement.
+
+    With `filler` somebody else enqueues them.
+    """
     queues = queues or {"default": 1}
+    prefix = "asynq:" if wire == "asynq" else "asyncq:"
     with bench.spend() as filled:
-        await fill(bench.server.url, count, queues=list(queues), options=options)
+        if filler is None:
+            await fill(bench.server.url, count, queues=list(queues), options=options, wire=wire)
+        else:
+            await filler()
     finish = Finish(count)
+    server = Server(bench.server.url, concurrency=concurrency, queues=queues, wire=wire)
     with bench.spend() as drained:
-        async with Server(bench.server.url, concurrency=concurrency, queues=queues).running(finish.mux()):
-            await finish.wait(bench.server, list(queues))
-    done = sum(int(bench.server.control.get(f"asyncq:{{{name}}}:processed") or 0) for name in queues)
+        async with server.running(finish.mux()):
+            await finish.wait(bench.server, list(queues), prefix)
+    done = sum(int(bench.server.control.get(f"{prefix}{{{name}}}:processed") or 0) for name in queues)
     assert done == count, (done, count)
     bench.server.flush()
     return {
@@ -124,10 +137,16 @@ async def drain(
 
 @asynccontextmanager
 async def idle_servers(
-    url: str, mux: Mux, count: int, *, concurrency: int, queues: Sequence[str]
+    url: str,
+    mux: Mux,
+    count: int,
+    *,
+    concurrency: int,
+    queues: Sequence[str],
+    wire: str = "native",
 ) -> AsyncIterator[list[Server]]:
     """`count` servers in this process, all idle and known to be so in Redis."""
-    options: dict[str, Any] = {"concurrency": concurrency, "queues": list(queues)}
+    options: dict[str, Any] = {"concurrency": concurrency, "queues": list(queues), "wire": wire}
     async with AsyncExitStack() as stack:
         servers = [await stack.enter_async_context(Server(url, **options).running(mux)) for _ in range(count)]
         # The first look of each server finds nothing, after which it waits for a message.

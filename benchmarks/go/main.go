@@ -3,15 +3,19 @@
 //	asynq-bench SOCKET fill COUNT PAYLOAD_BYTES     enqueue COUNT tasks
 //	asynq-bench SOCKET drain COUNT CONCURRENCY      run COUNT pending tasks with a handler that does nothing
 //	asynq-bench SOCKET one COUNT PAYLOAD_BYTES      enqueue COUNT tasks, one after another
+//	asynq-bench SOCKET pace COUNT GAP               enqueue COUNT tasks, GAP ms apart, for somebody else's server
+//	asynq-bench SOCKET notice COUNT GAP             the same, for an idle server in this process
 //
-// Prints one JSON object.
+// Prints one JSON object. The payload of a task that is paced is the time at which it was enqueued, in Unix ns.
 package main
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -25,11 +29,12 @@ const taskType = "bench:noop"
 
 func main() {
 	if len(os.Args) != 5 {
-		fmt.Fprintln(os.Stderr, "usage: asynq-bench SOCKET fill|one|drain COUNT PAYLOAD_BYTES|CONCURRENCY")
+		fmt.Fprintln(os.Stderr, "usage: asynq-bench SOCKET fill|one|drain|pace|notice COUNT PAYLOAD_BYTES|CONCURRENCY|GAP")
 		os.Exit(2)
 	}
 	redis := asynq.RedisClientOpt{Network: "unix", Addr: os.Args[1]}
 	count, number := atoi(os.Args[3]), atoi(os.Args[4])
+	answer := map[string]float64{}
 	var seconds float64
 	switch os.Args[2] {
 	case "fill":
@@ -38,8 +43,13 @@ func main() {
 		seconds = fill(redis, count, number, 1)
 	case "drain":
 		seconds = drain(redis, count, number)
+	case "pace":
+		pace(redis, count, number)
+	case "notice":
+		answer["p50_us"], answer["p99_us"] = notice(redis, count, number)
 	}
-	json.NewEncoder(os.Stdout).Encode(map[string]float64{"seconds": seconds, "client_cpu": cpu()})
+	answer["seconds"], answer["client_cpu"] = seconds, cpu()
+	json.NewEncoder(os.Stdout).Encode(answer)
 }
 
 func atoi(text string) int {
@@ -100,6 +110,39 @@ func drain(redis asynq.RedisClientOpt, count, concurrency int) float64 {
 	seconds := <-finished
 	server.Shutdown()
 	return seconds
+}
+
+// pace enqueues tasks one by one; the gaps differ by a half, so as not to beat in time with a poll.
+func pace(redis asynq.RedisClientOpt, count, gap int) {
+	client := asynq.NewClient(redis)
+	defer client.Close()
+	for range count {
+		time.Sleep(time.Duration(float64(gap)*(0.75+rand.Float64()/2)) * time.Millisecond)
+		payload := strconv.FormatInt(time.Now().UnixNano(), 10)
+		_, err := client.Enqueue(asynq.NewTask(taskType, []byte(payload)))
+		check(err)
+	}
+}
+
+// notice measures how late an idle server with default settings begins, in µs: the median and 99 of a hundred.
+func notice(redis asynq.RedisClientOpt, count, gap int) (float64, float64) {
+	late := make(chan float64, count)
+	server := asynq.NewServer(redis, asynq.Config{Concurrency: 10, LogLevel: asynq.ErrorLevel})
+	check(server.Start(asynq.HandlerFunc(func(_ context.Context, task *asynq.Task) error {
+		now := time.Now().UnixNano()
+		sent, err := strconv.ParseInt(string(task.Payload()), 10, 64)
+		check(err)
+		late <- float64(now-sent) / 1e3
+		return nil
+	})))
+	pace(redis, count, gap)
+	var seen []float64
+	for range count {
+		seen = append(seen, <-late)
+	}
+	server.Shutdown()
+	slices.Sort(seen)
+	return seen[count/2], seen[count*99/100]
 }
 
 func cpu() float64 {
