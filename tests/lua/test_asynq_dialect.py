@@ -15,7 +15,6 @@ from tests.lua.asynq_space import AsynqSpace
 from tests.lua.calls import act, cancel, deliver, forward, recover, settle, sweep
 from tests.lua.fullness import fill
 from tests.lua.space import CHANNEL, NEWS, about, packed
-from tests.support.go_steps import GoSteps
 
 
 @pytest.fixture
@@ -144,18 +143,24 @@ def test_a_moment_of_a_task_that_go_has_moved_is_dropped(space: AsynqSpace) -> N
     assert float(wait) == pytest.approx(3600, abs=5)
 
 
-def test_moments_of_the_wrong_type_stop_nothing_of_another_queue(space: AsynqSpace) -> None:
-    """Scribbling over one key spoils what it belongs to, and no more."""
-    space.client.set(space.q.scheduled + ":moments", "x")
-    space.go.schedule("a", time.time() - 5)
-    other = GoSteps(space.client, "r")
-    other.schedule("b", time.time() - 5)
-    keys = [
-        k for q in (space.q, space.r) for k in (q.scheduled, q.retry, q.pending, q.waiting, q.groups, q.flow)
-    ]
-    args = [p for q in (space.q, space.r) for p in (q.task_prefix, q.group_prefix)]
-    assert space.run("forward", keys, 100, CHANNEL, "", NEWS, *args)[0] == 1
-    assert space.client.lrange(space.r.pending, 0, -1) == [b"b"]
+@pytest.mark.parametrize("place", ["scheduled", "retry"])
+def test_nothing_is_half_done_for_want_of_moments(space: AsynqSpace, place: str) -> None:
+    """Their key holds something else, or is on another node: then the task is due at the whole second."""
+    space.client.set(f"asynq:{{q}}:{place}:moments", "something else")
+    if place == "scheduled":
+        due = float(int(time.time())) + 60.5
+        assert _enqueue(space, space.both("a"), packed(due, 0, 0, "", "")) == "scheduled"
+    else:
+        space.go.enqueue("a")
+        assert deliver(space) == ["a"]
+        assert settle("retry", "no", 59.5, True)(space) == []
+    found = space.everything()
+    assert list(found[place]) == ["a"]
+    assert found[place]["a"] % 1 == 0
+    assert {"active", "lease", "pending"}.isdisjoint(found)
+    space.client.zadd(space.q.base + place, {"a": int(time.time()) - 1})
+    assert _forward(space)[0] == 1
+    assert space.everything()["pending"] == ["a"]
 
 
 # --- groups ----------------------------------------------------------------------

@@ -1,7 +1,9 @@
 -- due_in: the ids in `scheduled` or `retry` whose time has come, each with it; `limit` of them at the most.
+--
+-- Without the moments, where they cannot be read: then tasks are due at the next whole second.
 local function due_in(zset, now, limit)
   local moments, due, seen = zset .. ':moments', {}, {}
-  local early = redis.call('ZRANGEBYSCORE', moments, '-inf', now, 'WITHSCORES', 'LIMIT', 0, limit)
+  local early = redis.pcall('ZRANGEBYSCORE', moments, '-inf', now, 'WITHSCORES', 'LIMIT', 0, limit)
   for i = 1, #early, 2 do
     local id, time = early[i], early[i + 1]
     redis.call('ZREM', moments, id)
