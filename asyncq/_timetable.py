@@ -82,6 +82,20 @@ class Timetable:
             key=lambda entry: entry.next_at.timestamp() if entry.next_at is not None else math.inf,
         )
 
+    def upcoming(self, most: int) -> list[Entry]:
+        """Return the entries that are due next, in order, without a look at the others."""
+        heap, items, found = self._heap, self._items, list[Entry]()
+        # What is in the heap comes after what is above it.
+        front = [(heap[0], 0)] if heap else []
+        while front and len(found) < most:
+            (_, number, entry_id), place = heapq.heappop(front)
+            if items.get(entry_id) == number:
+                found.append(self._entries[entry_id])
+            for below in (2 * place + 1, 2 * place + 2):
+                if below < len(heap):
+                    heapq.heappush(front, (heap[below], below))
+        return found
+
     def add(self, entry: Entry, now: datetime) -> None:
         """Take an entry in, or put it in the place of the one with its id.
 

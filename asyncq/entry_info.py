@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from asyncq._entry_rules import Rules
 from asyncq.codecs import Codecs
-from asyncq.options import TaskOptions
+from asyncq.options import DEFAULT_QUEUE, TaskOptions
 
-__all__ = ["EnqueueEvent", "EntryInfo"]
+__all__ = ["EnqueueEvent", "EntryInfo", "GoEntryInfo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,43 @@ class EntryInfo:
             WireError: It cannot be decoded, or by no codec that is known here.
         """
         return self._codecs.decode(self._codec, self.raw, where=f"the payload of entry {self.id!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class GoEntryInfo:
+    """An entry of a scheduler of Go's, as that scheduler said it some seconds ago.
+
+    It is in the code of that scheduler alone: it can be looked at, and not be changed.
+    """
+
+    id: str  #: made anew each time its scheduler starts
+    spec: str
+    type: str
+    options: TaskOptions
+    unread: tuple[str, ...]  #: options as text that cannot be read: of a newer version, perhaps
+    next_at: datetime | None
+    previous_at: datetime | None  #: `None` when it was not enqueued yet since its scheduler has started
+    scheduler_id: str
+    host: str
+    pid: int
+    raw: bytes = field(repr=False)  #: the payload
+    _codec: str = field(repr=False)
+    _codecs: Codecs = field(repr=False, compare=False)
+
+    @property
+    def queue(self) -> str:
+        """Where its tasks go."""
+        return self.options.get("queue", DEFAULT_QUEUE)
+
+    @property
+    def payload(self) -> Any:
+        """The payload, decoded; `None` when there is none.
+
+        Raises:
+            WireError: It cannot be decoded: Go's payloads may be any bytes, see `raw`.
+        """
+        codec = self._codec if self.raw else ""
+        return self._codecs.decode(codec, self.raw, where=f"the payload of entry {self.id!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,8 @@ from typing import Any, Final
 from asyncq._broker.basis import Basis, script
 from asyncq._broker.go_directory import others
 from asyncq._broker.rounds import Question, Round
-from asyncq._broker.schedules import LEAST_KEPT, MOST_EVENTS, RECORD
 from asyncq._broker.together import together
-from asyncq._wire.asynq_records import EnqueueEvent, SchedulerEntry, Timestamp
+from asyncq._wire.asynq_records import EnqueueEvent, SchedulerEntry
 from asyncq._wire.keys import GoKeys
 from asyncq.errors import BrokerReplyError, WireError
 
@@ -44,20 +43,6 @@ class GoSchedulers:
         """Say that a scheduler of ours is gone."""
         key = self._keys.scheduler(process)
         await together([self._do("DEL", key), self._do("ZREM", self._keys.schedulers, key)])
-
-    async def record(self, entry_id: str, task_id: str, *, at: float, next_at: float) -> None:
-        """Note that an entry has enqueued a task.
-
-        Args:
-            entry_id: Whose, as Go's tools know it.
-            task_id: Which.
-            at: When, in Unix seconds.
-            next_at: When the entry is due again, in Unix seconds; 0 for never.
-        """
-        key = self._keys.history(entry_id)
-        event = EnqueueEvent(task_id=task_id, enqueued_at=Timestamp.of(at))
-        args = [event.encode(), int(at), MOST_EVENTS, max(LEAST_KEPT, int(2 * (next_at - at)))]
-        await self._basis.run(RECORD, [key], args, slot=self._basis.router.slot_of(key))
 
     async def entries(self, round_: Round, *, now: float) -> list[tuple[str, SchedulerEntry]]:
         """Every entry of schedulers that are not ours, with what its scheduler is called.

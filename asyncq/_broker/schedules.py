@@ -11,6 +11,10 @@ import msgpack
 from asyncq._broker.basis import Basis, script
 from asyncq._broker.directory import listed
 from asyncq._broker.rounds import Question, Round
+from asyncq._broker.together import together
+from asyncq._wire.asynq_records import EnqueueEvent as GoEvent
+from asyncq._wire.asynq_records import Timestamp
+from asyncq._wire.keys import GoKeys, go_entry_id
 
 RECORD: Final = script("record")
 
@@ -89,18 +93,19 @@ class Schedules:
             at: When it was due, in Unix seconds.
             next_at: When the entry is due again, in Unix seconds; 0 for never.
         """
-        key = self._basis.wire.keys.history(entry_id)
-        await self._basis.run(
-            RECORD,
-            [key],
-            [
-                msgpack.packb(dict(event), use_bin_type=True),
-                at,
-                MOST_EVENTS,
-                max(LEAST_KEPT, int(2 * (next_at - at))),
-            ],
-            slot=self._basis.router.slot_of(key),
-        )
+        seconds = max(LEAST_KEPT, int(2 * (next_at - at)))
+        key, raw = self._basis.wire.keys.history(entry_id), msgpack.packb(dict(event), use_bin_type=True)
+        notes = [self._note(key, raw, at, seconds)]
+        if self._basis.wire.is_shared and event["task_id"]:
+            # Go's tools are told what was enqueued, and when; of what was not they have no notion.
+            when = event["enqueued_at"]
+            said = GoEvent(task_id=event["task_id"], enqueued_at=Timestamp.of(when)).encode()
+            notes.append(self._note(GoKeys().history(go_entry_id(entry_id)), said, int(when), seconds))
+        await together(notes)
+
+    async def _note(self, key: str, event: bytes, at: float, seconds: int) -> None:
+        slot = self._basis.router.slot_of(key)
+        await self._basis.run(RECORD, [key], [event, at, MOST_EVENTS, seconds], slot=slot)
 
     async def events(self, entry_id: str, *, limit: int) -> list[dict[str, Any]]:
         """The last events of an entry, the newest first. What cannot be read is left out."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from asyncq._broker.schedules import Schedules
 from asyncq._clock import now
+from asyncq._logs import Log
 from asyncq._service import Service
 
 SHORTEST_INTERVAL: Final = 1.0
@@ -57,11 +58,16 @@ class Herald(Service):
         self._later = loop.call_at(max(loop.time(), self._announced_at + SHORTEST_INTERVAL), self.poke)
 
     async def leave(self) -> None:
-        """Say good-bye. It must not fail or take long because nobody hears it."""
+        """Say good-bye."""
         if self._later is not None:
             self._later.cancel()
-        try:
-            async with asyncio.timeout(LAST_WORDS):
-                await self._schedules.leave(self._scheduler_id)
-        except Exception as error:  # noqa: BLE001 - see above
-            self.log.debug("could not say good-bye: %s", error, extra={"event": "farewell_failed"})
+        await say_good_bye(self._schedules.leave(self._scheduler_id), self.log)
+
+
+async def say_good_bye(leaving: Awaitable[None], log: Log) -> None:
+    """Wait for a good-bye. It must not fail or take long because nobody hears it."""
+    try:
+        async with asyncio.timeout(LAST_WORDS):
+            await leaving
+    except Exception as error:  # noqa: BLE001 - see above
+        log.debug("could not say good-bye: %s", error, extra={"event": "farewell_failed"})

@@ -21,6 +21,7 @@ from asyncq._scheduling.claimant import Claimant
 from asyncq._scheduling.clerk import see_off
 from asyncq._scheduling.dispatcher import FAILED, Dispatcher, Neighbours
 from asyncq._scheduling.follower import Follower
+from asyncq._scheduling.go_herald import GoHerald
 from asyncq._scheduling.herald import Herald
 from asyncq._scheduling.pulse import Pulse, SchedulerHealth
 from asyncq._scheduling.reconciler import Reconciler
@@ -61,6 +62,7 @@ class Actors:
     waves: Waves
     ticker: Ticker
     watchman: Watchman
+    go_herald: GoHerald | None  #: in the asynq wire
 
     async def rest(self) -> None:
         """Begin nothing more; what is on its way goes on."""
@@ -80,6 +82,9 @@ class Actors:
         await self.herald.tick()
         await self.follower.begin()
         await stack.enter_async_context(start(self.herald))
+        if self.go_herald is not None:
+            stack.push_async_callback(self.go_herald.leave)
+            await stack.enter_async_context(start(self.go_herald))
         for leave in self._leaves():
             stack.push_async_callback(leave)
         for service in (self.waves, self.ticker, self.catch_up, self.watchman, self.follower, *further):
@@ -137,7 +142,18 @@ class Plan:
         waves = self._waves(claimant, dispatcher)
         ticker = Ticker(timetable, waves, clock=self.clock)
         watchman = self._watchman(broker, herald)
-        return Actors(herald, follower, dispatcher, aftermath, catch_up, waves, ticker, watchman)
+        go_herald = self._go_herald(broker) if broker.wire.is_shared else None
+        return Actors(herald, follower, dispatcher, aftermath, catch_up, waves, ticker, watchman, go_herald)
+
+    def _go_herald(self, broker: Broker) -> GoHerald:
+        return GoHerald(
+            broker.go_schedulers,
+            self.scheduler_id,
+            self.timetable,
+            codecs=self.config.codecs,
+            is_at_rest=lambda: self.health().state == "stopped",
+            interval=self.config.heartbeat_interval,
+        )
 
     def _waves(self, claimant: Claimant, dispatcher: Dispatcher) -> Waves:
         return Waves(

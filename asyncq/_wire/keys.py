@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
+from uuid import UUID, uuid5
 
 NATIVE_PREFIX: Final = "asyncq:"
 ASYNQ_PREFIX: Final = "asynq:"
@@ -171,6 +173,22 @@ def process_name(host: str, pid: int, own_id: str) -> str:
 def is_ours(process: str) -> bool:
     """Whether this is a server or scheduler of ours."""
     return process.rpartition(":")[2].startswith(_OURS)
+
+
+_NOT_IN_A_PATH: Final = re.compile(r"[/?#%\\\x00-\x1f\x7f]|^\.{1,2}\Z")
+
+
+def go_entry_id(entry_id: str) -> str:
+    """Return what an entry of ours is called for Go's tools: asynqmon asks for its history in a URL.
+
+    An id that does not fit into a path is shown as a UUID, always the same one.
+    """
+    if _NOT_IN_A_PATH.search(entry_id):
+        return str(uuid5(_ENTRIES, entry_id.encode("utf-8", "surrogatepass").hex()))
+    return entry_id
+
+
+_ENTRIES: Final = UUID("6c3a1ef2-9a53-5f0e-9d0d-8b2f3f9d6a11")
 
 
 class Keys:

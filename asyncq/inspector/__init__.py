@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncq._broker.findings import Finding, Progress, Report
 from asyncq._broker.nodes import Node, RedisInfo
-from asyncq.entry_info import EnqueueEvent, EntryInfo
+from asyncq.entry_info import EnqueueEvent, EntryInfo, GoEntryInfo
 from asyncq.inspector.bulk import BulkOptions, BulkReport
 from asyncq.inspector.cluster import Cluster
 from asyncq.inspector.door import Inspector
@@ -26,6 +26,7 @@ __all__ = [
     "EntryInfo",
     "Finding",
     "Found",
+    "GoEntryInfo",
     "GroupInfo",
     "Groups",
     "Inspector",

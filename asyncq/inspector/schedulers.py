@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import builtins
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from asyncq._clock import from_unix, now
 from asyncq._compose import compose, info_of
 from asyncq._scheduling.catalogue import moment
-from asyncq.entry_info import EnqueueEvent, EntryInfo
+from asyncq.entry_info import EnqueueEvent, EntryInfo, GoEntryInfo
+from asyncq.errors import EntryNotFoundError
 from asyncq.inspector.found import Found
+from asyncq.inspector.of_go import go_entry, go_event
 from asyncq.inspector.reach import Reach
 from asyncq.options import TaskOptions
 from asyncq.schedules import DEFAULT_LIMIT, Schedules
@@ -96,6 +98,21 @@ class Schedulers:
         round_ = self._reach.round(partial=partial)
         return Found(await self._schedules._listed(round_, orphaned=True), dict.fromkeys(round_.end()))
 
+    async def go_entries(self, *, partial: bool = False) -> Found[GoEntryInfo]:
+        """All entries of Go's schedulers, by their next time; none but in the asynq wire.
+
+        Args:
+            partial: As for `list`.
+
+        Raises:
+            PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
+        """
+        round_ = self._reach.round(partial=partial)
+        broker, last = self._reach.broker(), datetime.max.replace(tzinfo=UTC)
+        said = await broker.go_schedulers.entries(round_, now=now()) if broker.wire.is_shared else []
+        found = [go_entry(process, entry, broker.wire.codec, self._reach.codecs) for process, entry in said]
+        return Found(sorted(found, key=lambda info: (info.next_at or last, info.id)), round_.end())
+
     async def entry(self, entry_id: str) -> EntryInfo:
         """One entry. As `Schedules.get`.
 
@@ -107,6 +124,8 @@ class Schedulers:
     async def events(self, entry_id: str, *, limit: int = DEFAULT_LIMIT) -> builtins.list[EnqueueEvent]:
         """What became of the last times of an entry, the newest first. As `Schedules.history`.
 
+        In the asynq wire also of an entry of Go's; it was due when it was enqueued, as far as Go says.
+
         Args:
             entry_id: Which.
             limit: How many at the most; a thousand are kept.
@@ -115,7 +134,16 @@ class Schedulers:
             ConfigError: The limit is not a positive whole number.
             EntryNotFoundError: There is no such entry, and no history of one.
         """
-        return await self._schedules.history(entry_id, limit=limit)
+        try:
+            return await self._schedules.history(entry_id, limit=limit)
+        except EntryNotFoundError:
+            broker = self._reach.broker()
+            if not broker.wire.is_shared:
+                raise
+            events = await broker.go_schedulers.events(entry_id, limit=limit)
+            if not events and entry_id not in {info.id for info in await self.go_entries()}:
+                raise
+            return [go_event(entry_id, event) for event in events]
 
     async def pause(self, entry_id: str, reason: str = "") -> EntryInfo:
         """Let an entry not be enqueued until `resume`. As `Schedules.pause`."""

@@ -6,44 +6,14 @@ import asyncio
 import json
 import os
 import socket
-import urllib.request
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, cast
-
-import pytest
 
 from asyncq import Client, Inspector, Mux, Server, Task
 from asyncq.retry import Fixed
 from tests.support.waiting import wait_until
 
+from .asynqmon import Asynqmon
 from .driving import Go
-
-
-@pytest.fixture
-async def mon(go_programs: Path, redis_url: str) -> AsyncIterator[str]:
-    """The URL of asynqmon's API."""
-    process = await asyncio.create_subprocess_exec(
-        go_programs / "mon",
-        redis_url.partition("?")[0],
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    yield (await process.stdout.readline()).decode().strip() + "/api"
-    process.stdin.close()
-    await process.wait()
-
-
-async def get(url: str) -> Any:
-    """Ask asynqmon."""
-
-    def ask() -> Any:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own process
-            return json.load(answer)
-
-    return await asyncio.to_thread(ask)
 
 
 def _blocked() -> tuple[Mux, asyncio.Event]:
@@ -57,7 +27,7 @@ def _blocked() -> tuple[Mux, asyncio.Event]:
     return mux, begun
 
 
-async def test_go_shows_our_server_and_what_it_runs(go: Go, mon: str, redis_url: str) -> None:
+async def test_go_shows_our_server_and_what_it_runs(go: Go, asynqmon: Asynqmon, redis_url: str) -> None:
     """Go's inspector and asynqmon; a server of Go's beside it. When it has left, it is gone there."""
     mux, _ = _blocked()
     await go("start_server", name="g", concurrency=3, queues={"theirs": 1})
@@ -83,7 +53,7 @@ async def test_go_shows_our_server_and_what_it_runs(go: Go, mon: str, redis_url:
             assert (worker["TaskID"], worker["TaskType"], worker["Queue"]) == (info.id, "block", "high")
             assert json.loads(worker["TaskPayload"]) == {"of": "sales"}
 
-            shown = {one["id"]: one for one in (await get(f"{mon}/servers"))["servers"]}[server.id]
+            shown = {one["id"]: one for one in (await asynqmon.get("/servers"))["servers"]}[server.id]
             assert (shown["status"], shown["pid"], shown["concurrency"]) == ("active", os.getpid(), 7)
             assert (shown["queue_priorities"], shown["strict_priority_enabled"]) == (
                 {"low": 2, "high": 3},
@@ -95,7 +65,7 @@ async def test_go_shows_our_server_and_what_it_runs(go: Go, mon: str, redis_url:
             assert worker["start_time"] >= shown["start_time"]
             await server.shutdown(now=True)
     assert [one["PID"] for one in await go("servers")] == [go.pid]
-    assert [one["pid"] for one in (await get(f"{mon}/servers"))["servers"]] == [go.pid]
+    assert [one["pid"] for one in (await asynqmon.get("/servers"))["servers"]] == [go.pid]
 
 
 async def test_go_cancels_what_we_run(go: Go, redis_url: str) -> None:

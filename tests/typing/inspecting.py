@@ -12,6 +12,7 @@ from asyncq.inspector import (
     EnqueueEvent,
     EntryInfo,
     Found,
+    GoEntryInfo,
     Node,
     QueueInfo,
     RedisInfo,
@@ -37,4 +38,5 @@ async def rooms(inspector: Inspector) -> None:
     assert_type(await inspector.cluster.redis(), Found[RedisInfo])
     assert_type(await inspector.schedulers.list(), Found[SchedulerInfo])
     assert_type(await inspector.schedulers.entries(), Found[EntryInfo])
+    assert_type(await inspector.schedulers.go_entries(partial=True), Found[GoEntryInfo])
     assert_type(await inspector.schedulers.events("entry", limit=3), list[EnqueueEvent])

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from asyncq._wire.keys import Keys, QueueKeys, SemaphoreKeys, utc_day
+from asyncq._wire.keys import (
+    GoKeys,
+    Keys,
+    QueueKeys,
+    SemaphoreKeys,
+    go_entry_id,
+    is_ours,
+    process_name,
+    utc_day,
+)
+from asyncq._wire.wire import AsynqWire
 
 _names = st.text(st.characters(exclude_characters="{}", exclude_categories=["Cs"]), min_size=1, max_size=30)
 
@@ -79,3 +90,39 @@ def test_every_key_of_a_semaphore_is_in_one_slot(scope: str, other: str) -> None
     assert {key_slot(key.encode("utf-8", "surrogatepass")) for key in mine} == {key_slot(scope.encode())}
     assert len(mine) == len(SemaphoreKeys.__slots__)
     assert scope == other or not mine & others
+
+
+def test_what_go_reads_is_not_what_we_read() -> None:
+    """Go would take our records for damaged ones of its own."""
+    go, ours = GoKeys(), AsynqWire().keys
+    theirs = {go.servers, go.workers, go.schedulers, go.cancel, go.server("h:1:s"), go.scheduler("h:1:s")}
+    assert theirs.isdisjoint({ours.servers, ours.schedulers, ours.server("h:1:s"), ours.scheduler("h:1:s")})
+    assert go.history("e") != ours.history("e")
+    assert key_slot(go.server("h:1:s").encode()) == key_slot(go.running("h:1:s").encode())
+
+
+@pytest.mark.parametrize("host", ["web-1", "fe80::1", "asyncq-", ""])
+def test_a_process_of_ours_is_known_by_its_name(host: str) -> None:
+    """And one of Go's is not taken for one."""
+    assert is_ours(process_name(host, 7, "0123456789ab"))
+    assert not is_ours(f"{host}:7:00f1b9a0-7be5-4cde-9d6b-1a9d3f3a5a62")
+
+
+@pytest.mark.parametrize(
+    "entry_id", ["nightly", "0 9 * * mon-fri report", "@every 1h a:b", "Zürich", "a.b", "..."]
+)
+def test_an_id_that_fits_into_a_path_is_shown_as_it_is(entry_id: str) -> None:
+    """People know their entries by it."""
+    assert go_entry_id(entry_id) == entry_id
+
+
+@pytest.mark.parametrize("entry_id", ["*/5 * * * * a", "a #1f", "a?", "50%", "a\\b", "a\nb", ".", ".."])
+def test_another_one_is_shown_as_the_same_uuid_always(entry_id: str) -> None:
+    """Else asynqmon would ask for something else."""
+    assert UUID(go_entry_id(entry_id)).version == 5
+    assert go_entry_id(entry_id) == go_entry_id(entry_id) != go_entry_id(entry_id + "x")
+
+
+def test_the_uuid_of_an_entry_does_not_change() -> None:
+    """Its history has this name in Redis."""
+    assert go_entry_id("*/5 * * * * a") == "f963d22a-1184-56a9-b2ef-16daf9c67907"

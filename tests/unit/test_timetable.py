@@ -9,6 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asyncq._cron import parse
 from asyncq._timetable import Timetable
@@ -53,6 +55,18 @@ def test_each_entry_comes_at_its_times() -> None:
         "12:14:00 interval",
         "12:15:00 cron",
     ]
+
+
+@given(st.lists(st.integers(0, 40), max_size=60), st.integers(0, 70), st.data())
+def test_what_is_upcoming_is_what_comes_first(minutes: list[int], most: int, data: st.DataObject) -> None:
+    """Found in the heap, with what lies there out of date and what was removed."""
+    table = timetable(*(entry(f"@every {1 + gap}m", f"e{number}") for number, gap in enumerate(minutes)))
+    for number in data.draw(st.sets(st.integers(0, 59))):
+        if number < len(minutes):
+            table.remove(f"e{number}")
+    table.take_due(NOON + data.draw(st.integers(0, 50)) * MINUTE)
+    expected = [one.next_at for one in table.in_order()][:most]
+    assert [one.next_at for one in table.upcoming(most)] == expected
 
 
 def test_an_empty_timetable_waits_for_ever() -> None:
