@@ -89,6 +89,23 @@ def test_what_is_no_task_is_no_reason_to_fail(space: AsynqSpace, kind: str) -> N
     assert _enqueue(space, space.both("a")) == ("unusable" if kind == "string" else "conflict")
 
 
+def test_a_ghost_of_gos_keeps_its_id_until_its_lease_ends(space: AsynqSpace) -> None:
+    """Otherwise the new task would be made pending twice: by its client, and by whoever recovers the ghost."""
+    space.client.lpush(space.q.pending, "a")
+    assert space.go.dequeue() is None
+    assert space.hash("a") == {"state": b"active"}
+    assert _enqueue(space, space.both("a", codec="msgpack")) == "conflict"
+    assert _enqueue(
+        space, space.both("a"), packed(0, 0, 60, "work:k", ""), space.q.unique("work:k"), number=2
+    )
+    assert space.hash("a") == {"state": b"active"}
+    assert "pending" not in space.everything()
+    space.client.zadd(space.q.lease, {"a": time.time() - 31})
+    recover(space)
+    assert _enqueue(space, space.both("a"), number=3) == "pending"
+    assert space.everything()["pending"] == ["a"]
+
+
 # --- wait_until, due_in, next_due -------------------------------------------------
 
 

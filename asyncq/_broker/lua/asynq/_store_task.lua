@@ -2,6 +2,9 @@
 --
 -- INCLUDE parts_of
 -- INCLUDE nanoseconds
+--
+-- Go also takes ids whose hash is gone. What it leaves is a hash with nothing but `state`, under a lease. A task
+-- that began in there would be made pending a second time when that lease ends.
 local function store_task(task, both)
   local message, extra = parts_of(both)
   local answer = redis.pcall('HSETNX', task, 'msg', message)
@@ -11,10 +14,18 @@ local function store_task(task, both)
     return false
   end
   if answer == 0 then return false end
+  local fields, added = 2, nil
   if extra == '' then
-    redis.call('HSET', task, 'state', 'pending', 'pending_since', nanoseconds())
+    added = redis.call('HSET', task, 'state', 'pending', 'pending_since', nanoseconds())
   else
-    redis.call('HSET', task, 'state', 'pending', 'pending_since', nanoseconds(), 'extra', extra)
+    fields = 3
+    added = redis.call('HSET', task, 'state', 'pending', 'pending_since', nanoseconds(), 'extra', extra)
+  end
+  if added < fields then
+    -- A ghost of Go's (see above): put back as it was.
+    redis.call('HDEL', task, 'msg', 'pending_since', 'extra')
+    redis.call('HSET', task, 'state', 'active')
+    return false
   end
   return true
 end
