@@ -90,7 +90,7 @@ def test_what_is_no_task_is_no_reason_to_fail(space: AsynqSpace, kind: str) -> N
 
 
 def test_a_ghost_of_gos_keeps_its_id_until_its_lease_ends(space: AsynqSpace) -> None:
-    """Otherwise the new task would be made pending twice: by its client, and by whoever recovers the ghost."""
+    """Otherwise the new task would be made pending twice: by its client, and when the ghost is recovered."""
     space.client.lpush(space.q.pending, "a")
     assert space.go.dequeue() is None
     assert space.hash("a") == {"state": b"active"}

@@ -3,8 +3,8 @@
 -- INCLUDE parts_of
 -- INCLUDE nanoseconds
 --
--- Go also takes ids whose hash is gone. What it leaves is a hash with nothing but `state`, under a lease. A task
--- that began in there would be made pending a second time when that lease ends.
+-- Go also takes ids whose hash is gone. What it leaves is a hash with nothing but `state`, under a lease. A
+-- task that began in there would be made pending a second time when that lease ends.
 local function store_task(task, both)
   local message, extra = parts_of(both)
   local answer = redis.pcall('HSETNX', task, 'msg', message)
