@@ -103,18 +103,19 @@ class Dispatcher:
 
     def begin(self, tick: Tick) -> None:
         """Start with one time of one entry."""
-        self._errands.start(self._dispatch(tick), name=f"entry {tick.entry.id}")
+        # The claim is made now: a pause that is heard of before it is sent must not count as known.
+        self._errands.start(self._dispatch(tick, claim_on(tick)), name=f"entry {tick.entry.id}")
 
     async def aclose(self) -> None:
         """Wait for what is on its way, but not for ever."""
         await self._errands.finish(LAST_WORDS)
         await self._errands.cancel(LAST_WORDS)
 
-    async def _dispatch(self, tick: Tick) -> None:
+    async def _dispatch(self, tick: Tick, claim: Claim) -> None:
         try:
             if not self.is_too_late(tick):
                 self._to.begun(tick)
-                self._settle(tick.entry, await self.carry_out(tick))
+                self._settle(tick.entry, await self._carry_out(tick, claim))
         except Exception:  # noqa: BLE001 - a bug of ours: it must not stay in a task that nobody looks at
             self._report(tick.entry)
 
@@ -146,14 +147,17 @@ class Dispatcher:
             "entry %r failed", entry.id, extra={"event": "dispatch_failed", "entry": entry.id}
         )
 
-    async def carry_out(self, tick: Tick, *, is_release: bool = False, looks: int = 0) -> Result:
+    async def carry_out(self, tick: Tick, *, is_release: bool = False) -> Result:
         """Enqueue the task of one time.
 
         Args:
             tick: Which.
             is_release: It was claimed before, and has waited for the end of the last run.
-            looks: How often the entry was looked up for it.
         """
+        return await self._carry_out(tick, claim_on(tick, is_release=is_release))
+
+    async def _carry_out(self, tick: Tick, claim: Claim, *, looks: int = 0) -> Result:
+        """Enqueue the task of one time, for which the entry was looked up so many times."""
         entry, config = tick.entry, self._config
         await hooks.call(
             self._log,
@@ -164,12 +168,11 @@ class Dispatcher:
         )
         entry.last_at = tick.nominal
         try:
-            claim = claim_on(tick, is_release=is_release)
             options = cast("TaskOptions", {**entry.options, "task_id": claim.task_id})
             answer = await self._enqueue(entry.task, options, claim)
         except Exception as error:  # noqa: BLE001 - ours or of a user's middleware: the entry goes on
             return await self._follow(tick, error)
-        return await self._follow(tick, answer, is_release=is_release, looks=looks)
+        return await self._follow(tick, answer, is_release=claim.is_release, looks=looks)
 
     async def _follow(
         self, tick: Tick, answer: Answer | Exception, *, is_release: bool = False, looks: int = 0
@@ -255,7 +258,8 @@ class Dispatcher:
                 return Result(FAILED, error)
             if entry is not None and _has(entry, tick):
                 present = replace(tick, entry=entry)
-                return await self.carry_out(present, is_release=is_release, looks=looks + 1)
+                claim = claim_on(present, is_release=is_release)
+                return await self._carry_out(present, claim, looks=looks + 1)
         skipped = Skipped(tick.nominal, tick.nominal, 1, reason, tick.nominal)
         await self._chronicle.skipped(tick.entry, skipped)
         return Result("fenced")

@@ -183,13 +183,12 @@ class Follower(Service):
             stored = change.stored
             is_held = stored is not None and stored.is_moving and self._roster.runs(stored)
             entry = self._roster.take(change, is_held=is_held)
+            was_held = self._movers.drop(change.id)
             if is_held and stored is not None:
                 self._movers.hold(stored)
-            else:
-                self._movers.drop(change.id)
             if entry is not None:
                 anew.append(entry)
-                if before is not None and before.queue != entry.queue:
+                if was_held or (before is not None and before.queue != entry.queue):
                     self._owe(entry)
         if changes:
             self._on_change()

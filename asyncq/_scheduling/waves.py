@@ -115,12 +115,12 @@ class Waves(Service):
     def prepare(self, tick: Tick) -> Prepared:
         """Do what can be done before a time comes."""
         due = tick.nominal + timedelta(seconds=tick.delay)
-        new = self._composed(tick)
+        new = self._composed(tick, due)
         if new is None:
             return Prepared(tick, due)
         return Prepared(tick, due, self._claimant.make(new), partial(self._answered, tick, new))
 
-    def _composed(self, tick: Tick) -> NewTask | None:
+    def _composed(self, tick: Tick, due: datetime) -> NewTask | None:
         if not self._is_direct:
             return None
         claim = claim_on(tick)
@@ -131,6 +131,7 @@ class Waves(Service):
             return None  # it is told on the long way
         if new is not None:
             new.claim = claim
+            _put_off(new, due, expires="expires_in" in tick.entry.checked)
         return new
 
     def begin(self, prepared: Sequence[Prepared], *, is_all: bool) -> None:
@@ -198,6 +199,16 @@ class Waves(Service):
             self._deal_with(*self._answers.popleft())
         await self._errands.finish(LAST_WORDS)
         await self._errands.cancel(LAST_WORDS)
+
+
+def _put_off(new: NewTask, due: datetime, *, expires: bool) -> None:
+    """Let a task that is made before its time be as old as one that is made then."""
+    envelope = new.envelope
+    early = due.timestamp() - envelope.enqueued_at
+    if early > 0:
+        envelope.enqueued_at += early
+        if expires:
+            envelope.expires_at += early
 
 
 def _is_as_due(entry: Entry, before: Entry) -> bool:

@@ -12,6 +12,7 @@ from redis import Redis
 
 from asyncq._wire import native
 from asyncq._wire.keys import Keys
+from asyncq._wire.messages import Claim, NewTask
 from asyncq.client import Client
 from asyncq.codecs import Codecs, JsonCodec
 from asyncq.errors import (
@@ -334,3 +335,28 @@ async def test_what_was_prepared_is_sent_once_though_answers_are_lost(
     queue = Keys().queue("default")
     assert redis_client.llen(queue.pending) == 900
     assert redis_client.hget(queue.flow, "created") == b"900"
+
+
+async def test_a_time_that_nobody_waits_for_any_more_is_not_claimed(
+    redis_url: str, redis_client: Any
+) -> None:
+    """When Redis is back after an hour, it must not get each time that schedulers gave up meanwhile."""
+    async with Client(redis_url) as client:
+        await client.ping()
+        area = client._connected().enqueue  # noqa: SLF001 - as a scheduler does
+        tasks: list[NewTask] = []
+        for name in ("first", "given up", "ahead and given up", "last"):
+            new = client._compose(Task("x"), TaskOptions(task_id=name))  # noqa: SLF001 - as above
+            new.claim = Claim(name, nominal=1.0, gap=0.0, keep=60, task_id=name)
+            tasks.append(new)
+        first, second = area.submit(tasks[0]), area.submit(tasks[1])
+        third = area.prepare(tasks[2])()
+        second.cancel()
+        third.set_exception(TimeoutError())
+        assert (await first).word == "pending"
+        assert isinstance(third.exception(), TimeoutError)
+        await area.drain()
+        assert (await area.submit(tasks[3])).word == "pending"
+    queue = Keys().queue("default")
+    assert redis_client.lrange(queue.pending, 0, -1) == [b"last", b"first"]
+    assert redis_client.exists(queue.tick("given up"), queue.tick("ahead and given up")) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -41,6 +42,30 @@ async def test_a_paused_entry_is_not_enqueued_by_who_has_not_heard(any_redis: An
         finally:
             for scheduler in schedulers:
                 await scheduler.shutdown()
+
+
+async def test_a_hook_that_takes_long_lets_nothing_through_that_was_paused_meanwhile(redis_url: str) -> None:
+    """The scheduler has heard of the pause; the time that it is about to enqueue came before it."""
+    is_called, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def before(*_: object) -> None:
+        is_called.set()
+        await may_go_on.wait()
+
+    async with Client(redis_url) as client, Inspector(redis_url) as inspector:
+        await client.schedules.add("@every 1s", Task("report"), entry_id="mine", queue="q")
+        scheduler = Scheduler(redis_url, pre_enqueue=before)
+        async with scheduler.running():
+            await is_called.wait()
+            await client.schedules.pause("mine")
+            await wait_until(lambda: scheduler.entries[0].next_at is None, "the scheduler to hear of it")
+            may_go_on.set()
+
+            async def is_noted() -> bool:
+                return "skipped" in {event.outcome for event in await client.schedules.history("mine")}
+
+            await wait_until(is_noted, "the time to be refused")
+        assert {queue.name: queue.size for queue in await inspector.queues.list()}.get("q", 0) == 0
 
 
 async def test_a_changed_entry_is_not_enqueued_as_it_was(redis_url: str) -> None:

@@ -23,9 +23,9 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 
 
-def entry(spec: str, entry_id: str, payload: object = None) -> Entry:
+def entry(spec: str, entry_id: str, payload: object = None, **options: Any) -> Entry:
     """Return an entry."""
-    return define(PeriodicTask(spec, Task("x", payload), id=entry_id), codecs=Codecs())
+    return define(PeriodicTask(spec, Task("x", payload), id=entry_id, **options), codecs=Codecs())
 
 
 class Clocked:
@@ -126,6 +126,8 @@ class Sent:
     """What waves talk to: it remembers what is sent, and answers when it is told to."""
 
     def __init__(self) -> None:
+        self.now = NOON.timestamp()
+        self.envelopes: list[Envelope] = []
         self.futures: list[asyncio.Future[Any]] = []
         self.long_way: list[Tick] = []
         self.concluded: list[tuple[str, object]] = []
@@ -133,7 +135,8 @@ class Sent:
     def prepare(self, task: Task, options: Any) -> NewTask:
         """Be a claimant."""
         del options
-        return NewTask("default", "id", Envelope(task.type, b""))
+        self.envelopes.append(Envelope(task.type, b"", enqueued_at=self.now, expires_at=self.now + 1))
+        return NewTask("default", "id", self.envelopes[-1])
 
     def make(self, new: NewTask) -> Any:
         """Be a claimant."""
@@ -190,6 +193,23 @@ async def test_answers_are_dealt_with_when_all_are_there() -> None:
     assert await waves.tick() == float("inf")
     await waves.aclose()
     assert sent.concluded == [("a", "taken"), ("b", "taken"), ("c", "behind")]
+
+
+async def test_what_is_prepared_is_not_older_than_its_time() -> None:
+    """Else a task that expires soon would have less time than was said, or none."""
+    table, ticks = _due(entry("@hourly", "a", expires_in=1), entry("@hourly", "b", expires_at=NOON + HOUR))
+    sent = Sent()
+    sent.now = (NOON + HOUR).timestamp() - 0.25
+    waves = _waves(table, sent)
+    for tick in ticks:
+        waves.prepare(tick)
+    one, other = sent.envelopes
+    assert one.enqueued_at == other.enqueued_at == sent.now + 0.25
+    assert one.expires_at == sent.now + 1.25
+    assert other.expires_at == sent.now + 1
+    sent.now += 0.5  # what is late is made when it is sent
+    waves.prepare(ticks[0])
+    assert sent.envelopes[2].enqueued_at == sent.now
 
 
 async def test_an_entry_that_comes_back_from_redis_is_as_due_as_before() -> None:
