@@ -50,7 +50,9 @@ class Alignment:
             self._on_change()
 
     def _reckon(self, entry: Entry, recalled: Recalled) -> None:
-        since = 0.0 if entry.since is None else entry.since.timestamp()
+        # It may have been resumed, or defined anew, while Redis was asked.
+        current = self._timetable.find(entry.id) or entry
+        since = 0.0 if current.since is None else current.since.timestamp()
         self._timetable.align(entry.id, max(recalled.at or 0.0, since), self._clock())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime, timedelta
 from typing import Final
 
 from asyncq._missed import REMEMBERED, is_older_than_memory
@@ -15,6 +16,7 @@ LEAST_REMEMBERED: Final = int(REMEMBERED.total_seconds())
 long the claims of entries that are gone stay in Redis."""
 
 _DAY: Final = 86400
+_A_MILLISECOND: Final = timedelta(milliseconds=1)
 _ID_BYTES: Final = 6
 
 
@@ -36,6 +38,12 @@ def claim_on(tick: Tick, *, is_release: bool = False) -> Claim:
         is_release=is_release,
         begun=_begun(entry, tick),
     )
+
+
+def is_before(entry: Entry, nominal: datetime) -> bool:
+    """Whether a time came before an entry was made, was resumed, or got its rhythm. Intervals begin anew."""
+    first = timedelta(seconds=entry.schedule.gap) - _A_MILLISECOND
+    return entry.since is not None and nominal < entry.since + first
 
 
 def _begun(entry: Entry, tick: Tick) -> float:

@@ -14,7 +14,7 @@ from asyncq._scheduling import hooks
 from asyncq._scheduling.alignment import Alignment
 from asyncq._scheduling.chronicle import Chronicle, Skipped
 from asyncq._scheduling.claimant import Answer, ClockAheadError
-from asyncq._scheduling.claims import claim_on
+from asyncq._scheduling.claims import claim_on, is_before
 from asyncq._scheduling.settings import SchedulerConfig
 from asyncq._service import Errands
 from asyncq._timetable import Tick
@@ -268,9 +268,7 @@ class Dispatcher:
 def _has(entry: Entry, tick: Tick) -> bool:
     """Whether a time is one of the entry as it is now."""
     old, new = tick.entry.schedule, entry.schedule
-    # What came before it was resumed, or got another rhythm, is not made up for. An interval begins anew.
-    first = timedelta(seconds=new.gap) - timedelta(milliseconds=1)
-    if entry.since is not None and tick.nominal < entry.since + first:
+    if is_before(entry, tick.nominal):
         return False
     if rhythm(old) == rhythm(new):
         return True

@@ -18,7 +18,7 @@ from typing import Final, Protocol, cast
 from asyncq._broker.enqueue import Placed, Send
 from asyncq._entry_form import rhythm
 from asyncq._scheduling.claimant import Answer
-from asyncq._scheduling.claims import claim_on
+from asyncq._scheduling.claims import claim_on, is_before
 from asyncq._service import Errands, Service
 from asyncq._timetable import Tick, Timetable
 from asyncq._wire.messages import NewTask
@@ -154,7 +154,7 @@ class Waves(Service):
                     future = send()
                     future.add_done_callback(answered)
                     sent.append(future)
-            elif entry is not None and _is_as_due(entry, tick.entry):
+            elif entry is not None and _is_as_due(entry, tick):
                 self._dispatcher.begin(replace(tick, entry=entry))
         if sent:
             self._unanswered.update(sent)
@@ -211,7 +211,7 @@ def _put_off(new: NewTask, due: datetime, *, expires: bool) -> None:
             envelope.expires_at += early
 
 
-def _is_as_due(entry: Entry, before: Entry) -> bool:
-    """Whether it comes at the same times as before; else it was given other ones."""
-    one, other = entry.schedule, before.schedule
-    return one is other or rhythm(one) == rhythm(other)
+def _is_as_due(entry: Entry, tick: Tick) -> bool:
+    """Whether an entry comes at this time as it did before; else it was given other times."""
+    one, other = entry.schedule, tick.entry.schedule
+    return (one is other or rhythm(one) == rhythm(other)) and not is_before(entry, tick.nominal)

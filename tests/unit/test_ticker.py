@@ -261,6 +261,21 @@ async def test_what_has_changed_since_it_was_prepared_is_sent_as_it_is_now() -> 
     sent.futures[0].cancel()
 
 
+async def test_what_was_prepared_before_an_entry_was_resumed_is_none_of_its_times() -> None:
+    """Its interval begins anew, also if it was given another payload in the same moment."""
+    table, ticks = _due(entry("@every 1h", "x"))
+    sent = Sent()
+    waves = _waves(table, sent)
+    prepared = [waves.prepare(tick) for tick in ticks]
+    table.remove("x")
+    resumed = entry("@every 1h", "x", "payload")
+    resumed.since = NOON + HOUR - SECOND
+    table.add(resumed, resumed.since)
+    waves.begin(prepared, is_all=True)
+    assert (sent.long_way, sent.futures) == ([], [])
+    assert resumed.next_at == NOON + 2 * HOUR - SECOND
+
+
 async def test_where_somebody_has_a_word_before_each_takes_the_long_way() -> None:
     """`pre_enqueue` may take ten seconds."""
     table, ticks = _due(entry("@hourly", "x"))
