@@ -14,7 +14,7 @@ local function store_task(task, both)
     return false
   end
   if answer == 0 then return false end
-  local fields, added = 2, nil
+  local fields, added = 2
   if extra == '' then
     added = redis.call('HSET', task, 'state', 'pending', 'pending_since', nanoseconds())
   else
