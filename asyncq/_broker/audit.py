@@ -248,8 +248,8 @@ class Audit:
 
     def _is_of_tasks(self, rest: bytes) -> bool:
         """Receipts and waiting servers do not make a queue."""
-        is_shared = self._basis.wire.is_shared
-        return rest.startswith(_OF_TASKS) or rest in _PLACES or (is_shared and rest in _SHARED_PLACES)
+        places = _SHARED_PLACES if self._basis.wire.is_shared else _PLACES
+        return rest.startswith(_OF_TASKS) or rest in places
 
     async def _look_for_unlisted(self) -> None:
         """Report queues that are not in the set of queues.
@@ -285,4 +285,4 @@ _OF_TASKS: Final = (b"t:", b"g:", b"unique:")
 _PLACES: Final = frozenset(
     b"pending lease scheduled retry archived completed groups aggregation_sets flow".split()
 )
-_SHARED_PLACES: Final = LEFT_BEHIND | {b"active"}
+_SHARED_PLACES: Final = _PLACES - {b"flow"} | LEFT_BEHIND | {b"active"}

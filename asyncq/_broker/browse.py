@@ -224,10 +224,13 @@ class Browse:
 
     async def has_tasks(self, queue: str) -> bool:
         """Whether a task was ever put into this queue since it was last removed."""
-        router, basis = self._basis.router, self._basis
-        found: Any = await router.command(
-            "EXISTS", basis.queue(queue).flow, slot=basis.slot(queue), patience=basis.patience
-        )
+        router, basis, keys = self._basis.router, self._basis, self._basis.queue(queue)
+        places = [keys.flow]
+        if basis.wire.is_shared:
+            # Go counts none in, and leaves our counters when it removes a queue: what is there tells.
+            places = [keys.pending, keys.active, keys.scheduled, keys.retry, keys.archived]
+            places += (keys.completed, keys.groups, keys.aggregation_sets)
+        found: Any = await router.command("EXISTS", *places, slot=basis.slot(queue), patience=basis.patience)
         return bool(found)
 
     async def elsewhere(self, queue: str, task_id: str) -> list[str]:

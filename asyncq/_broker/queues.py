@@ -54,7 +54,7 @@ class Survey:
     """One queue at one moment."""
 
     now: float  #: Redis' clock
-    exists: bool  #: whether a task was put in since it was last removed
+    exists: bool  #: whether a task was put in since it was last removed; false where only the names tell
     sizes: dict[str, int]  #: tasks in each state
     groups: int
     orphaned: int  #: active tasks whose lease ran out
@@ -132,7 +132,7 @@ class Queues:
                 message = await self._message(name, task_id)
             found[name] = Survey(
                 float(reply[0]),
-                exists == b"1",
+                exists == b"1" and not self._basis.wire.is_shared,
                 dict(zip(STATES, sizes[:7], strict=True)),
                 sizes[7],
                 sizes[8],

@@ -19,6 +19,7 @@ from redis import Redis
 from asyncq import Client, Mux, RetryIn, Server, Task
 from asyncq._broker.findings import Kind
 from asyncq.inspector import Inspector, Report
+from tests.conftest import AnyRedis
 from tests.support.go_steps import GoSteps
 from tests.support.keyspace import snapshot
 from tests.support.waiting import wait_until
@@ -255,15 +256,17 @@ BROKEN = [
 ]
 
 
+@pytest.mark.parametrize(
+    "any_redis", ["single", pytest.param("cluster", marks=pytest.mark.cluster)], indirect=True
+)
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.cause.__name__.strip("_"))
-async def test_what_go_leaves_broken_is_found_and_repaired(
-    redis_url: str, go: GoSteps, broken: Broken
-) -> None:
+async def test_what_go_leaves_broken_is_found_and_repaired(any_redis: AnyRedis, broken: Broken) -> None:
     """By its name, and nothing with a message is gone afterwards."""
+    go = GoSteps(any_redis.client, "q")
     go.enqueue("a")
     broken.cause(go)
     messages = {key for key in go.client.scan_iter(go.keys.task("*")) if go.client.hexists(key, "msg")}
-    async with _inspector(redis_url) as inspector:
+    async with _inspector(any_redis.url) as inspector:
         before = await inspector.audit()
         assert {finding.kind for finding in before.findings} == broken.kinds, str(before)
         after = await inspector.repair(before)

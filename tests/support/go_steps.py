@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from redis import Redis
+from redis.cluster import RedisCluster
 
 from asyncq._wire import asynq
 from asyncq._wire.keys import ASYNQ_PREFIX, Keys, QueueKeys
@@ -23,7 +24,7 @@ _STATISTICS = 90 * 86400
 class GoSteps:
     """A client, a server and an inspector of Go's, as far as Redis sees them."""
 
-    def __init__(self, client: Redis, queue: str = "q") -> None:
+    def __init__(self, client: Redis | RedisCluster, queue: str = "q") -> None:
         self.client: Any = client
         self.queue = queue
         self.keys: QueueKeys = Keys(ASYNQ_PREFIX).queue(queue)
