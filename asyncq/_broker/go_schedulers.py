@@ -26,12 +26,13 @@ class GoSchedulers:
         self._basis = basis
         self._keys: Final = GoKeys()
 
-    async def announce(
-        self, process: str, entries: Sequence[SchedulerEntry], *, now: float, ttl: float
-    ) -> None:
-        """Say which entries a scheduler of ours has, for so many seconds. The index has a slot of its own."""
+    async def announce(self, process: str, entries: Sequence[bytes], *, now: float, ttl: float) -> None:
+        """Say which entries a scheduler of ours has, each encoded as a `SchedulerEntry`, for so many seconds.
+
+        The index has a slot of its own.
+        """
         key = self._keys.scheduler(process)
-        args = [ceil(ttl), *(entry.encode() for entry in entries)]
+        args = [ceil(ttl), *entries]
 
         async def say() -> None:
             basis = self._basis

@@ -66,6 +66,7 @@ def records(
     """Return what a server says of itself and of the tasks that it runs, as Go says it."""
     shown = active[:MOST_SHOWN]
     most = min(LONGEST_PAYLOAD, PAYLOADS // max(1, len(shown)))
+    status: str = said["status"]
     info = ServerInfo(
         host=said["host"],
         pid=said["pid"],
@@ -73,7 +74,7 @@ def records(
         concurrency=said["concurrency"],
         queues=said["queues"],
         is_strict=said["strict"],
-        status=_STATUS.get(said["status"], said["status"]),
+        status=_STATUS.get(status, status),
         started=Timestamp.of(said["started_at"]),
         active=len(active),
     )

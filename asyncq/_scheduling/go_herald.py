@@ -65,14 +65,15 @@ class GoHerald(Service):
         self._interval = min(2 * self._interval, self._longest)
         return self._interval
 
-    async def _entries(self) -> list[SchedulerEntry]:
+    async def _entries(self) -> list[bytes]:
         # What does not change is written down once: a payload may be large, and encoding it slow.
-        before, self._known, found = self._known, {}, list[SchedulerEntry]()
+        before, self._known, found = self._known, {}, list[bytes]()
         for number, entry in enumerate(self._timetable.upcoming(MOST_SHOWN), 1):
             known = before.get(entry.id)
             shown = known[1] if known is not None and known[0] is entry else record(entry, self._codecs)
             self._known[entry.id] = entry, shown
-            found.append(replace(shown, next=_instant(entry.next_at), prev=_instant(entry.last_at)))
+            timed = replace(shown, next=_instant(entry.next_at), prev=_instant(entry.last_at))
+            found.append(timed.encode())
             if number % _AT_A_TIME == 0:
                 await asyncio.sleep(0)
         return found

@@ -24,10 +24,10 @@ class _Area:
     def __init__(self) -> None:
         self.entries: list[SchedulerEntry] = []
 
-    async def announce(self, process: str, entries: list[SchedulerEntry], *, now: float, ttl: float) -> None:
+    async def announce(self, process: str, entries: list[bytes], *, now: float, ttl: float) -> None:
         del process, now
         assert ttl == 20.0
-        self.entries = entries
+        self.entries = [SchedulerEntry.decode(entry) for entry in entries]
 
 
 class _Counting:
