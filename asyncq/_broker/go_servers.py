@@ -34,22 +34,24 @@ class GoServers:
         """Say what a server of ours is, and what it runs. The indexes live in slots of their own."""
         keys = self._keys
         server, workers = keys.server(process), keys.running(process)
+        until = int(now) + TTL
+        calls = [
+            self._do("ZADD", keys.servers, until, server),
+            self._do("ZADD", keys.workers, until, workers),
+        ]
+        if running:
+            calls.append(self._say(server, workers, info, running))
+        else:
+            # Nothing that has to be written together.
+            calls += [self._do("SET", server, info.encode(), "EX", TTL), self._do("DEL", workers)]
+        await together(calls)
+
+    async def _say(self, server: str, workers: str, info: ServerInfo, running: Sequence[WorkerInfo]) -> None:
         args: list[Any] = [TTL, info.encode()]
         for one in running:
             args += (one.task_id, one.encode())
-        until = int(now) + TTL
-
-        async def say() -> None:
-            basis = self._basis
-            await basis.run(GO_SERVER, [server, workers], args, slot=basis.router.slot_of(server))
-
-        await together(
-            [
-                say(),
-                self._do("ZADD", keys.servers, until, server),
-                self._do("ZADD", keys.workers, until, workers),
-            ]
-        )
+        basis = self._basis
+        await basis.run(GO_SERVER, [server, workers], args, slot=basis.router.slot_of(server))
 
     async def leave(self, process: str) -> None:
         """Say that a server of ours is gone."""
