@@ -286,10 +286,12 @@ class Watcher(Service):
         queue = self._queue_of[key]
         if count:
             self._paused.add(queue)
-        elif queue in self._paused:
-            self._paused.discard(queue)
-            self._rouse([queue])
-            self._work.want()
+            return
+        # Also where no pause was seen: the queue may have been paused and let go on between two
+        # readings, and the fetcher have looked in vain meanwhile.
+        self._paused.discard(queue)
+        self._rouse([queue])
+        self._work.want()
 
     def _read_delayed(self, changed: set[str]) -> None:
         for key in changed:

@@ -110,6 +110,24 @@ async def test_a_paused_queue_costs_nothing(redis_url: str, redis_client: Redis)
         await taken.of(*ids)
 
 
+async def test_a_pause_that_was_not_seen_does_no_harm(
+    redis_url: str, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came and went between two readings, and the server had looked in vain meanwhile."""
+    monkeypatch.setattr(module, "PAUSED_GAP", 0.5)
+    taken, producer = Taken(), Producer(redis_client)
+    async with watching(redis_url, taken.mux) as server:
+        fetcher = inside(server).fetcher
+        assert fetcher is not None
+        redis_client.set(producer.keys().paused, "1")
+        asked = fetcher.last_answer_at
+        task_id = producer.push()
+        await wait_until(lambda: fetcher.last_answer_at > asked, "the server to look")
+        assert not taken.at
+        redis_client.delete(producer.keys().paused)
+        await taken.of(task_id)
+
+
 async def test_a_server_that_was_busy_hears_what_came_meanwhile(redis_url: str, redis_client: Redis) -> None:
     """It does not listen while all its slots are taken, and reads what is there when one is free."""
     begun: list[str] = []

@@ -38,8 +38,6 @@ class PythonSide:
         self.inspector = Inspector(url, wire="asynq")
         self._servers: dict[str, AsyncExitStack] = {}
         self._runs: list[Run] = []
-        self.accepted = {"counters"}
-        """Kinds of findings that are no surprise; the account of a queue is kept by one language only."""
         self.aggregated: list[tuple[str, list[Task]]] = []
 
     async def __aenter__(self) -> Self:
