@@ -218,6 +218,15 @@ def _locks_of_deleted(go: GoSteps) -> None:
     go.client.delete(go.keys.task("b"))
 
 
+def _result_of_nothing(go: GoSteps) -> None:
+    go.client.hset(go.keys.task("deleted"), "result", "late")
+
+
+def _taken_twice(go: GoSteps) -> None:
+    go.dequeue()
+    go.client.lpush(go.keys.active, "a")
+
+
 def _unlisted(go: GoSteps) -> None:
     go.client.srem("asynq:queues", "q")
 
@@ -253,6 +262,8 @@ BROKEN = [
     Broken(_locks_of_an_aggregation, {Kind.DEAD_LOCK}, PENDING),
     Broken(_locks_of_deleted, {Kind.DEAD_LOCK}, PENDING),
     Broken(_unlisted, {Kind.UNLISTED_QUEUE}, PENDING),
+    Broken(_result_of_nothing, {Kind.HOLLOW}, PENDING),
+    Broken(_taken_twice, {Kind.BARE_LEASE}, ACTIVE),
 ]
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from tests.lua.asynq_space import AsynqSpace
+from tests.lua.fullness import fill
 from tests.lua.space import CHANNEL, about, packed
 
 
@@ -183,3 +185,30 @@ def test_stranded_says_what_has_no_lease(space: AsynqSpace) -> None:
     assert space.run("stranded", keys, 0, 1) == [3, ["c", "b"], ["c", "b"]]
     assert space.run("stranded", keys, 2, 9) == [3, ["a"], []]
     assert space.run("stranded", keys, 3, 9) == [3, [], []]
+
+
+@pytest.mark.parametrize("damage", ["no lease", "bare lease", "ghost", "orphan"])
+def test_a_full_redis_takes_nothing_half(own_space: Any, damage: str) -> None:
+    """Put right as ever, or refused as a whole: nothing is ever in one of both places because of it."""
+    space = AsynqSpace(own_space.client)
+    space.go.enqueue("a")
+    space.go.dequeue()
+    if damage != "bare lease":
+        space.client.delete(space.q.lease)
+    if damage == "ghost":
+        space.client.delete(space.q.task("a"))
+    if damage in {"bare lease", "orphan"}:
+        space.client.delete(space.q.active)
+    before = space.everything()
+    fill(space.client)
+    try:
+        _mend(space, apply=True)
+    except ResponseError:
+        assert space.everything() == before
+        space.client.config_set("maxmemory", 0)
+        _mend(space, apply=True)
+    found = space.everything()
+    assert set(found.get("active", [])) == set(found.get("lease", {}))
+    assert ("t:a" in found) == (damage != "ghost")
+    space.client.config_set("maxmemory", 0)
+    assert _mend(space, apply=True)[0] == ""
