@@ -24,7 +24,7 @@ from asyncq._scheduling.catalogue import (
     is_meant,
     is_named,
 )
-from asyncq._scheduling.clerk import attend, end_removal, see_off
+from asyncq._scheduling.clerk import attend, end_removal, note_times_before, see_off
 from asyncq._scheduling.storing import define_all, live_applications, require_reason, store
 from asyncq.codecs import Codecs
 from asyncq.entries import Changes, Entry, EntryOptions, PeriodicTask, define
@@ -288,9 +288,12 @@ class Schedules:
         if marked.word == "done":
             event = {"reason": "paused" if pause else "resumed", "count": 0, "error": reason}
             await self._note(entry_id, {**event, "task_id": "", "queue": marked.queue})
-        if marked.remains is not None and marked.remains.asks_for_more:
-            known = [(marked.queue, marked.remains)]
-            await attend(self._broker(), await self._required(entry_id), known, self._codecs, log=log)
+        if marked.remains is not None:
+            stored, known = await self._required(entry_id), marked.remains
+            if known.asks_for_more:
+                await attend(self._broker(), stored, [(marked.queue, known)], self._codecs, log=log)
+            if pause:
+                await note_times_before(self._broker(), stored, known, self._codecs, log=log)
         return await self.get(entry_id)
 
     async def run_now(self, entry_id: str) -> TaskInfo:

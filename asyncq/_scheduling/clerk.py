@@ -14,7 +14,7 @@ from asyncq._broker.ticks import Note, Recalled, Ticks
 from asyncq._clock import from_unix
 from asyncq._entry_form import unpacked
 from asyncq._logs import Log
-from asyncq._missed import is_older_than_memory, measure
+from asyncq._missed import IN_TIME, is_older_than_memory, measure
 from asyncq._scheduling.catalogue import is_named
 from asyncq._scheduling.chronicle import Chronicle, Skipped
 from asyncq.codecs import Codecs
@@ -99,6 +99,27 @@ async def attend(
     clerk = Clerk(broker.ticks, chronicle, broker.notes.cancel, log=log)
     for queue, known in remains:
         await clerk.attend(_as_it_was(was, queue, codecs), known, queue=queue)
+
+
+async def note_times_before(
+    broker: Broker, paused: Stored, known: Recalled, codecs: Codecs, *, log: Log
+) -> None:
+    """Note the times that came before an entry was paused, and that nobody will enqueue any more.
+
+    Schedulers were away, or were about to: who resumes it makes up for nothing.
+    """
+    if known.at is None or not paused.paused_at or paused.orphaned_at:
+        return
+    until, since = from_unix(paused.paused_at), from_unix(paused.since)
+    entry = replace(_as_it_was(paused, paused.queue, codecs), since=since)
+    found = measure(entry, from_unix(known.at), until)
+    if found is None:
+        return
+    first, last, count = found
+    # Whoever was refused with it notes the same.
+    is_refused = count == 1 and until - last < IN_TIME
+    skipped = Skipped(first, last, count, *(("paused", last) if is_refused else ("missed", until)))
+    await Chronicle(broker.schedules, scheduler_id=broker.owner, log=log).skipped(entry, skipped)
 
 
 async def see_off(broker: Broker, was: Stored | str, removed: Removed, codecs: Codecs, *, log: Log) -> None:

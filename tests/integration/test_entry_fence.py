@@ -173,3 +173,24 @@ async def test_what_makes_up_for_everything_makes_up_for_no_pause_and_no_other_q
         else:
             between = [nominal for nominal in await runs("old") if paused.paused_at < nominal < since]
             assert between == []
+
+
+async def test_times_that_nobody_enqueued_before_a_pause_are_in_the_history(
+    redis_url: str, redis_client: Any
+) -> None:
+    """All schedulers were away when somebody paused it, and who resumes it makes up for nothing."""
+    spec, now = "* * * * * *", datetime.now(UTC).replace(microsecond=0)
+    async with Client(redis_url) as client:
+        await client.schedules.add(spec, Task("report"), entry_id="mine", queue="q", catch_up="all")
+        first = now + timedelta(seconds=2)
+        await wait_until(lambda: datetime.now(UTC) > first + timedelta(seconds=1.2), "some times to come")
+        redis_client.hset("asyncq:{q}:tick:mine", "at", first.timestamp() - 1)
+        info = await client.schedules.pause("mine")
+        await client.schedules.pause("mine")
+        assert info.paused_at is not None
+        last = info.paused_at.replace(microsecond=0)
+        events = [event for event in await client.schedules.history("mine") if event.reason != "paused"]
+        count = (last - first).seconds + 1
+        assert [(e.outcome, e.reason, e.nominal_at, e.until, e.count) for e in events] == [
+            ("skipped", "missed", first, last, count)
+        ]
