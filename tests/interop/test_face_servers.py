@@ -38,7 +38,8 @@ async def test_go_shows_our_server_and_what_it_runs(go: Go, asynqmon: Asynqmon, 
 
     async def is_shown() -> bool:
         found.update({one["ID"]: one for one in await go("servers")})
-        return bool(found.get(server.id, {}).get("ActiveWorkers"))
+        ours = found.get(server.id, {})
+        return bool(ours.get("ActiveWorkers")) and cast("str", ours["Status"]) == "active"
 
     async with Client(redis_url, wire="asynq") as client:
         info = await client.enqueue(Task("block", {"of": "sales"}), queue="high", timeout=90)
