@@ -8,7 +8,7 @@ local pieces = {
   "exactly", "facts", "field_of", "group_of", "hold", "leave", "let_go", "lock_of", "moment",
   "more_than_counted", "moving", "nanoseconds", "next_due", "note_group", "note_skip", "parts_of",
   "paused_since", "place", "read_task", "remember", "rewrite", "signed", "store_task", "take_tick",
-  "trace_of", "verdict", "wait_until", "wake", "whereabouts", "whole", "write_task",
+  "times_active", "trace_of", "verdict", "wait_until", "wake", "whereabouts", "whole", "write_task",
 }
 read_globals = { "KEYS", "ARGV", "redis", "cjson", "cmsgpack", "struct", "bit" }
 for _, piece in ipairs(pieces) do table.insert(read_globals, piece) end

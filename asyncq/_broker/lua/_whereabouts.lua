@@ -40,7 +40,7 @@ local function whereabouts(at, id, seen_in, deeply, unseen)
   look('active', at.lease)
   local list = active_list(at.lease)
   if list and (w.lease or w.state == 'active' or deeply) then
-    w.running = #redis.call('LPOS', list, id, 'COUNT', 0)
+    w.running = times_active(at.lease, id)
     if w.running > 0 and not w.lease then w.places[1], w.zset[1] = 'unleased', list end
   end
   for _, state in ipairs({'scheduled', 'retry', 'archived', 'completed'}) do look(state, at[state]) end

@@ -3,6 +3,7 @@
 -- INCLUDE active_list
 -- INCLUDE allowance
 -- INCLUDE read_task
+-- INCLUDE times_active
 -- INCLUDE trace_of
 -- INCLUDE clock
 -- INCLUDE whereabouts

@@ -9,6 +9,7 @@
 -- INCLUDE let_go
 -- INCLUDE moment
 -- INCLUDE read_task
+-- INCLUDE times_active
 -- INCLUDE trace_of
 -- INCLUDE write_task
 -- INCLUDE clock
