@@ -148,8 +148,8 @@ class Aggregator(Service):
                 # Or it has come to its end in this moment.
                 if taken.key in self._held:
                     _, errand = self._held[taken.key]
-                    self._lost(taken)
                     errand.cancel()
+                    await self._lost(taken)
             self._prolong_at = now + self._lease / 3
 
     def _begin(self, found: Gathered) -> None:
@@ -182,7 +182,7 @@ class Aggregator(Service):
     async def _attempt(self, taken: AggregationSet) -> None:
         members = await self._groups.collect(taken)
         if members is None or not await self._set_aside(taken, members):
-            self._lost(taken)
+            await self._lost(taken)
             return
         members = [member for member in members if member.envelope is not None]
         tasks = [
@@ -214,7 +214,7 @@ class Aggregator(Service):
                 },
             )
         elif word == "gone":
-            self._lost(taken)
+            await self._lost(taken)
         elif word == "changed":
             # Somebody took a task out of it meanwhile: what was made of it is no longer true.
             await self._groups.release([taken], tell=False)
@@ -268,7 +268,7 @@ class Aggregator(Service):
             extra={"event": "groups_not_returned", "count": len(sets)},
         )
 
-    def _lost(self, taken: AggregationSet) -> None:
+    async def _lost(self, taken: AggregationSet) -> None:
         self._held.pop(taken.key, None)
         self.log.warning(
             "group %s of %s is aggregated by somebody else: its lease was lost",
@@ -276,6 +276,12 @@ class Aggregator(Service):
             taken.queue,
             extra={"event": "aggregation_lost", "queue": taken.queue, "group": taken.group},
         )
+        if self._looks_for_full:
+            # Go's asynq makes a group of a set again and does not list it: nobody would look there.
+            try:
+                await self._groups.release([taken], tell=True)
+            except BrokerError as away:
+                self._not_released([taken], away)
 
 
 def aggregators(

@@ -10,10 +10,10 @@ from asyncq._wire import asynq
 from asyncq._wire.keys import ASYNQ_PREFIX
 from asyncq._wire.messages import Envelope
 from asyncq._wire.wire import AsynqWire
-from tests.lua.space import Space
+from tests.lua.space import CHANNEL, NEWS, Space
 from tests.support.go_steps import GoSteps
 
-__all__ = ["AsynqSpace"]
+__all__ = ["AsynqSpace", "enqueue"]
 
 
 class AsynqSpace(Space):
@@ -62,3 +62,11 @@ class AsynqSpace(Space):
         """Arrange an active task of ours whose lease ends so many seconds from now."""
         super().active(task_id, token, ends_in=ends_in, **fields)
         self.client.lpush(self.q.active, task_id)
+
+
+def enqueue(space: AsynqSpace, both: bytes, detail: bytes | str = "", *extra: str, number: int = 1) -> Any:
+    """Enqueue the task `a`; the word for it."""
+    q = space.q
+    keys = [q.pending, q.scheduled, q.groups, q.flow, q.waiting, q.receipt("c"), q.task("a"), *extra]
+    args = [number, 60, CHANNEL, NEWS, "", q.task_prefix, 0, "a", both, detail]
+    return space.run("enqueue", keys, *args)[0]

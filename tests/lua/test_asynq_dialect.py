@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from asyncq._wire.messages import Past
-from tests.lua.asynq_space import AsynqSpace
+from tests.lua.asynq_space import AsynqSpace, enqueue
 from tests.lua.calls import act, cancel, deliver, forward, recover, settle, sweep
 from tests.lua.fullness import fill
 from tests.lua.space import CHANNEL, NEWS, about, packed
@@ -21,13 +21,6 @@ from tests.lua.space import CHANNEL, NEWS, about, packed
 def space(redis_client: Redis) -> AsynqSpace:
     """An empty keyspace."""
     return AsynqSpace(redis_client)
-
-
-def _enqueue(space: AsynqSpace, both: bytes, detail: bytes | str = "", *extra: str, number: int = 1) -> Any:
-    q = space.q
-    keys = [q.pending, q.scheduled, q.groups, q.flow, q.waiting, q.receipt("c"), q.task("a"), *extra]
-    args = [number, 60, CHANNEL, NEWS, "", q.task_prefix, 0, "a", both, detail]
-    return space.run("enqueue", keys, *args)[0]
 
 
 def _nanoseconds(value: bytes) -> float:
@@ -40,7 +33,7 @@ def _nanoseconds(value: bytes) -> float:
 def test_a_pending_task_is_as_go_would_have_it(space: AsynqSpace) -> None:
     """And what Go has no place for stands beside it."""
     both = space.both("a", codec="msgpack", max_retry=3)
-    assert _enqueue(space, both) == "pending"
+    assert enqueue(space, both) == "pending"
     found = space.hash("a")
     assert set(found) == {"msg", "state", "pending_since", "extra"}
     assert (found["extra"] + found["msg"], found["state"]) == (both, b"pending")
@@ -51,7 +44,7 @@ def test_a_pending_task_is_as_go_would_have_it(space: AsynqSpace) -> None:
 
 def test_without_anything_of_ours_there_is_no_extra(space: AsynqSpace) -> None:
     """Byte for byte the message of a Go client."""
-    assert _enqueue(space, space.go.message("a")) == "pending"
+    assert enqueue(space, space.go.message("a")) == "pending"
     assert set(space.hash("a")) == {"msg", "state", "pending_since"}
     assert space.hash("a")["msg"] == space.go.message("a")
 
@@ -59,7 +52,7 @@ def test_without_anything_of_ours_there_is_no_extra(space: AsynqSpace) -> None:
 def test_a_unique_task_names_its_whole_lock(space: AsynqSpace) -> None:
     """As Go's inspector reads it when it deletes the task."""
     detail = packed(0, 0, 60, "work:k", "")
-    assert _enqueue(space, space.both("a"), detail, space.q.unique("work:k")) == "pending"
+    assert enqueue(space, space.both("a"), detail, space.q.unique("work:k")) == "pending"
     assert space.hash("a")["unique_key"] == b"asynq:{q}:unique:work:k"
     assert space.client.get("asynq:{q}:unique:work:k") == b"a"
 
@@ -70,13 +63,13 @@ def test_a_unique_task_names_its_whole_lock(space: AsynqSpace) -> None:
 def test_a_task_that_has_run_is_known_again(space: AsynqSpace) -> None:
     """Its message has changed, and it is the same task: whoever sends it again is told so."""
     both = space.both("a", enqueued_at=5.5)
-    assert _enqueue(space, both) == "pending"
+    assert enqueue(space, both) == "pending"
     deliver(space)
     settle("retry", "no", 9, True)(space)
     assert space.hash("a")["msg"] not in both
-    assert _enqueue(space, both, number=2) == "already"
-    assert _enqueue(space, space.both("a", enqueued_at=6.5), number=3) == "conflict"
-    assert _enqueue(space, space.both("a", enqueued_at=5.5, max_retry=1), number=4) == "conflict"
+    assert enqueue(space, both, number=2) == "already"
+    assert enqueue(space, space.both("a", enqueued_at=6.5), number=3) == "conflict"
+    assert enqueue(space, space.both("a", enqueued_at=5.5, max_retry=1), number=4) == "conflict"
 
 
 @pytest.mark.parametrize("kind", ["string", "hash"])
@@ -86,7 +79,7 @@ def test_what_is_no_task_is_no_reason_to_fail(space: AsynqSpace, kind: str) -> N
         space.client.set(space.q.task("a"), "x")
     else:
         space.client.hset(space.q.task("a"), "msg", b"\xff garbage")
-    assert _enqueue(space, space.both("a")) == ("unusable" if kind == "string" else "conflict")
+    assert enqueue(space, space.both("a")) == ("unusable" if kind == "string" else "conflict")
 
 
 def test_a_ghost_of_gos_keeps_its_id_until_its_lease_ends(space: AsynqSpace) -> None:
@@ -94,15 +87,13 @@ def test_a_ghost_of_gos_keeps_its_id_until_its_lease_ends(space: AsynqSpace) -> 
     space.client.lpush(space.q.pending, "a")
     assert space.go.dequeue() is None
     assert space.hash("a") == {"state": b"active"}
-    assert _enqueue(space, space.both("a", codec="msgpack")) == "conflict"
-    assert _enqueue(
-        space, space.both("a"), packed(0, 0, 60, "work:k", ""), space.q.unique("work:k"), number=2
-    )
+    assert enqueue(space, space.both("a", codec="msgpack")) == "conflict"
+    assert enqueue(space, space.both("a"), packed(0, 0, 60, "work:k", ""), space.q.unique("work:k"), number=2)
     assert space.hash("a") == {"state": b"active"}
     assert "pending" not in space.everything()
     space.client.zadd(space.q.lease, {"a": time.time() - 31})
     recover(space)
-    assert _enqueue(space, space.both("a"), number=3) == "pending"
+    assert enqueue(space, space.both("a"), number=3) == "pending"
     assert space.everything()["pending"] == ["a"]
 
 
@@ -112,7 +103,7 @@ def test_a_ghost_of_gos_keeps_its_id_until_its_lease_ends(space: AsynqSpace) -> 
 def test_go_sees_the_next_second_and_we_the_moment(space: AsynqSpace) -> None:
     """So Go is never too early, and ours not late."""
     due = float(int(time.time()) + 60) + 0.25
-    assert _enqueue(space, space.both("a"), packed(due, 0, 0, "", "")) == "scheduled"
+    assert enqueue(space, space.both("a"), packed(due, 0, 0, "", "")) == "scheduled"
     found = space.everything()
     assert found["scheduled"] == {"a": due + 0.75}
     assert found["scheduled:moments"] == {"a": due}
@@ -123,7 +114,7 @@ def test_go_sees_the_next_second_and_we_the_moment(space: AsynqSpace) -> None:
 def test_a_whole_second_needs_nothing_beside_it(space: AsynqSpace) -> None:
     """As nearly all times of schedulers are."""
     due = float(int(time.time()) + 60)
-    assert _enqueue(space, space.both("a"), packed(due, 0, 0, "", "")) == "scheduled"
+    assert enqueue(space, space.both("a"), packed(due, 0, 0, "", "")) == "scheduled"
     assert space.everything()["scheduled"] == {"a": due}
     assert "scheduled:moments" not in space.everything()
 
@@ -166,7 +157,7 @@ def test_nothing_is_half_done_for_want_of_moments(space: AsynqSpace, place: str)
     space.client.set(f"asynq:{{q}}:{place}:moments", "something else")
     if place == "scheduled":
         due = float(int(time.time())) + 60.5
-        assert _enqueue(space, space.both("a"), packed(due, 0, 0, "", "")) == "scheduled"
+        assert enqueue(space, space.both("a"), packed(due, 0, 0, "", "")) == "scheduled"
     else:
         space.go.enqueue("a")
         assert deliver(space) == ["a"]
@@ -178,68 +169,6 @@ def test_nothing_is_half_done_for_want_of_moments(space: AsynqSpace, place: str)
     space.client.zadd(space.q.base + place, {"a": int(time.time()) - 1})
     assert _forward(space)[0] == 1
     assert space.everything()["pending"] == ["a"]
-
-
-# --- groups ----------------------------------------------------------------------
-
-
-def test_a_task_that_go_scheduled_for_a_group_gets_into_it(space: AsynqSpace) -> None:
-    """Go's own servers forget the group: it stands in the message alone."""
-    space.go.schedule("a", time.time() - 5, group="g")
-    assert "group" not in space.hash("a")
-    assert _forward(space)[0] == 1
-    found = space.everything()
-    assert found["g:g"] == {"a": about(time.time())}
-    assert found["groups"] == {"g"}
-    assert (space.hash("a")["state"], space.hash("a")["group"]) == (b"aggregating", b"g")
-    assert "pending" not in found
-
-
-def test_one_that_failed_alone_runs_again_alone(space: AsynqSpace) -> None:
-    """A Go server ran it as a task of its own."""
-    space.go.schedule("a", time.time() - 5, group="g")
-    space.go.forward("scheduled")
-    space.go.dequeue()
-    space.go.retry("a")
-    assert _forward(space)[0] == 1
-    assert space.everything()["pending"] == ["a"]
-
-
-def test_a_task_that_joins_its_group_later_is_not_lost_in_it(space: AsynqSpace) -> None:
-    """Go's forwarder would put it there and not list the group: so Go is told of no group before that."""
-    q = space.q
-    extra = [q.group("g"), q.gathering]
-    both = space.both("a", group="g")
-    assert _enqueue(space, both, packed(time.time() + 0.5, 0, 0, "", "g"), *extra) == "scheduled"
-    assert "group" not in space.hash("a")
-    assert space.envelope("a").group == "g"
-    space.client.zadd(q.scheduled, {"a": int(time.time()) - 1})
-    space.go.forward("scheduled")
-    assert space.everything()["pending"] == ["a"]
-    space.go.dequeue()
-    space.go.done("a")
-
-
-def test_our_forwarder_takes_a_later_task_into_its_group(space: AsynqSpace) -> None:
-    """Its message says which."""
-    q = space.q
-    extra = [q.group("g"), q.gathering]
-    both = space.both("a", group="g")
-    assert _enqueue(space, both, packed(time.time() + 0.5, 0, 0, "", "g"), *extra) == "scheduled"
-    space.client.zadd(q.scheduled, {"a": int(time.time()) - 1})
-    assert _forward(space)[0] == 1
-    assert space.everything()["groups"] == {"g"}
-    assert (space.hash("a")["state"], space.hash("a")["group"]) == (b"aggregating", b"g")
-
-
-def test_a_group_is_listed_again(space: AsynqSpace) -> None:
-    """Go forgets that when it puts a task back into a group of which all others have gone."""
-    space.go.add_to_group("a", "g")
-    space.go.run("a")
-    space.go.dequeue()
-    space.go.retry("a")
-    assert _forward(space)[0] == 1
-    assert space.everything()["groups"] == {"g"}
 
 
 # --- hold, let_go ----------------------------------------------------------------
