@@ -17,7 +17,7 @@ _STEP = 0.005
 async def wait_until(
     condition: Callable[[], object | Awaitable[object]],
     what: str,
-    timeout: float = 10.0,
+    timeout: float = 25.0,
 ) -> None:
     """Return as soon as `condition()` is true; it may be async.
 
@@ -41,7 +41,7 @@ async def wait_until(
         await asyncio.sleep(_STEP)
 
 
-def wait_until_sync(condition: Callable[[], object], what: str, timeout: float = 10.0) -> None:
+def wait_until_sync(condition: Callable[[], object], what: str, timeout: float = 25.0) -> None:
     """Return as soon as `condition()` is true. See `wait_until`."""
     deadline = time.monotonic() + timeout
     while not condition():
