@@ -13,6 +13,9 @@ from asyncq.errors import ClosedError, ConfigError
 
 __all__ = ["Connection"]
 
+DEFAULT_WIRE = NATIVE
+"""What doors speak that are not told; tests set it."""
+
 
 class Connection:
     """The way to one Redis, to be handed to several doors.
@@ -28,15 +31,15 @@ class Connection:
         url: Where Redis is: a URL or `ConnectionOptions`.
         prefix: What every key begins with; `asyncq:` when not given. Programs with different prefixes
             do not see each other.
-        wire: How tasks look in Redis. `native` is our own; with `asynq` clients, servers and tools of Go's
-            asynq work on the same data.
+        wire: How tasks look in Redis. `native`, the default, is our own; with `asynq` clients, servers and
+            tools of Go's asynq work on the same data.
     """
 
     def __init__(
-        self, url: str | ConnectionOptions, *, prefix: str | None = None, wire: str = NATIVE
+        self, url: str | ConnectionOptions, *, prefix: str | None = None, wire: str | None = None
     ) -> None:
         self.options: Final = read_options(url)
-        self.wire: Final[Wire] = _wire(wire, prefix)
+        self.wire: Final[Wire] = _wire(DEFAULT_WIRE if wire is None else wire, prefix)
         self._router: Router | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
@@ -91,7 +94,7 @@ def read_connection(
         if wire is not None and wire != url.wire.name:
             raise ConfigError("wire", wire, "no wire beside a connection, which has its own")
         return url, False
-    return Connection(url, prefix=prefix, wire=NATIVE if wire is None else wire), True
+    return Connection(url, prefix=prefix, wire=wire), True
 
 
 def read_options(url: object) -> ConnectionOptions:

@@ -14,10 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["LEASE", "Model", "Stored", "agree"]
+from asyncq._wire.native import decode_result
+
+__all__ = ["LEASE", "Model", "Stored", "agree", "without_what_asynq_adds"]
 
 LEASE = 500.0
 CANCELLED = "TaskCancelledError: cancelled: on request"
+_RESULT = "\x92"
 _APPROXIMATE = ("failed_at", "completed_at", "delivered_at", "ready_at")
 
 
@@ -336,6 +339,21 @@ def agree(expected: dict[str, Any], found: dict[str, Any]) -> str:
         if not _same(value, found[key]):
             return f"{key}: the model has {value}, Redis {found[key]}"
     return ""
+
+
+def without_what_asynq_adds(space: dict[str, Any]) -> dict[str, Any]:
+    """Every pending task has a `ready_at` there, and the group of one not yet in it is in the message alone.
+
+    Results are shown with the name of their codec, as the native wire has them.
+    """
+    for name, value in space.items():
+        if name.startswith("t:"):
+            value.pop("ready_at", None)
+            if value.get("state") != "aggregating":
+                value.pop("group", None)
+            if value.get("result", "").startswith(_RESULT):
+                value["result"] = decode_result(value["result"].encode("latin-1"))[1].decode()
+    return space
 
 
 def _same(one: Any, other: Any) -> bool:

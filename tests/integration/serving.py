@@ -16,6 +16,7 @@ from asyncq.mux import Mux
 from asyncq.server import Server
 from tests.conftest import AnyRedis
 from tests.support.census import Census, take_census
+from tests.support.keyspace import read_task
 from tests.support.waiting import wait_until
 
 __all__ = ["at_work", "inside", "is_told", "settled", "subscribers", "task_hash"]
@@ -69,7 +70,7 @@ async def settled(client: Redis | RedisCluster, queue: str = "default", **expect
 
 def task_hash(client: Redis | RedisCluster, task_id: str, queue: str = "default") -> dict[str, str]:
     """Return the hash of a task, without its message."""
-    found = cast("Any", client).hgetall(Keys().queue(queue).task(task_id))
+    found = read_task(client, Keys().queue(queue).task(task_id))
     found.pop(b"msg", None)
     return {name.decode(): value.decode("utf-8", "surrogateescape") for name, value in found.items()}
 

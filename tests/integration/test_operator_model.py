@@ -15,6 +15,7 @@ from redis import Redis
 
 from asyncq._broker.actions import ALLOWED, Terms
 from asyncq._broker.broker import Broker
+from asyncq._wire.wire import DIALECTS, NATIVE
 from tests.integration.broker_model import Model
 from tests.integration.test_broker_model import _QUEUE, BrokerMachine, _echoes
 from tests.support.servers import RedisProcess
@@ -89,12 +90,15 @@ class OperatedMachine(BrokerMachine):
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_the_broker_does_what_the_model_does(redis_process: RedisProcess, redis_client: Redis) -> None:
+@pytest.mark.parametrize("wire", DIALECTS)
+def test_the_broker_does_what_the_model_does(
+    redis_process: RedisProcess, redis_client: Redis, wire: str
+) -> None:
     """Whoever acts upon tasks meanwhile."""
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        lambda: OperatedMachine(redis_process, redis_client),
+        lambda: OperatedMachine(redis_process, redis_client, wire),
         settings=settings(
-            max_examples=40,
+            max_examples=40 if wire == NATIVE else 15,
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),

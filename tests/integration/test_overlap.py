@@ -11,6 +11,7 @@ import pytest
 from asyncq import Client, Inspector, Mux, Scheduler, Server, SkipRetry, Task
 from asyncq._wire.keys import Keys
 from tests.conftest import AnyRedis
+from tests.support.keyspace import read_task
 from tests.support.waiting import wait_until
 
 QUEUE = Keys().queue("default")
@@ -51,7 +52,7 @@ class Work:
 
 
 def _tick(client: Any) -> dict[str, str]:
-    found = client.hgetall(QUEUE.tick("x"))
+    found = read_task(client, QUEUE.tick("x"))
     return {name.decode(): value.decode() for name, value in found.items()}
 
 

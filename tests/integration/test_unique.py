@@ -20,7 +20,7 @@ UNIQUE: dict[str, Any] = {"unique": 3600}
 
 def _locks(client: Redis | RedisCluster) -> list[str]:
     """The owners of all locks."""
-    found = list(cast("Any", client).scan_iter(match="asyncq:{default}:unique:*"))
+    found = list(cast("Any", client).scan_iter(match="*{default}:unique:*"))
     return [cast("Any", client).get(key).decode() for key in found]
 
 
