@@ -20,9 +20,11 @@ from typing import Any
 import pytest
 
 import asyncq._broker
+import asyncq.shared
 from asyncq import Client, Inspector, Task
 from asyncq._broker import basis
 from asyncq._wire.keys import Keys
+from asyncq._wire.wire import ASYNQ, NATIVE
 from asyncq.errors import ProviderError
 from tests.support.cluster import ClusterProcesses, SlotMove
 from tests.support.fleet import Fleet
@@ -274,6 +276,8 @@ async def _leave(scene: Scene, url: str) -> None:
         ("single", redis_freezes),
         ("single", redis_is_full),
         ("single", the_network_breaks),
+        ("asynq", servers_are_killed),
+        ("asynq", redis_is_full),
         pytest.param("sentinel", servers_are_killed, marks=pytest.mark.sentinel),
         pytest.param("sentinel", the_primary_dies, marks=pytest.mark.sentinel),
         pytest.param("cluster", a_node_dies, marks=pytest.mark.cluster),
@@ -282,10 +286,18 @@ async def _leave(scene: Scene, url: str) -> None:
     ],
     ids=lambda one: one if isinstance(one, str) else one.__name__,
 )
-async def test_everything_adds_up(kind: str, fault: Fault, ledger: Ledger) -> None:
-    """Every row under this fault: each task is accounted for, and nothing is left."""
+async def test_everything_adds_up(
+    kind: str, fault: Fault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every row under this fault: each task is accounted for, and nothing is left.
+
+    `asynq` is a single server, too, and all speak the asynq wire.
+    """
+    wire = ASYNQ if kind == "asynq" else NATIVE
+    monkeypatch.setattr(asyncq.shared, "DEFAULT_WIRE", wire)
     print(f"seed {SEED}")  # noqa: T201 - of all that is drawn
     options = {
+        "wire": wire,
         "lease": LEASE,
         "concurrency": 8,
         "aggregate": True,

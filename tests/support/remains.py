@@ -10,6 +10,7 @@ from redis.cluster import RedisCluster
 from asyncq import Connection
 from asyncq._broker.audit import audit
 from asyncq._broker.basis import Basis
+from asyncq._wire.keys import ASYNQ_PREFIX, NATIVE_PREFIX
 
 from .waiting import wait_until
 
@@ -48,7 +49,7 @@ async def assert_drained(redis: Place, *queues: str, timeout: float = 10.0) -> N
             timeout,
         )
         for queue in queues:
-            left = list(client.scan_iter(f"asyncq:{{{queue}}}:t:*", count=1000))
+            left = list(client.scan_iter(f"*{{{queue}}}:t:*", count=1000))
             assert not left, f"{len(left)} tasks that are in no place of {queue}: {left[:3]}"
     finally:
         client.close()
@@ -57,7 +58,9 @@ async def assert_drained(redis: Place, *queues: str, timeout: float = 10.0) -> N
 
 def unfinished(client: Redis | RedisCluster, queue: str) -> dict[str, int]:
     """Return the places of a queue that hold tasks, and how many."""
-    base = f"asyncq:{{{queue}}}:"
-    found = {place: int(client.zcard(base + place)) for place in _PLACES}
-    found["pending"] = int(client.llen(base + "pending"))
+    found = dict.fromkeys((*_PLACES, "pending"), 0)
+    for base in (f"{prefix}{{{queue}}}:" for prefix in (NATIVE_PREFIX, ASYNQ_PREFIX)):
+        for place in _PLACES:
+            found[place] += int(client.zcard(base + place))
+        found["pending"] += int(client.llen(base + "pending"))
     return {place: count for place, count in found.items() if count}

@@ -136,10 +136,10 @@ class Verdict:
                 assert not census.counts
             left = [
                 key
-                for pattern in ("asyncq:{*}:unique:*", "asyncq:{*}:g:*", "asyncq:{*}:aggregation_sets")
+                for pattern in ("*{*}:unique:*", "*{*}:g:*", "*{*}:aggregation_sets")
                 for key in client.scan_iter(pattern, count=1000)
             ]
-            left += [key for key in ("asyncq:sema:{bank}",) if client.exists(key)]
+            left += [key for key in ("asyncq:sema:{bank}", "asynq:asyncq:sema:{bank}") if client.exists(key)]
             assert not left
         finally:
             client.close()
@@ -277,7 +277,7 @@ class Verdict:
 
 
 def _grouped(client: Redis | RedisCluster, queue: str) -> list[Any]:
-    return list(client.scan_iter(f"asyncq:{{{queue}}}:g:*", count=1000))
+    return list(client.scan_iter(f"*{{{queue}}}:g:*", count=1000))
 
 
 def _unsettled(client: Redis | RedisCluster, queue: str) -> dict[str, int]:
