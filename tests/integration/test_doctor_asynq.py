@@ -39,7 +39,7 @@ def go(redis_client: Redis) -> GoSteps:
 
 def _where(go: GoSteps) -> dict[str, list[str]]:
     """Return the tasks by place, of those that have a hash with a message."""
-    space = {k.removeprefix(go.keys.base): v for k, v in snapshot(go.client).items()}
+    space = {k.removeprefix(go.keys.base): v for k, v in snapshot(go.client, as_it_is=True).items()}
     places = ("pending", "active", "lease", "scheduled", "retry", "archived", "completed")
     found = {place: sorted(space[place]) for place in places if place in space}
     return found | {name: sorted(ids) for name, ids in space.items() if name.startswith("g:")}

@@ -82,7 +82,7 @@ class Space:
 
     def everything(self, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
         """Return all keys, those of the queue without their common beginning."""
-        found = snapshot(self.client, without=without)
+        found = snapshot(self.client, without=without, as_it_is=True)
         return {name.removeprefix(self.q.base): value for name, value in found.items()}
 
     def task(self, task_id: str) -> dict[str, str]:

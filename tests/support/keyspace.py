@@ -18,7 +18,9 @@ __all__ = ["read_task", "snapshot"]
 _OURS_BESIDE_GO = ASYNQ_PREFIX + NATIVE_PREFIX
 
 
-def snapshot(client: Redis | RedisCluster, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
+def snapshot(
+    client: Redis | RedisCluster, *, without: tuple[str, ...] = (), as_it_is: bool = False
+) -> dict[str, Any]:
     """Return every key with its value: `str`, `list`, `set`, or `dict` for hashes and sorted sets.
 
     Bytes that are no UTF-8 are shown as what they would be in Latin-1. What is there in the asynq wire is
@@ -27,6 +29,7 @@ def snapshot(client: Redis | RedisCluster, *, without: tuple[str, ...] = ()) -> 
     Args:
         client: Of a single server or of a cluster, with or without `decode_responses`.
         without: Parts of names of keys that are left out.
+        as_it_is: Show the asynq wire as it is, for those who look at just that.
     """
     any_client = cast("Any", client)
     keys = [
@@ -43,10 +46,13 @@ def snapshot(client: Redis | RedisCluster, *, without: tuple[str, ...] = ()) -> 
             _ask(pipe, key, kind)
         answers = pipe.execute()
     for number, key in enumerate(keys):
+        if as_it_is:
+            break
         if _text(key).startswith(ASYNQ_PREFIX) and "}:t:" in _text(key) and kinds[number] == "hash":
             answers[number] = _native_hash(answers[number])
     values = {_text(key): _plain(kind, value) for key, kind, value in zip(keys, kinds, answers, strict=True)}
-    return _native_places({key: value for key, value in values.items() if value is not None})
+    there = {key: value for key, value in values.items() if value is not None}
+    return there if as_it_is else _native_places(there)
 
 
 def read_task(client: Redis | RedisCluster, key: str) -> dict[bytes, bytes]:
