@@ -3,7 +3,7 @@
 A task has two hash fields. `msg` is for both languages: byte for byte what Go would write. `extra` is ours:
 Go leaves it alone, but would drop it if it were part of `msg`, which it writes anew now and then. Both
 together are one protobuf message, for `extra` is one field of a number that asynq does not use; so a script
-that hands out a task puts the second behind the first, and we read it in one go.
+that hands out a task puts `extra` in front of `msg`, and we read both in one go.
 
 Whole seconds are all that `TaskMessage` has. They are rounded up, so that a Go server never stops a task
 earlier than it should, and `extra` has the exact value. It holds for as long as it agrees with the rounded
@@ -31,7 +31,6 @@ from asyncq._wire.protobuf import (
     tag,
     text,
     text_field,
-    utf8,
     varint,
 )
 from asyncq.errors import WireError
@@ -179,24 +178,11 @@ _short: Final = lru_cache(maxsize=256)(text_field)
 _number: Final = lru_cache(maxsize=256)(number_field)
 
 
-def past_fields(past: Past) -> bytes:
-    """What became of a task, as fields to be put behind a message; zeros too, so that they replace."""
-    error = utf8(past.error)
-    return b"".join(
-        (
-            tag(6, NUMBER) + varint(past.retried),
-            tag(7, BYTES) + varint(len(error)) + error,
-            tag(11, NUMBER) + varint(int(past.failed_at)),
-            tag(13, NUMBER) + varint(int(past.completed_at)),
-        )
-    )
-
-
 # --- reading ---------------------------------------------------------------------
 
 
 def decode(raw: bytes) -> Envelope:
-    """Decode the hash field `msg`, and `extra` behind it if there is one.
+    """Decode the hash field `msg`, with `extra` in front of it if there is one.
 
     Numbers that cannot be meant are brought to the nearest one that can: Go never refuses a number, and
     the two must agree on which tasks can be run.
@@ -244,24 +230,6 @@ def _times(timeout: int, deadline: int) -> tuple[int, int]:
     if not timeout and not deadline:
         return DEFAULT_TIMEOUT, 0
     return min(timeout, _LONGEST), min(deadline, _LATEST)
-
-
-def task_id(raw: bytes) -> str:
-    """The id in a message.
-
-    Raises:
-        WireError: This is no message of asynq.
-    """
-    return text(scan(raw, (), "msg").get(_ID, b""), "msg")
-
-
-def queue(raw: bytes) -> str:
-    """The name of the queue in a message.
-
-    Raises:
-        WireError: This is no message of asynq.
-    """
-    return text(scan(raw, (), "msg").get(_QUEUE, b""), "msg")
 
 
 def _past(get: Callable[..., Any]) -> Past:

@@ -65,7 +65,7 @@ async def test_groups_are_heard(any_redis: AnyRedis) -> None:
     producer = Producer(any_redis.client)
 
     async def aggregate(group: str, tasks: list[Task]) -> Task:
-        raise NotImplementedError
+        raise AssertionError(f"{group} was not to be full: {tasks}")
 
     async with watching(any_redis, Mux(), group_aggregator=aggregate) as server:
         (aggregator,) = inside(server).aggregators

@@ -137,7 +137,7 @@ async def test_what_go_cannot_read_stops_go_and_not_us(
     redis_client.zadd(Q + "lease", {"good": 5, "bad": 5})
     redis_client.hset(Q + "t:bad", "msg", b"\xff garbage")
     await other("start_server", **SERVER)
-    await asyncio.sleep(0.5)  # its recoverer looks at once
+    # Its recoverer looks first of all, and leaving waits until it has.
     await other("shutdown_server", name="a")
     assert redis_client.zcard(Q + "lease") == 2
     assert _kinds(await inspector.audit()) == ["expired_lease", "unreadable"]

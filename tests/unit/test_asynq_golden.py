@@ -32,6 +32,7 @@ from asyncq._wire.go_text import (
     write_options,
 )
 from asyncq._wire.messages import Envelope, Past
+from tests.support.asynq_messages import queue_and_id
 
 GOLDEN: Final[dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "interop" / "golden.json").read_text()
@@ -80,7 +81,7 @@ def test_a_task_is_read_as_go_reads_it(name: str) -> None:
             _unix(expected["completed_at"]),
         ),
     )
-    assert (asynq.queue(raw), asynq.task_id(raw)) == (expected["queue"], expected["id"])
+    assert queue_and_id(raw) == (expected["queue"], expected["id"])
 
 
 @pytest.mark.parametrize("name", [name for name in _TASKS if name not in _ODD])

@@ -17,6 +17,7 @@ from asyncq._wire.asynq_records import EnqueueEvent, SchedulerEntry, ServerInfo,
 from asyncq._wire.messages import Envelope, Past
 from asyncq._wire.protobuf import scan
 from asyncq.errors import WireError
+from tests.support.asynq_messages import queue_and_id
 
 _INT32 = descriptor_pb2.FieldDescriptorProto.TYPE_INT32
 _INT64 = descriptor_pb2.FieldDescriptorProto.TYPE_INT64
@@ -185,7 +186,7 @@ def test_we_read_what_others_write(values: dict[str, Any], future: dict[str, Any
         assert (read.timeout, read.deadline) == (message.timeout if limit else 1800, message.deadline)
     assert read.past is not None
     assert (read.past.retried, read.past.error) == (max(message.retried, 0), message.error_msg)
-    assert (asynq.queue(known), asynq.task_id(known)) == (message.queue, message.id)
+    assert queue_and_id(known) == (message.queue, message.id)
 
 
 @given(_messages, _messages)
