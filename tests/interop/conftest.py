@@ -28,11 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def go_programs(request: pytest.FixtureRequest) -> Path:
+def go_programs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with `drive` and `mon`."""
-    assert request.config.cache is not None
+    # Without pytest's cache (-p no:cacheprovider) they are built for this run alone.
+    cache: pytest.Cache | None = getattr(request.config, "cache", None)
     try:
-        return build(request.config.cache.mkdir("interop-go"))
+        return build(cache.mkdir("interop-go") if cache else tmp_path_factory.mktemp("interop-go"))
     except GoMissingError as error:
         if os.environ.get("ASYNCQ_INTEROP") == "required":
             pytest.fail(str(error))
