@@ -41,16 +41,20 @@ def snapshot(
     with any_client.pipeline(transaction=False) as pipe:
         for key in keys:
             pipe.type(key)
-        kinds = [_text(kind) for kind in pipe.execute()]
-        for key, kind in zip(keys, kinds, strict=True):
+        found = zip(keys, map(_text, pipe.execute()), strict=True)
+        # What went away since the scan may be there again a moment later, as whatever it then is.
+        kind_of = {key: kind for key, kind in found if kind != "none"}
+        for key, kind in kind_of.items():
             _ask(pipe, key, kind)
         answers = pipe.execute()
-    for number, key in enumerate(keys):
+    for number, (key, kind) in enumerate(kind_of.items()):
         if as_it_is:
             break
-        if _text(key).startswith(ASYNQ_PREFIX) and "}:t:" in _text(key) and kinds[number] == "hash":
+        if _text(key).startswith(ASYNQ_PREFIX) and "}:t:" in _text(key) and kind == "hash":
             answers[number] = _native_hash(answers[number])
-    values = {_text(key): _plain(kind, value) for key, kind, value in zip(keys, kinds, answers, strict=True)}
+    values = {
+        _text(key): _plain(kind, value) for (key, kind), value in zip(kind_of.items(), answers, strict=True)
+    }
     there = {key: value for key, value in values.items() if value is not None}
     return there if as_it_is else _native_places(there)
 
@@ -95,7 +99,7 @@ def _native_places(found: dict[str, Any]) -> dict[str, Any]:
 
 def _ask(pipe: Any, key: bytes, kind: str) -> None:
     match kind:
-        case "string" | "none":
+        case "string":
             pipe.get(key)
         case "list":
             pipe.lrange(key, 0, -1)
@@ -113,7 +117,7 @@ def _ask(pipe: Any, key: bytes, kind: str) -> None:
 def _plain(kind: str, value: Any) -> Any:
     """What was answered as plain values; `None` for a key that went away between two looks."""
     match kind:
-        case "none" | "string":
+        case "string":
             return None if value is None else _text(value)
         case "list":
             return [_text(item) for item in value]
