@@ -96,7 +96,7 @@ class Callers:
         task_id = f"{number:022d}"
         keys = (*HEAD, f"{PREFIX}t:{task_id}")
         call = next(self._numbers)
-        args = (call, 600, "asyncq:to:", "asyncq:news", "", f"{PREFIX}t:", 0, task_id, PAYLOAD, b"")
+        args = (call, 600, "asyncq:to:", "asyncq:news", "", f"{PREFIX}t:", 0, PAYLOAD, b"")
         return await self.router.run(SCRIPT, keys, args, slot=0, patience=PATIENCE)
 
     async def by_library(self, number: int) -> object:

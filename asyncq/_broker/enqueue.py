@@ -29,7 +29,11 @@ MAX_TASKS: Final = 500
 """Tasks in one call. Larger calls gain nothing (docs/adr/0002-batching.md) and hold Redis up for longer."""
 
 MANY: Final = 100
-"""Tasks that do not wait for others: Redis has something to do while these are put in."""
+"""Tasks that do not wait for others, when nothing is on its way."""
+
+LANES: Final = 6
+"""Calls that are on their way at once for tasks that were prepared: with the next one at hand when one is
+done, Redis does not wait for us."""
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Bytes of messages in one call, so that a few large tasks do not make one enormous command."""
@@ -43,6 +47,8 @@ ANNOUNCE_EVERY: Final = 60.0
 It is put there at once when the script says that these are the first tasks of the queue: somebody may
 have removed it since the name was put there last, and its tasks would be invisible to tools."""
 
+_THE_SAME: Final = packed("=")
+
 _pack: Final = msgpack.Packer(use_bin_type=False).pack
 
 
@@ -55,19 +61,18 @@ class Placed(NamedTuple):
 
 @dataclass(slots=True)
 class _Entry:
-    id: str
     message: bytes
     special: bytes
     extra_keys: tuple[str, ...]
     fence: str  #: of the entry of schedulers whose time it is; empty for none
     placed: asyncio.Future[Placed]
     pieces: tuple[bytes, bytes, bytes] | None = None
-    """Keys, arguments and fence as they are sent, of one that was prepared."""
+    """Keys, message and fence as they are sent, of one that was prepared."""
 
     def prepare(self) -> None:
         """Do what else can be done before it is sent."""
         fence = packed(self.fence) if self.fence else b""
-        self.pieces = packed(*self.extra_keys), packed(self.id, self.message, self.special), fence
+        self.pieces = packed(*self.extra_keys), packed(self.message), fence
 
 
 def _asked(claim: Claim, detail: tuple[object, ...]) -> bytes:
@@ -82,6 +87,16 @@ def _asked(claim: Claim, detail: tuple[object, ...]) -> bytes:
         "1" if claim.is_release else "",
     )
     return _pack((claim.version, claim.begun, _pack(detail + rules)))
+
+
+def _with_details(entries: Sequence[_Entry]) -> Iterator[bytes]:
+    """The message and what else is asked for of each; many that come at once ask for the same."""
+    before: bytes | None = None
+    for entry in entries:
+        if entry.pieces is not None:
+            yield entry.pieces[1]
+            yield _THE_SAME if entry.special == before else packed(entry.special)
+            before = entry.special
 
 
 Send = Callable[[], "asyncio.Future[Placed]"]
@@ -135,24 +150,31 @@ class Enqueue:
 
 
 class _Relay:
-    """Two lanes to one queue that take turns, for many tasks that were prepared and come at once.
+    """Several lanes to one queue, for many tasks that were prepared and come at once.
 
-    While Redis is at work on the call of one, that of the other is put together and is on its way. For tasks
-    that come one by one this would only make more calls of them.
+    While Redis is at work on one call the next ones are on their way, so it never waits for us. For tasks that
+    come one by one this would only make more calls of them.
     """
 
     def __init__(self, basis: Basis, queue: str) -> None:
+        self._basis = basis
+        self._queue = queue
         self._gathered: deque[_Entry] = deque()
-        self.lanes: Final = [
-            _Lane(basis, queue, sender=f"{basis.owner}.{name}", gathered=self._gathered) for name in "ab"
-        ]
+        self.lanes: Final = [self._new_lane(0)]
         self.make: Final = self.lanes[0].make
         self._is_planned = False
 
+    def _new_lane(self, number: int) -> _Lane:
+        sender = f"{self._basis.owner}.{number}"
+        return _Lane(self._basis, self._queue, sender=sender, gathered=self._gathered)
+
     def put(self, entry: _Entry) -> asyncio.Future[Placed]:
-        """Send it with what else is put in this turn of the event loop, or as soon as that are many."""
+        """Send it with what else is put in this turn of the event loop.
+
+        The first ones of many do not wait for that: Redis has something to do while the others are put in.
+        """
         self._gathered.append(entry)
-        if len(self._gathered) >= MANY:
+        if len(self._gathered) >= MANY and not any(lane.is_busy for lane in self.lanes):
             self._send()
         elif not self._is_planned:
             self._is_planned = True
@@ -165,11 +187,14 @@ class _Relay:
             self._send()
 
     def _send(self) -> None:
-        # Where both are busy, the one that has its answer first goes on with what has gathered.
         for lane in self.lanes:
             if not lane.is_busy:
                 lane.send()
                 return
+        # Where as many as may be are busy, the one that has its answer first goes on with what has gathered.
+        if len(self.lanes) < LANES:
+            self.lanes.append(self._new_lane(len(self.lanes)))
+            self.lanes[-1].send()
 
 
 class _Lane:
@@ -190,6 +215,7 @@ class _Lane:
             keys.waiting,
             keys.receipt(sender or basis.owner),
         )
+        self._is_relayed = gathered is not None
         self._settings = (
             RECEIPT_SECONDS,
             basis.channel_prefix,
@@ -232,7 +258,7 @@ class _Lane:
             if claim is not None:
                 extra_keys += (self._keys.tick(claim.entry_id),)
                 fence = self._keys.fence(claim.entry_id)
-        return _Entry(task.id, message, special, extra_keys, fence, self._loop.create_future())
+        return _Entry(message, special, extra_keys, fence, self._loop.create_future())
 
     def put(self, entry: _Entry) -> asyncio.Future[Placed]:
         self._gathered.append(entry)
@@ -268,6 +294,8 @@ class _Lane:
                 patience=basis.patience,
                 on_value=self._on_value,
                 on_failure=self._on_failure,
+                # What is put next is for the next call.
+                urgent=self._is_relayed,
             )
         )
 
@@ -278,7 +306,7 @@ class _Lane:
         fences: list[str] = []
         for entry in entries:
             keys += entry.extra_keys
-            args += (entry.id, entry.message, entry.special)
+            args += (entry.message, entry.special)
             if entry.fence:
                 fences.append(entry.fence)
         return (len(keys) + len(fences), *keys, *fences, self._number, *self._settings, len(fences), *args)
@@ -290,10 +318,10 @@ class _Lane:
         settings = (self._number, *self._settings, len(fences))
         keys = len(self._head) + len(fences) + sum([len(entry.extra_keys) for entry in entries])
         return Packed(
-            keys + len(settings) + 3 * len(pieces),
+            keys + len(settings) + 2 * len(pieces),
             keys,
             [packed(*self._head), *[keys for keys, _, _ in pieces], *fences],
-            [packed(*settings), *[arguments for _, arguments, _ in pieces]],
+            [packed(*settings), *_with_details(entries)],
         )
 
     def _announce(self, now: float) -> None:

@@ -104,7 +104,7 @@ async def test_what_is_removed_or_moved_is_not_enqueued_where_it_was(redis_url: 
                 await wait_until(lambda: scheduler.entries == [], "the refusal")
             else:
                 await client.schedules.upsert("@every 1s", Task("report"), entry_id="mine", queue="new")
-                await wait_until(lambda: scheduler.entries[0].queue == "new", "the refusal")
+                await wait_until(lambda: [one.queue for one in scheduler.entries] == ["new"], "the refusal")
         assert {queue.name: queue.size for queue in await inspector.queues.list()}.get("old", 0) == 0
 
 

@@ -68,5 +68,5 @@ def enqueue(space: AsynqSpace, both: bytes, detail: bytes | str = "", *extra: st
     """Enqueue the task `a`; the word for it."""
     q = space.q
     keys = [q.pending, q.scheduled, q.groups, q.flow, q.waiting, q.receipt("c"), q.task("a"), *extra]
-    args = [number, 60, CHANNEL, NEWS, "", q.task_prefix, 0, "a", both, detail]
+    args = [number, 60, CHANNEL, NEWS, "", q.task_prefix, 0, both, detail]
     return space.run("enqueue", keys, *args)[0]

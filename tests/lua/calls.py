@@ -56,7 +56,7 @@ def enqueue(
     args: list[object] = [1, 60, CHANNEL, NEWS, "", q.task_prefix, times]
     for number, detail in enumerate(details):
         keys.append(q.task(f"n{number}"))
-        args += [f"n{number}", "message", detail]
+        args += ["message", detail]
     return space.run("enqueue", [*keys, *extra], *args, again=again)
 
 

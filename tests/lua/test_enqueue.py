@@ -35,7 +35,7 @@ def _enqueue(
     args: list[object] = [number, 600, CHANNEL, NEWS, in_cluster, space.q.task_prefix, 0]
     for task_id, message, detail, *extra in tasks:
         keys += [space.q.task(task_id), *extra]
-        args += [task_id, message, detail]
+        args += [message, detail]
     words, now, _ = space.run("enqueue", keys, *args, again=again)
     assert float(now) == about(space.now())
     return words

@@ -37,7 +37,7 @@ def _send(space: Space, sender: str, nominal: float, asks: Asks = Asks(), *, num
     rules = (asks.gap, KEEP, asks.since, asks.strict, asks.overlap, asks.release)
     where = (0, 0, lock, "k" if lock else "", "")
     detail = packed(asks.version, asks.begun, packed(*where, f"{nominal:.6f}", *rules))
-    args = [number, 60, CHANNEL, NEWS, "", q.task_prefix, 1, name, "message", detail]
+    args = [number, 60, CHANNEL, NEWS, "", q.task_prefix, 1, "message", detail]
     word: Any = space.run("enqueue", [*keys, TICK, FENCE], *args)[0]
     return str(word)
 
@@ -302,21 +302,23 @@ def test_an_entry_that_was_changed_is_not_enqueued_as_it_was(space: Space, fence
     assert bool(_tick(space)) == (word == "pending")
 
 
-def test_each_of_several_times_has_its_own_fence(space: Space) -> None:
-    """They are asked for together, and not every task of a call has one."""
-    q, ids = space.q, ["a", "b", "plain", "c"]
+@pytest.mark.parametrize("same", ["written out", "="])
+def test_each_of_several_times_has_its_own_fence(space: Space, same: str) -> None:
+    """They are asked for together, and not every task of a call has one. Many ask for the same."""
+    q, ids = space.q, ["a", "b", "plain", "c", "d"]
     keys = [q.pending, q.scheduled, q.groups, q.flow, q.waiting, q.receipt("s")]
-    args: list[object] = [1, 60, CHANNEL, NEWS, "", q.task_prefix, 3]
+    args: list[object] = [1, 60, CHANNEL, NEWS, "", q.task_prefix, 4]
     rules = packed(0, 0, 0, "", "", AT, 0.0, KEEP, 0.0, "", "", "")
     for name in ids:
         is_plain = name == "plain"
         keys += [q.task(name)] if is_plain else [q.task(name), q.tick(name)]
-        args += [name, "message", "" if is_plain else packed(7, 0.0, rules)]
+        detail = "" if is_plain else packed(7, 0.0, rules)
+        args += ["message", "=" if same == "=" and name in "bd" else detail]
     space.client.set(q.fence("b"), "8")
     space.client.rpush(q.fence("c"), "not ours")
     keys += [q.fence(name) for name in ids if name != "plain"]
     words: Any = space.run("enqueue", keys, *args)[0]
-    assert words == "pending,fenced,pending,pending"
+    assert words == "pending,fenced,pending,pending,pending"
 
 
 @pytest.mark.parametrize(

@@ -31,12 +31,13 @@
 -- ARGV  channel     prefix of the servers' channels
 -- ARGV  news        channel of all servers
 -- ARGV  in_cluster  '1' or ''
--- ARGV  tasks       prefix of task hashes, to look at the owner of a lock
+-- ARGV  tasks       prefix of task hashes; what follows it in the key of a task is its id
 -- ARGV  times       how many of the tasks are times of entries
--- ARGV  ...         for each task: id, message, and '' or msgpack
+-- ARGV  ...         for each task: message, and '' or msgpack
 --                   [at, delay, lock seconds, lock suffix, group], and for one time of an entry
 --                   [version, begun, msgpack [at, delay, lock seconds, lock suffix, group, nominal,
---                   gap, keep, since, strict, overlap, release]] (_ask_for_tick)
+--                   gap, keep, since, strict, overlap, release]] (_ask_for_tick); '=' is the same as
+--                   that of the task before
 -- REPLY [words, now, is_new]: one word for all tasks, or a word each, with commas between:
 --       pending | scheduled | aggregating | already (this very task is there) | conflict | duplicate
 --       | taken (another scheduler has enqueued this time of the entry, or a later one)
@@ -64,56 +65,38 @@ local key = 6
 -- Asked for together, since they may be many and nearly none is there.
 local times = tonumber(ARGV[8])
 local fences = times > 0 and redis.call('MGET', unpack(KEYS, #KEYS - times + 1)) or nil
-local time, asked_in = 0, {}
+local time, wishes, rules_of = 0, {}, {}
 local at = {scheduled = KEYS[2], groups = KEYS[3], tasks = ARGV[7]}
 
--- What one time of an entry asks for. Most of it is the same for all that are due at once, and read once.
-local function asked_by(version, begun, rules)
-  local asked = asked_in[rules]
-  if not asked then
-    local d = cmsgpack.unpack(rules)
-    asked = {
-      lock = d[3] > 0, group = d[5] ~= '', is_plain = d[1] == 0 and d[2] == 0 and d[3] == 0 and d[5] == '',
-      at = d[6], nominal = tonumber(d[6]), gap = d[7], keep = d[8], since = d[9], strict = d[10],
-      overlap = d[11], release = d[12],
+-- What a task that is more than plain asks for. Times of entries that are due at once ask for the same but
+-- for their versions, and often for the very same: each is read once.
+local function wish_of(detail)
+  local d = cmsgpack.unpack(detail)
+  local wish
+  if #d == 3 then
+    local rules = rules_of[d[3]]
+    if not rules then
+      local r = cmsgpack.unpack(d[3])
+      rules = {
+        is_plain = r[1] == 0 and r[2] == 0 and r[3] == 0 and r[5] == '', lock = r[3] > 0, group = r[5] ~= '',
+        at = r[6], nominal = tonumber(r[6]), gap = r[7], keep = r[8], since = r[9], is_strict = r[10] == '1',
+        overlap = r[11], is_release = r[12] == '1',
+      }
+      rules_of[d[3]] = rules
+    end
+    -- What stands in front of the rules of a time is what any other task says.
+    wish = {
+      version = d[1], begun = d[2], rules = rules, detail = d[3], lock = rules.lock, group = rules.group,
     }
-    asked_in[rules] = asked
+  else
+    wish = {detail = detail, lock = d[3] > 0, group = d[5] ~= ''}
   end
-  time = time + 1
-  asked.version, asked.begun, asked.fence = version, begun, fences[time]
-  asked.run, asked.queued, asked.kept, asked.missed_after, asked.cancels = nil, nil, nil, nil, nil
-  return asked
+  wishes[detail] = wish
+  return wish
 end
 
-local function special(task, id, message, detail)
-  local d = cmsgpack.unpack(detail)
-  local mine, asked = {task = task}, nil
-  local has_lock, has_group
-  if #d == 3 then
-    detail = d[3]  -- begins as that of any other task
-    asked = asked_by(d[1], d[2], detail)
-    has_lock, has_group = asked.lock, asked.group
-  else
-    has_lock, has_group = d[3] > 0, d[5] ~= ''
-  end
-  if has_lock then key = key + 1; mine.lock = KEYS[key] end
-  if has_group then mine.group, mine.gathering = KEYS[key + 1], KEYS[key + 2]; key = key + 2 end
-
-  local word, due, is_news
-  if asked then
-    key = key + 1
-    mine.tick = KEYS[key]
-    word = ask_for_tick(mine, asked, at.tasks, now)
-    if word and word ~= 'overlap' and (word ~= 'queued' or asked.release == '1') then return word end
-  end
-  if asked and not word and asked.is_plain then
-    -- As plain as a task of an entry mostly is: a thousand of them may be due at once.
-    word = store_task(task, message) and 'pending' or compare_task(task, message)
-  elseif not word then
-    word, due, is_news = place(at, mine, id, message, detail, now)
-  end
-  -- Of a duplicate this time is over, too: the other schedulers need not be refused as well.
-  local more = asked and word ~= 'unusable' and take_tick(mine, asked, word, id, now)
+-- Count a task that has its place; `word` says which.
+local function count(word, id, due, is_news)
   if word == 'scheduled' then
     created = created + 1
     if not earliest or due < earliest then earliest = due end
@@ -124,22 +107,54 @@ local function special(task, id, message, detail)
     created = created + 1
     ready[#ready + 1] = id
   end
+end
+
+local function special(task, id, message, detail)
+  local wish = wishes[detail] or wish_of(detail)
+  local rules, lock, group, gathering = wish.rules, nil, nil, nil
+  if wish.lock then key = key + 1; lock = KEYS[key] end
+  if wish.group then group, gathering = KEYS[key + 1], KEYS[key + 2]; key = key + 2 end
+
+  local word, found, tick
+  if rules then
+    key = key + 1
+    time = time + 1
+    tick = KEYS[key]
+    word, found = ask_for_tick(tick, wish, fences[time], at.tasks, now)
+    if word and word ~= 'overlap' and (word ~= 'queued' or rules.is_release) then return word end
+  end
+  if not word then
+    local due, is_news
+    if rules and rules.is_plain then
+      -- As plain as a task of an entry mostly is: a thousand of them may be due at once.
+      word = store_task(task, message) and 'pending' or compare_task(task, message)
+    else
+      local mine = {task = task, lock = lock, group = group, gathering = gathering}
+      word, due, is_news = place(at, mine, id, message, wish.detail, now)
+    end
+    count(word, id, due, is_news)
+  end
+  -- Of a duplicate this time is over, too: the other schedulers need not be refused as well.
+  local more = rules and word ~= 'unusable' and take_tick(tick, rules, found, word, id, now)
   return more and word .. '+' or word
 end
 
 -- A queue of which these keys hold something else is refused here, before anything is written.
 redis.call('LLEN', KEYS[1])
 local before
-for i = 11, #ARGV, 3 do
+for i = 10, #ARGV, 2 do
   if ARGV[i] ~= '' then
     before = next_due(KEYS[2])
     break
   end
 end
-for i = 9, #ARGV, 3 do
-  local id, message, detail = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+local detail
+for i = 9, #ARGV, 2 do
+  local message = ARGV[i]
+  if ARGV[i + 1] ~= '=' then detail = ARGV[i + 1] end
   key = key + 1
   local task = KEYS[key]
+  local id = string.sub(task, #at.tasks + 1)
   local word = 'pending'
   if detail ~= '' then
     word = special(task, id, message, detail)
