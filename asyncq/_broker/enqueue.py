@@ -152,8 +152,8 @@ class Enqueue:
 class _Relay:
     """Several lanes to one queue, for many tasks that were prepared and come at once.
 
-    While Redis is at work on one call the next ones are on their way, so it never waits for us. For tasks that
-    come one by one this would only make more calls of them.
+    While Redis is at work on one call the next ones are on their way, so it does not wait for us. For tasks
+    that come one by one this would only make more calls of them.
     """
 
     def __init__(self, basis: Basis, queue: str) -> None:
