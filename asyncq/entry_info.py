@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from asyncq._checks import require_whole
+from asyncq._cron import parse
 from asyncq._entry_rules import Rules
 from asyncq.codecs import Codecs
+from asyncq.errors import ConfigError
 from asyncq.options import DEFAULT_QUEUE, TaskOptions
 
 __all__ = ["EnqueueEvent", "EntryInfo", "GoEntryInfo"]
+
+_MOST_UPCOMING: Final = 1000
+_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,17 @@ class EntryInfo:
         """
         return self._codecs.decode(self._codec, self.raw, where=f"the payload of entry {self.id!r}")
 
+    def upcoming(self, count: int = _SHOWN) -> list[datetime]:
+        """The next times, without their jitter; none while it is paused, and for an orphan.
+
+        Args:
+            count: How many at the most; up to 1,000.
+
+        Raises:
+            ConfigError: `count` is not from 1 to 1,000.
+        """
+        return _upcoming(self.spec, self.timezone, self.next_at, count)
+
 
 @dataclass(frozen=True, slots=True)
 class GoEntryInfo:
@@ -95,6 +112,25 @@ class GoEntryInfo:
         """
         codec = self._codec if self.raw else ""
         return self._codecs.decode(codec, self.raw, where=f"the payload of entry {self.id!r}")
+
+    def upcoming(self, count: int = _SHOWN) -> list[datetime]:
+        """The next times. As `EntryInfo.upcoming`; the next one alone where only Go can read the spec."""
+        return _upcoming(self.spec, "UTC", self.next_at, count)
+
+
+def _upcoming(spec: str, timezone: str, next_at: datetime | None, count: int) -> list[datetime]:
+    require_whole("count", count, least=1)
+    if count > _MOST_UPCOMING:
+        raise ConfigError("count", count, f"at most {_MOST_UPCOMING}")
+    found: list[datetime] = []
+    try:
+        schedule = parse(spec, timezone)
+    except ConfigError:
+        return found if next_at is None else [next_at]
+    while next_at is not None and len(found) < count:
+        found.append(next_at)
+        next_at = schedule.next(next_at)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

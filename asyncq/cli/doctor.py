@@ -8,15 +8,26 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from asyncq.cli.connecting import CLEAN, FINDINGS, NATIVE, PARTLY, connection_options, run
-from asyncq.cli.terminal import ProgressLine, counted, table
-from asyncq.connection import Pong
+from asyncq.cli.connecting import (
+    CLEAN,
+    FINDINGS,
+    NATIVE,
+    PARTLY,
+    Target,
+    connection_options,
+    open_inspector,
+    run,
+)
+from asyncq.cli.terminal import ProgressLine, ask, counted, table
 from asyncq.errors import UnsafeServerError
-from asyncq.inspector import Finding, Inspector, Progress, Report
+
+if TYPE_CHECKING:
+    from asyncq.connection import Pong
+    from asyncq.inspector import Finding, Inspector, Progress, Report
 
 PATIENCE: Final = 5.0
 """Seconds to wait for a Redis that goes away in the middle; at the start there is no waiting."""
@@ -74,12 +85,13 @@ class _Visit:
     wish: _Wish
     problem: str = ""
     pong: Pong | None = None
-    repaired: list[Finding] = field(default_factory=list[Finding])
+    repaired: list[Finding] = field(default_factory=list["Finding"])
     seconds: float = 0.0
 
     async def make(self) -> int:
         wish = self.wish
-        async with Inspector(wish.url, prefix=wish.prefix, wire=wish.wire, patience=PATIENCE) as inspector:
+        target = Target(url=wish.url, wire=wish.wire, prefix=wish.prefix, patience=PATIENCE)
+        async with open_inspector(target) as inspector:
             try:
                 self.pong = await inspector.ping()
             except UnsafeServerError as error:
@@ -111,7 +123,7 @@ class _Visit:
         number = sum(finding.repairable for finding in report.findings)
         if not number:
             return False
-        return self.wish.yes or click.confirm(f"Repair {counted(number, 'finding')}?", err=True)
+        return self.wish.yes or ask(f"Repair {counted(number, 'finding')}?")
 
     async def _repair(self, inspector: Inspector, before: Report) -> Report:
         line = ProgressLine()

@@ -6,20 +6,24 @@ import ast
 import dataclasses
 import inspect
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from asyncq import Client, ConnectionOptions, Inspector, Semaphore, ServerConfig, errors, sync
 from asyncq._wire.keys import EntryKeys, Keys, SemaphoreKeys
 from asyncq._wire.states import State
+from asyncq.cli import main
 from asyncq.entries import Rules
 from asyncq.options import TaskOptions
 from asyncq.periodic import ManagerConfig
 from asyncq.scheduler import SchedulerConfig
 from tests.acceptance.pages import DOCS, ROOT, names, section, table
 from tools import api
+from tools import cli as command_line
 
 pytestmark = [pytest.mark.acceptance]
 
@@ -57,6 +61,39 @@ def test_every_promise_has_a_test_that_exists() -> None:
 def test_the_page_of_the_public_interface_is_up_to_date() -> None:
     """`python tools/api.py` writes it anew."""
     assert (DOCS / "reference" / "api.md").read_text(encoding="utf-8") == api.page()
+
+
+# --- the command line -------------------------------------------------------------------------
+
+
+def test_the_page_of_the_command_line_is_up_to_date() -> None:
+    """`python tools/cli.py` writes it anew."""
+    assert (DOCS / "reference" / "cli.md").read_text(encoding="utf-8") == command_line.page()
+
+
+def _commands() -> list[str]:
+    """Every `$ asyncq …` of a page, without what stands around it in a pipe."""
+    found: list[str] = []
+    for page in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]:
+        for line in re.findall(r"^\$ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE):
+            parts = re.split(r" (?:\||&&|;) ", line)
+            found += [part.removesuffix("  #") for part in parts if part.startswith("asyncq ")]
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize("line", _commands())
+def test_commands_that_a_page_shows_are_understood(line: str) -> None:
+    """An operator copies them at three in the morning."""
+    _, *arguments = shlex.split(line, comments=True)
+    command, context = main, click.Context(main)
+    while isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
+        context = click.Context(command, context, info_name=command.name)
+        _, found, arguments = command.resolve_command(context, arguments)
+        assert found is not None
+        command = found
+    assert not isinstance(command, click.Group) or {"--help", "--version"} & set(arguments)
+    if not isinstance(command, click.Group):
+        command.make_context(command.name, arguments, context)
 
 
 # --- options ----------------------------------------------------------------------------------

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import subprocess
+import sys
 import types
 
 import asyncq
+from tests.architecture.repository import PACKAGE, tree
 
 
 def _held() -> set[str]:
@@ -23,6 +28,41 @@ def test_all_names_exactly_what_the_root_holds() -> None:
     named = {name for name in asyncq.__all__ if not name.startswith("__")}
     modules = {name for name in named if isinstance(getattr(asyncq, name), types.ModuleType)}
     assert named - modules == _held()
+
+
+def test_what_is_imported_when_it_is_used_is_what_type_checkers_read() -> None:
+    """The names stand twice, for type checkers and for Python; two lists drift apart."""
+    read = {
+        alias.name: node.module
+        for node in ast.walk(tree(PACKAGE / "__init__.py"))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("asyncq.")
+        for alias in node.names
+    }
+    known = vars(asyncq)["_HOMES"]
+    homes = {name: f"asyncq.{home}" for home, names in known.items() for name in names}
+    assert homes == read
+    assert set(homes) == set(asyncq.__all__)
+    for name, home in homes.items():
+        assert getattr(asyncq, name) is getattr(importlib.import_module(home), name)
+
+
+def test_the_decorator_stays_when_the_module_of_its_name_is_imported() -> None:
+    """`asyncq.task` is both, and an import of a module sets the attribute of its package."""
+    code = (
+        "import asyncq, asyncq.task; assert callable(asyncq.task), asyncq.task;"
+        "from asyncq.task import Task; assert Task is asyncq.Task;"
+        "from asyncq import task; assert task is asyncq.task and callable(task);"
+        "assert asyncq.errors.ConfigError and asyncq.retry and asyncq.options"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    """As of any module: `hasattr` and `from asyncq import …` rely on it."""
+    assert not hasattr(asyncq, "nothing")
 
 
 def test_all_names_each_name_once() -> None:

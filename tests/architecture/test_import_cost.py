@@ -18,13 +18,17 @@ UNWANTED_ROOMS = {"asyncq.cli", "asyncq.contrib", "asyncq.testing"}
 # finds a new heavy import (rich, a web framework: 0.1 s and up).
 BUDGET_PER_MODULE = 0.002
 
-_LOADED = "import asyncq, json, sys; print(json.dumps(sorted(sys.modules)))"
-_TIMED = """
+# A name is imported when it is used: so all are.
+_ALL = "[getattr(asyncq, name) for name in asyncq.__all__]"
+_LOADED = f"import asyncq, json, sys; {_ALL}; print(json.dumps(sorted(sys.modules)))"
+_BARE = "import asyncq, json, sys; print(json.dumps(sorted(sys.modules)))"
+_TIMED = f"""
 import asyncio, concurrent.futures, dataclasses, datetime, importlib.resources, logging, ssl, zoneinfo
 import anyio, anyio.to_process, anyio.to_thread, croniter, msgpack, redis.asyncio
 from time import process_time
 start = process_time()
 import asyncq
+{_ALL}
 print(process_time() - start)
 """
 
@@ -50,6 +54,13 @@ def test_extras_are_not_loaded_until_they_are_used() -> None:
     assert "asyncq" in loaded
     assert not {name.partition(".")[0] for name in loaded} & UNWANTED
     assert not loaded & UNWANTED_ROOMS
+
+
+def test_the_root_alone_loads_nothing() -> None:
+    """The command imports it for each completion, and Redis' library takes longer than a shell may."""
+    loaded = set(json.loads(_run(_BARE)))
+    assert not {"redis", "hiredis", "msgpack", "asyncio", "anyio", "croniter"} & loaded
+    assert not [name for name in loaded if name.startswith("asyncq.")]
 
 
 def test_importing_stays_within_its_budget() -> None:
