@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 
 from asyncq._checks import whole_problem
 from asyncq._clock import seconds
+from asyncq._http import LISTEN, read_listen
 from asyncq._logs import LoggerLike, level_of, logging_problems
 from asyncq.codecs import Codecs
 from asyncq.context import Context
@@ -213,6 +214,14 @@ class ServerConfig:
     health_check_interval: float = 15.0
     """Seconds between two health checks."""
 
+    probes: str | None = None
+    """Where to answer an orchestrator that asks for `/healthz` and `/readyz`, such as `"0.0.0.0:8081"`; port
+    0 takes a free one. Nowhere when not given. It asks for no password: let only those reach it who may."""
+
+    ready_within: float = 30.0
+    """Seconds without an answer to its question for tasks after which a server is not ready, and is to be
+    started again when Redis is there. Longer than twice `task_check_interval`."""
+
     logger: LoggerLike | None = None
     """Where this server logs, `logging.getLogger("asyncq.server")` when not given: another logger, an adapter
     of one, or any object with `debug`, `info`, `warning` and `error`."""
@@ -249,6 +258,11 @@ class ServerConfig:
         if not problems and self.janitor_batch_size > LARGEST_BATCH:
             expected = f"at most {LARGEST_BATCH:,}: everybody waits while so many are removed"
             problems.append(Problem("janitor_batch_size", self.janitor_batch_size, expected))
+        if self.probes is not None and read_listen(self.probes) is None:
+            problems.append(Problem("probes", self.probes, LISTEN))
+        if not problems and self.probes is not None and self.ready_within <= 2 * self.check_interval:
+            expected = "longer than twice task_check_interval: an idle server asks no sooner"
+            problems.append(Problem("ready_within", self.ready_within, expected))
         try:
             RetryPolicies(self.retry, self.retry_policies)
         except ConfigError as error:
@@ -347,6 +361,7 @@ _DURATIONS = (
     "archive_max_age",
     "cancel_grace",
     "start_patience",
+    "ready_within",
     *_INTERVALS,
 )
 _COUNTS = {

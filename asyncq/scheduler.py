@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final, Self, Unpack
 
-from asyncq._broker.checkup import check, wait_until_reachable
+from asyncq._broker.checkup import check_once, wait_until_reachable
 from asyncq._clock import from_unix, now
 from asyncq._compose import new_id
 from asyncq._logs import SCHEDULER_LOG, Log, log_for
-from asyncq._redis.router import Router
+from asyncq._probes import Probed, Probes
+from asyncq._scheduling.condition import judge
 from asyncq._scheduling.description import describe_scheduler
 from asyncq._scheduling.follower import told
 from asyncq._scheduling.orders import Orders
@@ -36,7 +37,7 @@ __all__ = ["Entry", "Scheduler", "SchedulerConfig", "SchedulerHealth"]
 _ID_LENGTH: Final = 12
 
 
-class Scheduler:
+class Scheduler(Probed):
     """Enqueues tasks at the times that were registered.
 
         scheduler = Scheduler("redis://localhost:6379/0", timezone="Asia/Shanghai")
@@ -77,6 +78,7 @@ class Scheduler:
         self.config = replace(self.config, codecs=codecs)
         self._client = Client(self._connection, codecs=codecs)
         self._log: Log = log_for(self.config.logger, self.config.least_level, standard=SCHEDULER_LOG)
+        self._probes = Probes(self.config.probes, self._log)
         self._timetable = Timetable()
         self._pulse = Pulse(self._timetable, clock=_now, limit=self.config.stalled_after)
         app = self.config.application
@@ -238,7 +240,11 @@ class Scheduler:
         if self._owns_connection:
             self._stack.push_async_callback(self._connection.aclose)
         self._stack.push_async_callback(self._client.aclose)
+        probes = self._probes.open(
+            self._connection.router, lambda trouble: judge(self._status, self.health, trouble), self._break
+        )
         try:
+            await self._stack.enter_async_context(probes)
             if await self._reach():
                 await self._begin()
         except BaseException:
@@ -342,14 +348,11 @@ class Scheduler:
         if self._status in ("leaving", "left"):
             if self._ended is not None and self._ended.done():
                 return
-            await self._until_ended()
+            if self._ended is not None:
+                await asyncio.wait([self._ended])
         elif self._status != "new":
             self._status = "leaving"
             await self._end()
-
-    async def _until_ended(self) -> None:
-        if self._ended is not None:
-            await asyncio.wait([self._ended])
 
     async def _end(self) -> None:
         self._status = "leaving"
@@ -385,9 +388,7 @@ class Scheduler:
             raise ClosedError(self._WHAT)
         if self._status != "new" or not self._owns_connection:
             return await self._client.ping()
-        # A connection of its own: the scheduler's belongs to the loop that it will run in.
-        async with aclosing(Router(self._connection.options, name="asyncq:ping")) as router:
-            return await check(router, patience=0.0)
+        return await check_once(self._connection.options)
 
     def _describe(self) -> dict[str, Any]:
         return describe_scheduler(

@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from asyncq._broker.checkup import check
+from asyncq._broker.checkup import check, check_once
 from asyncq._checks import refuse_unknown
+from asyncq._engine.condition import Observer
 from asyncq._engine.supervisor import Supervisor
+from asyncq._http import Page, Request
 from asyncq._logs import SERVER_LOG, Log, log_for
-from asyncq._redis.router import Router
+from asyncq._probes import Probed, Probes
 from asyncq._service import Errands
 from asyncq._signals import handled
 from asyncq.config import ServerConfig
@@ -22,10 +24,10 @@ from asyncq.errors import AlreadyRunningError, ClosedError, ConfigError, NotStar
 from asyncq.mux import Mux
 from asyncq.shared import Connection, read_connection
 
-__all__ = ["Server"]
+__all__ = ["Page", "Request", "Server"]
 
 
-class Server:
+class Server(Probed):
     """Runs tasks.
 
     `run(mux)` blocks and owns the signals of the process; that is all most programs need:
@@ -61,6 +63,7 @@ class Server:
         self._life: asyncio.Task[None] | None = None
         self._is_closed = False
         self._errands = Errands()
+        self._probes = Probes(self.config.probes, self._log)
 
     @property
     def id(self) -> str:
@@ -149,8 +152,11 @@ class Server:
                 life.result()
 
     async def _live(self, supervisor: Supervisor) -> None:
+        config = self.config
+        observer = Observer(supervisor, concurrency=config.concurrency, ready_within=config.ready_within)
         try:
-            await supervisor.run()
+            async with self._probes.open(self._connection.router, observer.condition, supervisor._break):
+                await supervisor.run()
         finally:
             if self._owns_connection:
                 await self._connection.aclose()
@@ -207,12 +213,7 @@ class Server:
             raise ClosedError("the server")
         if self._life is not None or not self._owns_connection:
             return await check(self._connection.router(), patience=0.0)
-        # A connection of its own: the server's belongs to the loop that it will run in.
-        router = Router(self._connection.options, name="asyncq:ping")
-        try:
-            return await check(router, patience=0.0)
-        finally:
-            await router.aclose()
+        return await check_once(self._connection.options)
 
     async def shutdown(self, *, now: bool = False) -> None:
         """Finish and leave. Does nothing when it does not run.

@@ -27,6 +27,8 @@ MODULES = (
     "group_settings",
     "mux",
     "context",
+    "logs",
+    "tracing",
     "retry",
     "scheduler",
     "periodic",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import aclosing
 from typing import Any, Final
 
 from asyncq._redis.router import Router
-from asyncq.connection import Address, Pong
+from asyncq.connection import Address, ConnectionOptions, Pong
 from asyncq.errors import BrokerError, BrokerUnavailableError, Missing, ServerTooOldError, UnsafeServerError
 
 OLDEST: Final = (6, 2)
@@ -50,6 +51,16 @@ async def check(router: Router, *, patience: float, away: set[Address] | None = 
         warnings += _check_persistence(address, facts)
         warnings += _check_policy(address, facts)
     return Pong(router.where, server, latency, tuple(warnings), tuple(missing))
+
+
+async def check_once(options: ConnectionOptions) -> Pong:
+    """Look, on a connection for this once: that of a door belongs to the loop that it will run in.
+
+    Raises:
+        BrokerError: It is not fit; the text says what is wrong and what to try.
+    """
+    async with aclosing(Router(options, name="asyncq:ping")) as router:
+        return await check(router, patience=0.0)
 
 
 async def _ask(router: Router) -> tuple[dict[Address, Any], float]:

@@ -156,6 +156,7 @@ class Conclusions:
                 "queue": delivery.queue,
                 "task_id": delivery.id,
                 "type": envelope.type,
+                "attempt": delivery.retried + 1,
                 "delay": delay,
             },
         )

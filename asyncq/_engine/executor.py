@@ -96,6 +96,14 @@ class Executor:
         """What runs now."""
         return list(self._runs.values())
 
+    @property
+    def stuck(self) -> int:
+        """How many handlers were told to stop, did not, and still hold their slots."""
+        return sum(
+            run.has_started and run.context.cancel_reason is not None and run.leaks_at == NEVER
+            for run in self._runs.values()
+        )
+
     def take(self, deliveries: list[Delivery]) -> None:
         """Begin with what was delivered, or give it back when the server is leaving."""
         self._conclusions.counts.delivered += len(deliveries)

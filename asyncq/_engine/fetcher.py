@@ -142,6 +142,7 @@ class Fetcher:
         for source in self._sources:
             source.is_hungry = True
         self._is_open = True
+        self.last_answer_at = self._loop.time()  # or, after a stop, since when it is asking again
         self._set_timer()
         # Whoever still waits for the stop need not; who stops us again must, for what is on its way now.
         self._quiet.set()

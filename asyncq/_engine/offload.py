@@ -15,6 +15,7 @@ import anyio.to_process
 from asyncq._service import Errands
 from asyncq.context import Context
 from asyncq.errors import WorkerProcessDiedError
+from asyncq.logs import CARRIED, TaskFields, task_fields
 from asyncq.mux import Route
 from asyncq.task import Task
 
@@ -72,7 +73,9 @@ class Offload:
         args, kwargs = route.arguments(task, context)
         try:
             return await anyio.to_process.run_sync(
-                partial(route.function, *args, **kwargs), cancellable=True, limiter=self._limiter
+                partial(_call_elsewhere, task_fields(), route.function, args, kwargs),
+                cancellable=True,
+                limiter=self._limiter,
             )
         except anyio.BrokenWorkerProcess as error:
             raise WorkerProcessDiedError(0) from error
@@ -96,3 +99,14 @@ def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
     except StopIteration as error:
         # No future can hold one, and nobody would ever hear of the end. Coroutines do the same.
         raise RuntimeError("handler raised StopIteration") from error
+
+
+def _call_elsewhere(
+    fields: TaskFields | None, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """In a process there is no context; what log records say of the task is sent along."""
+    token = CARRIED.set(fields)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        CARRIED.reset(token)

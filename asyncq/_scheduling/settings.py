@@ -12,6 +12,7 @@ from asyncq._checks import refuse_unknown
 from asyncq._clock import seconds
 from asyncq._cron import time_zone
 from asyncq._enqueue_middleware import EnqueueMiddleware, checked
+from asyncq._http import LISTEN, read_listen
 from asyncq._logs import LoggerLike, level_of, logging_problems
 from asyncq.codecs import Codecs
 from asyncq.entries import Entry
@@ -49,6 +50,7 @@ class SchedulerOptions(TypedDict, total=False):
     orphans: Literal["report", "remove"]
     look_interval: float
     waking: Literal["push", "poll"]
+    probes: str | None
     logger: LoggerLike | None
     log_level: int | str | None
     name: str
@@ -127,6 +129,9 @@ class SchedulerConfig:
     """How the scheduler learns of changed entries: `"push"` by a message, `"poll"` by looking alone, for
     proxies that do not let subscriptions through."""
 
+    probes: str | None = None
+    """Where to answer an orchestrator that asks for `/healthz` and `/readyz`. As for a server."""
+
     logger: LoggerLike | None = None
     """Where this scheduler logs, `logging.getLogger("asyncq.scheduler")` when not given. As for a server."""
 
@@ -148,6 +153,8 @@ class SchedulerConfig:
         problems += self._application_problems()
         if self.waking not in ("push", "poll"):
             problems.append(Problem("waking", self.waking, "'push' or 'poll'"))
+        if self.probes is not None and read_listen(self.probes) is None:
+            problems.append(Problem("probes", self.probes, LISTEN))
         problems += logging_problems(self.logger, self.log_level)
         if problems:
             raise ConfigError.of(problems)

@@ -7,6 +7,7 @@ import signal
 import threading
 from pathlib import Path
 
+from asyncq.logs import task_fields
 from asyncq.task import Task
 
 
@@ -34,3 +35,8 @@ def fail(task: Task) -> None:
 def leave(task: Task) -> None:
     """Raise what ends programs."""
     raise SystemExit(3)
+
+
+def say_fields(task: Task) -> dict[str, object]:
+    """Return what a log record that is made here would say."""
+    return dict(task_fields() or {})

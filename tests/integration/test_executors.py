@@ -19,6 +19,7 @@ from asyncq._wire.native import decode_result, encode_result
 from asyncq.config import Failure
 from asyncq.context import Context, current_context
 from asyncq.errors import WorkerProcessDiedError
+from asyncq.logs import task_fields
 from asyncq.mux import Mux
 from asyncq.task import Task
 from tests.integration import process_handlers
@@ -39,6 +40,7 @@ async def test_blocking_handlers_run_in_threads(redis_url: str, redis_client: Re
     def work(task: Task, ctx: Context) -> None:
         together.wait()
         assert current_context() is ctx
+        assert (task_fields() or {}).get("task_id") == ctx.id
         seen.add((threading.get_ident(), ctx.id))
 
     async with at_work(redis_url, mux, threads=3) as (client, _):
@@ -63,7 +65,7 @@ def _in_its_own_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable
 def process_mux() -> Mux:
     """Handlers that run in processes."""
     mux = Mux()
-    for name in ("tell_pid", "die", "hang", "fail", "leave"):
+    for name in ("tell_pid", "die", "hang", "fail", "leave", "say_fields"):
         mux.handle(name, getattr(process_handlers, name), executor="process")
     return mux
 
@@ -74,9 +76,13 @@ async def test_handlers_run_in_processes(redis_url: str, redis_client: Redis, pr
     async with at_work(redis_url, process_mux, processes=1) as (client, _):
         first = await client.enqueue(Task("tell_pid"), retention=60)
         second = await client.enqueue(Task("tell_pid"), retention=60)
+        said = await client.enqueue(Task("say_fields"), retention=60)
         failed = await client.enqueue(Task("fail", "why"))
         left = await client.enqueue(Task("leave"))
-        await settled(redis_client, completed=2, retry=2)
+        await settled(redis_client, completed=3, retry=2)
+    # What log records say of the task is sent along, as a process has no context.
+    expected = {"task_id": said.id, "type": "say_fields", "queue": "default", "attempt": 1}
+    assert _result(redis_client, said.id) == expected
     results = {_result(redis_client, info.id) for info in (first, second)}
     assert len(results) == 1
     assert os.getpid() not in results

@@ -1,0 +1,25 @@
+"""Traces across the queue, by OpenTelemetry: who sent a task, who ran it, and how often.
+
+    client = Client(url, middleware=[tracing.producer()])
+    mux.use(tracing.consumer())
+
+Needs the extra `otel`, which is the API alone; what is done with spans is set up by the program, with an
+SDK of its choice. Without one nothing is recorded, and next to nothing paid.
+"""
+
+from __future__ import annotations
+
+try:
+    import opentelemetry.trace
+except ImportError as error:  # pragma: no cover - the tests have it
+    advice = 'asyncq.tracing needs OpenTelemetry: pip install "asyncq[otel]"'
+    raise ImportError(advice) from error
+
+from asyncq.tracing.consuming import consumer
+from asyncq.tracing.gathering import aggregator
+from asyncq.tracing.logs import TraceFilter
+from asyncq.tracing.producing import batch, producer
+
+del opentelemetry
+
+__all__ = ["TraceFilter", "aggregator", "batch", "consumer", "producer"]
