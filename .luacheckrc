@@ -6,7 +6,7 @@ local pieces = {
   "active_list", "allowance", "ask_for_tick", "ask_to_stop", "begin", "book", "bygone", "call_next",
   "clear_task", "clock", "compare_task", "confirm", "count_retry", "details", "disband", "due_in", "ended",
   "exactly", "facts", "field_of", "group_of", "hold", "leave", "let_go", "lock_of", "moment",
-  "more_than_counted", "moving", "nanoseconds", "next_due", "note_group", "note_skip", "parts_of",
+  "more_than_counted", "moving", "nanoseconds", "next_due", "note_attempt", "note_group", "note_skip", "parts_of",
   "paused_since", "place", "read_task", "remember", "rewrite", "signed", "store_task", "take_tick",
   "times_active", "trace_of", "verdict", "wait_until", "wake", "whereabouts", "whole", "write_task",
 }

@@ -155,6 +155,10 @@ class ServerConfig:
     Without it, as in asynq, the lock is held until its time is over or the task is deleted. What is
     cancelled gives it up in any case."""
 
+    keep_attempts: int = 10
+    """Of how many deliveries that did not succeed a task keeps a record: when, where, the error and its
+    traceback. Together at most 8 KiB for a task, the latest come first. 0 keeps none."""
+
     codecs: Codecs = field(default_factory=Codecs)
     """Payload codecs that tasks may have been written with, and the one for results."""
 
@@ -368,6 +372,7 @@ _COUNTS = {
     "concurrency": 1,
     "max_lost": 1,
     "archive_max_count": 0,
+    "keep_attempts": 0,
     "threads": 1,
     "processes": 1,
     "janitor_batch_size": 1,

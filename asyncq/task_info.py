@@ -17,7 +17,7 @@ from asyncq._wire.states import State
 from asyncq.codecs import DEFAULT_CODECS, Codecs
 from asyncq.errors import WireError
 
-__all__ = ["Progress", "TaskHistory", "TaskInfo"]
+__all__ = ["Attempt", "Progress", "TaskHistory", "TaskInfo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,37 @@ class Progress:
         return cls(done, total, note)
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A delivery of a task that did not succeed."""
+
+    number: int  #: which of its deliveries it was, from 1
+    started_at: datetime | None  #: when a server took it
+    ended_at: datetime | None
+    server_id: str  #: empty for a server of Go's
+    outcome: str  #: `retry`, `lost` with its server, or why it was archived: exhausted, cancelled ...
+    error: str
+    traceback: str  #: empty where there is none, or no room for it any more
+
+
+def _read_attempts(packed: bytes) -> tuple[Attempt, ...]:
+    """Read the hash field `attempts`. It is there to be shown: what nobody can read is left out."""
+    try:
+        rows = cast("list[Any]", msgpack.unpackb(packed, raw=True, strict_map_key=False))
+        found = [
+            Attempt(
+                int(number),
+                _instant(float(started)),
+                _instant(float(ended)),
+                *(cast("bytes", text).decode("utf-8", "replace") for text in texts),
+            )
+            for number, started, ended, *texts in rows
+        ]
+    except (ValueError, TypeError, AttributeError, OverflowError):  # as whoever wrote it by hand wrote it
+        return ()
+    return tuple(found)
+
+
 @dataclass(slots=True, kw_only=True)
 class TaskHistory:
     """What happened to a task since it was enqueued. Instants in Unix seconds, 0 for never."""
@@ -60,6 +91,12 @@ class TaskHistory:
     deliveries: int = 0  #: how often it was handed to a server
     lost: int = 0  #: how often its lease ran out, since the server died or hung
     is_orphaned: bool = False  #: active, but its lease has run out
+    reason: str = ""  #: why it is archived
+    delivered_at: float = 0.0  #: when it was handed to a server last
+    server_id: str = ""  #: which server has it now
+    attempts: bytes = field(
+        default=b"", compare=False
+    )  #: what became of deliveries that did not succeed, as it is stored
     unreadable: str = ""  #: why its message cannot be read
     seal: tuple[bytes, ...] = field(default=(), compare=False)  #: what its version is made of
 
@@ -236,6 +273,29 @@ class TaskInfo:
     def lost(self) -> int:
         """How often its lease ran out, because the server died or hung."""
         return self._history.lost
+
+    @property
+    def reason(self) -> str:
+        """Why it is archived: exhausted, skip_retry, cancelled, lost, unreadable or requested. Else empty."""
+        return self._history.reason
+
+    @property
+    def delivered_at(self) -> datetime | None:
+        """When it was handed to a server last; None if it never was."""
+        return _instant(self._history.delivered_at)
+
+    @property
+    def server_id(self) -> str:
+        """Which server works on it; `asynq` for one of Go's, and empty while nobody does."""
+        return self._history.server_id
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The last deliveries that did not succeed, the oldest first; servers keep `keep_attempts` of them.
+
+        Only `inspector.tasks.get` reads them: in lists there are none.
+        """
+        return _read_attempts(self._history.attempts) if self._history.attempts else ()
 
     @property
     def is_orphaned(self) -> bool:

@@ -45,6 +45,14 @@ class Recovered(NamedTuple):
     lost: int  #: how many leases of it have run out by now
 
 
+class RecoveryTerms(NamedTuple):
+    """What becomes of tasks that are taken back."""
+
+    max_lost: int  #: one that lost so many leases is archived
+    unlock_archived: bool = False  #: then it gives up its lock, if it is unique
+    keep_attempts: int = 0  #: of how many deliveries that did not succeed a task keeps a record
+
+
 @dataclass(slots=True)
 class Recovery:
     """What a look for lost leases found."""
@@ -100,9 +108,7 @@ class Leases:
             word: bytes = reply[at + 1]
             (found.lost if word == b"lost" else found.cancelled).append(held[index - 1])
 
-    async def recover(
-        self, queues: Sequence[str], *, max_lost: int, unlock_archived: bool = False
-    ) -> Recovery:
+    async def recover(self, queues: Sequence[str], terms: RecoveryTerms) -> Recovery:
         """Take back what nobody claims any more.
 
         The first call for a queue only looks: it learns the time by which later calls are judged
@@ -111,17 +117,14 @@ class Leases:
         """
         found = Recovery([], None, is_late=False)
         slots = self._basis.by_slot(queues).items()
-        await together(
-            [self._recover(slot, names, max_lost, unlock_archived, found) for slot, names in slots]
-        )
+        await together([self._recover(slot, names, terms, found) for slot, names in slots])
         return found
 
     async def _recover(
         self,
         slot: int,
         names: Sequence[str],
-        max_lost: int,
-        unlock_archived: bool,  # noqa: FBT001 - it comes from one place
+        terms: RecoveryTerms,
         found: Recovery,
     ) -> None:
         basis, loop = self._basis, asyncio.get_running_loop()
@@ -132,8 +135,8 @@ class Leases:
         for name in names:
             queue = basis.queue(name)
             keys += (queue.lease, queue.pending, queue.archived, queue.waiting, queue.flow)
-        args: list[Any] = [CHUNK, max_lost, basis.channel_prefix, basis.in_cluster, expected]
-        args.append("1" if unlock_archived else "")
+        args: list[Any] = [CHUNK, terms.max_lost, basis.channel_prefix, basis.in_cluster, expected]
+        args += ("1" if terms.unlock_archived else "", terms.keep_attempts)
         for name in names:
             queue = basis.queue(name)
             args += (queue.task_prefix, queue.unique_prefix)

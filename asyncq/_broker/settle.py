@@ -48,16 +48,45 @@ def completed(
     return Settlement(queue, task_id, token, "complete", detail, unique_key)
 
 
-def retry(queue: str, task_id: str, token: str, *, error: str, delay: float, counts: bool) -> Settlement:
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is kept of a delivery that failed, beside its error."""
+
+    keep: int = 0  #: of how many deliveries the task keeps a record
+    trace: str = ""  #: traceback of this one
+
+
+NO_RECORD: Final = Record()
+
+
+def retry(  # noqa: PLR0913 - what the script is to know of it
+    queue: str,
+    task_id: str,
+    token: str,
+    *,
+    error: str,
+    delay: float,
+    counts: bool,
+    record: Record = NO_RECORD,
+) -> Settlement:
     """It failed and runs again after `delay` seconds."""
-    return Settlement(queue, task_id, token, "retry", _pack((error, delay, counts)))
+    detail = _pack((error, delay, counts, record.keep, record.trace))
+    return Settlement(queue, task_id, token, "retry", detail)
 
 
-def archived(
-    queue: str, task_id: str, token: str, *, error: str, reason: str, unlock: bool = False
+def archived(  # noqa: PLR0913 - what the script is to know of it
+    queue: str,
+    task_id: str,
+    token: str,
+    *,
+    error: str,
+    reason: str,
+    unlock: bool = False,
+    record: Record = NO_RECORD,
 ) -> Settlement:
     """It failed for good. With `unlock` it gives up its lock, if it is unique."""
-    return Settlement(queue, task_id, token, "archive", _pack((error, reason, True, unlock)))
+    detail = _pack((error, reason, True, unlock, record.keep, record.trace))
+    return Settlement(queue, task_id, token, "archive", detail)
 
 
 def requeued(queue: str, task_id: str, token: str) -> Settlement:

@@ -160,10 +160,12 @@ class Conclusions:
                 "delay": delay,
             },
         )
+        keep = self._config.keep_attempts
+        record = settle.Record(keep, outcome.trace(error) if keep else "")
         if verdict.action == "archive":
             unlock = self._config.unlock_archived or verdict.reason == "cancelled"
-            return settle.archived(*where, error=text, reason=verdict.reason, unlock=unlock)
-        return settle.retry(*where, error=text, delay=delay, counts=verdict.counts)
+            return settle.archived(*where, error=text, reason=verdict.reason, unlock=unlock, record=record)
+        return settle.retry(*where, error=text, delay=delay, counts=verdict.counts, record=record)
 
     def _settle(self, run: Run, settlement: Settlement) -> None:
         if not run.is_settled:
@@ -211,6 +213,7 @@ class Conclusions:
                 error=error,
                 reason="unreadable",
                 unlock=self._config.unlock_archived,
+                record=settle.Record(self._config.keep_attempts),
             )
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -20,6 +22,18 @@ from asyncq.errors import (
 
 MAX_ERROR_CHARACTERS = 1024
 """An error text is cut here: it is stored with the task, and every list of tasks carries it."""
+
+MAX_TRACE_CHARACTERS = 4000
+"""A traceback is cut here, and its end kept: it is stored with the task, beside those of earlier attempts."""
+
+FRAMES = 12
+"""The last calls of an error that are shown."""
+
+LINKS = 4
+"""Errors of a chain that are shown: the one that came out, and those that led to it."""
+
+_OURS = ("asyncq.", "anyio.", "asyncio.", "concurrent.")
+"""Whose calls are left out where a traceback begins: they are the same for every handler."""
 
 Action = Literal["retry", "archive", "revoke"]
 
@@ -142,6 +156,32 @@ def describe(error: BaseException) -> str:
     whole = f"{name}: {text}" if text else name
     whole = whole.encode("utf-8", "replace").decode()
     return whole if len(whole) <= MAX_ERROR_CHARACTERS else whole[: MAX_ERROR_CHARACTERS - 1] + "…"
+
+
+def trace(error: BaseException) -> str:
+    """The traceback of an error as text that can be stored: what led to it first, and cut from the front.
+
+    Written by hand, since `traceback` goes through a chain of any length, and asks the error for its text
+    in ways that may raise.
+    """
+    parts: list[str] = []
+    one: BaseException | None = error
+    while one is not None and len(parts) < LINKS:
+        parts.append(_one_trace(one))
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+    text = "\n".join(reversed(parts)).encode("utf-8", "replace").decode()
+    return text if len(text) <= MAX_TRACE_CHARACTERS else "…" + text[1 - MAX_TRACE_CHARACTERS :]
+
+
+def _one_trace(error: BaseException, depth: int = 0) -> str:
+    calls = error.__traceback__
+    while calls is not None and str(calls.tb_frame.f_globals.get("__name__")).startswith(_OURS):
+        calls = calls.tb_next
+    lines = traceback.format_tb(calls, -FRAMES)
+    if isinstance(error, BaseExceptionGroup) and depth < LINKS:
+        inner = _inside(cast("object", error))[:LINKS]
+        lines += [textwrap.indent(_one_trace(one, depth + 1), "  | ") for one in inner]
+    return "".join((*lines, describe(error), "\n"))
 
 
 def attempt_deadline(

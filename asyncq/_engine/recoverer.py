@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from asyncq._broker.leases import CHUNK, Leases
+from asyncq._broker.leases import CHUNK, Leases, RecoveryTerms
 from asyncq._service import Service
 
 SETTLING_IN: Final = 0.05
@@ -20,28 +20,17 @@ class Recoverer(Service):
     gives the other servers the time to extend what they could not extend.
     """
 
-    def __init__(
-        self,
-        leases: Leases,
-        queues: Sequence[str],
-        *,
-        lease: float,
-        max_lost: int,
-        unlock_archived: bool = False,
-    ) -> None:
+    def __init__(self, leases: Leases, queues: Sequence[str], *, lease: float, terms: RecoveryTerms) -> None:
         super().__init__("recoverer")
         self._leases: Final = leases
         self._queues: Final = list(queues)
         self._lease: Final = lease
-        self._max_lost: Final = max_lost
-        self._unlock_archived: Final = unlock_archived
+        self._terms: Final = terms
         self.recovered = 0
         self._unusable: set[str] = set()
 
     async def tick(self) -> float:
-        found = await self._leases.recover(
-            self._queues, max_lost=self._max_lost, unlock_archived=self._unlock_archived
-        )
+        found = await self._leases.recover(self._queues, self._terms)
         for task in found.tasks:
             self.recovered += 1
             self.log.warning(

@@ -26,7 +26,7 @@ from typing import Any, Final
 from asyncq._broker.basis import Basis
 from asyncq._broker.broker import Broker
 from asyncq._broker.checkup import wait_until_reachable
-from asyncq._broker.leases import Held
+from asyncq._broker.leases import Held, RecoveryTerms
 from asyncq._clock import now
 from asyncq._compose import new_id
 from asyncq._engine.aggregator import Aggregator, aggregators
@@ -279,11 +279,9 @@ class Supervisor:
         )
 
     def _recoverers(self, broker: Broker, together: list[list[str]]) -> list[Recoverer]:
-        lease, most, unlock = self._config.lease, self._config.max_lost, self._config.unlock_archived
-        return [
-            Recoverer(broker.leases, some, lease=lease, max_lost=most, unlock_archived=unlock)
-            for some in together
-        ]
+        config = self._config
+        terms = RecoveryTerms(config.max_lost, config.unlock_archived, config.keep_attempts)
+        return [Recoverer(broker.leases, some, lease=config.lease, terms=terms) for some in together]
 
     def _keeping(self, broker: Broker, together: list[list[str]]) -> list[Service]:
         """What looks after things every now and then."""

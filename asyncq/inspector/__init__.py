@@ -9,21 +9,30 @@ from asyncq.inspector.bulk import BulkOptions, BulkReport
 from asyncq.inspector.cluster import Cluster
 from asyncq.inspector.door import Inspector
 from asyncq.inspector.editing import TaskChanges
+from asyncq.inspector.failures import FailureCause, FailureReport, Failures
 from asyncq.inspector.found import Found
 from asyncq.inspector.groups import GroupInfo, Groups
 from asyncq.inspector.listing import TaskFilters, TaskPage
+from asyncq.inspector.query import TaskQuery
 from asyncq.inspector.queues import DailyStats, QueueInfo, QueueMemory, Queues
 from asyncq.inspector.schedulers import SchedulerInfo, Schedulers
+from asyncq.inspector.search import ACTIONS, Search, SearchPage, SearchPlace
 from asyncq.inspector.servers import ServerInfo, Servers, WorkerInfo
 from asyncq.inspector.tasks import Tasks
+from asyncq.task_info import Attempt
 
 __all__ = [
+    "ACTIONS",
+    "Attempt",
     "BulkOptions",
     "BulkReport",
     "Cluster",
     "DailyStats",
     "EnqueueEvent",
     "EntryInfo",
+    "FailureCause",
+    "FailureReport",
+    "Failures",
     "Finding",
     "Found",
     "GoEntryInfo",
@@ -39,11 +48,15 @@ __all__ = [
     "Report",
     "SchedulerInfo",
     "Schedulers",
+    "Search",
+    "SearchPage",
+    "SearchPlace",
     "ServerInfo",
     "Servers",
     "TaskChanges",
     "TaskFilters",
     "TaskPage",
+    "TaskQuery",
     "Tasks",
     "WorkerInfo",
 ]

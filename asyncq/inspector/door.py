@@ -12,10 +12,12 @@ from asyncq._broker.findings import OnProgress, Report
 from asyncq.codecs import Codecs
 from asyncq.connection import ConnectionOptions, Pong
 from asyncq.inspector.cluster import Cluster
+from asyncq.inspector.failures import Failures
 from asyncq.inspector.groups import Groups
 from asyncq.inspector.queues import Queues
 from asyncq.inspector.reach import Reach
 from asyncq.inspector.schedulers import Schedulers
+from asyncq.inspector.search import Search
 from asyncq.inspector.servers import Servers
 from asyncq.inspector.tasks import Tasks
 from asyncq.shared import Connection
@@ -55,6 +57,8 @@ class Inspector:
         self.servers: Final = Servers(self._reach)
         self.schedulers: Final = Schedulers(self._reach)
         self.cluster: Final = Cluster(self._reach)
+        self.search: Final = Search(self._reach, self.tasks, self.queues, self.groups)
+        self.failures: Final = Failures(self.tasks, self.queues)
 
     @property
     def where(self) -> str:

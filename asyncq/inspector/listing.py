@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,8 @@ from asyncq._clock import INSTANT, instant_of
 from asyncq._wire.states import State
 from asyncq.codecs import Codecs
 from asyncq.errors import ConfigError, Problem
+from asyncq.inspector.causes import cause_of
+from asyncq.inspector.patterns import like
 from asyncq.inspector.reach import Reach
 from asyncq.options import is_queue_name, is_text
 from asyncq.task_info import TaskHistory, TaskInfo
@@ -49,6 +50,10 @@ class TaskFilters(TypedDict, total=False):
 
     error: str
     """Text that the last error contains, in whatever case."""
+
+    cause: str
+    """Id of a cause of failures, as `inspector.failures` says it: those of one type whose last error is of
+    one class and says the same, but for numbers, ids and the like."""
 
     since: datetime
     """Not before this instant: when a scheduled or retry task is due, when an archived one was archived, when
@@ -91,6 +96,7 @@ class Place:
     group: str = ""
     type: str = ""
     error: str = ""
+    cause: str = ""
     since: float | None = None
     until: float | None = None
     where: Callable[[TaskInfo], bool] | None = None
@@ -105,13 +111,15 @@ class Place:
         """Whether Redis can say which are meant, without anybody looking at them."""
         has_times = self.since is not None or self.until is not None
         by_time = has_times and self.state not in _BY_SCORE
-        return not (self.type or self.error or self.where or by_time)
+        return not (self.type or self.error or self.cause or self.where or by_time)
 
     def takes(self, info: TaskInfo, seen: Seen) -> bool:
         """Whether a task is meant."""
-        if self.type and not _matches(self.type, info.type):
+        if self.type and not like(self.type)(info.type):
             return False
         if self.error and self.error.casefold() not in info.last_error.casefold():
+            return False
+        if self.cause and cause_of(info.type, info.last_error).id != self.cause:
             return False
         if self.state not in _BY_SCORE:
             field = _TIMES.get(self.state)
@@ -119,12 +127,6 @@ class Place:
             if (self.since is not None and at < self.since) or (self.until is not None and at > self.until):
                 return False
         return self.where is None or bool(self.where(info))
-
-
-def _matches(pattern: str, type_name: str) -> bool:
-    if "*" not in pattern:
-        return pattern == type_name
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), type_name, re.DOTALL) is not None
 
 
 def read_state(state: object, allowed: tuple[str, ...] = tuple(State)) -> State:
@@ -149,7 +151,7 @@ def read_place(queue: object, state: State, filters: TaskFilters) -> Place:
     given: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
     problems = [] if is_queue_name(queue) else [Problem("queue", queue, "the name of a queue")]
     for name, value in given.items():
-        if name in ("group", "type", "error"):
+        if name in ("group", "type", "error", "cause"):
             good, expected = is_text(value), "text that is not blank"
         elif name in ("since", "until"):
             given[name] = instant_of(value)
@@ -285,6 +287,10 @@ def info_of(queue: str, seen: Seen, codecs: Codecs) -> TaskInfo:
         deliveries=int(seen.number("deliveries")),
         lost=int(seen.number("lost")),
         is_orphaned=seen.state is State.ACTIVE and seen.lease_ends <= seen.now,
+        reason=seen.text("reason") if seen.state is State.ARCHIVED else "",
+        delivered_at=seen.number("delivered_at"),
+        server_id=seen.text("delivery").rpartition(":")[0] if seen.state is State.ACTIVE else "",
+        attempts=seen.fields.get("attempts", b""),
         unreadable=seen.unreadable,
         seal=(seen.state.value.encode(), seen.due, seen.fields.get("deliveries", b""), seen.message),
     )

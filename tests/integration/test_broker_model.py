@@ -30,7 +30,7 @@ from asyncq._broker import basis
 from asyncq._broker.broker import Broker
 from asyncq._broker.delayed import Forwarded
 from asyncq._broker.deliver import Deliver, Delivery
-from asyncq._broker.leases import Held
+from asyncq._broker.leases import Held, RecoveryTerms
 from asyncq._redis.router import Call, Router
 from asyncq._wire.messages import Envelope, NewTask
 from asyncq._wire.wire import ASYNQ, DIALECTS, NATIVE, AsynqWire, NativeWire
@@ -79,7 +79,7 @@ class BrokerMachine(RuleBasedStateMachine):
         for name in SCRIPTS:
             self.client.script_load(basis.script(name).texts[self.wire.name].source)
         # The first look only learns the time.
-        await self.brokers["s1"].leases.recover([_QUEUE], max_lost=3)
+        await self.brokers["s1"].leases.recover([_QUEUE], RecoveryTerms(3))
 
     def teardown(self) -> None:
         async def close() -> None:
@@ -233,7 +233,7 @@ class BrokerMachine(RuleBasedStateMachine):
         expected = self.model.recover(max_lost=3)
 
         async def act(broker: Broker) -> list[tuple[str, str, int]]:
-            found = await broker.leases.recover([_QUEUE], max_lost=3)
+            found = await broker.leases.recover([_QUEUE], RecoveryTerms(3))
             assert not found.is_late
             return [(one.id, one.word, one.lost) for one in found.tasks]
 

@@ -103,7 +103,7 @@ def recover(space: Space) -> Any:
     """Take back what nobody prolonged: when to come again, and what there was."""
     q = space.q
     keys = [q.lease, q.pending, q.archived, q.waiting, q.flow]
-    args = [100, 5, CHANNEL, space.in_cluster, space.now(), "1", q.task_prefix, q.unique_prefix]
+    args = [100, 5, CHANNEL, space.in_cluster, space.now(), "1", 3, q.task_prefix, q.unique_prefix]
     return space.run("recover", keys, *args)[2:]
 
 

@@ -163,6 +163,6 @@ def test_a_task_that_is_given_up_is_told(space: Space) -> None:
     space.active("a", "s:1", ends_in=-1.0, lost=4, awaited=MINE)
     with space.listen(MINE) as ear:
         keys = [q.lease, q.pending, q.archived, q.waiting, q.flow]
-        space.run("recover", keys, 100, 5, CHANNEL, "", space.now(), "", q.task_prefix, q.unique_prefix)
+        space.run("recover", keys, 100, 5, CHANNEL, "", space.now(), "", 0, q.task_prefix, q.unique_prefix)
         assert ear.heard() == [(MINE, f"ended archived {q.task('a')}")]
     assert "awaited" not in space.task("a")

@@ -137,6 +137,7 @@ def _miscounted(space: Space) -> None:
         pytest.param(running, calls.settle("complete", b"r", True, KEEP, lock="k"), id="settle-complete"),
         pytest.param(running, calls.settle("retry", "e", 20.0, True), id="settle-retry"),
         pytest.param(running, calls.settle("archive", "e", "r", True), id="settle-archive"),
+        pytest.param(running, calls.settle("archive", "e", "r", True, False, 5, "t" * 900), id="settle-note"),
         pytest.param(running, calls.settle("requeue"), id="settle-requeue"),
         pytest.param(running, calls.settle("defer", 20.0), id="settle-defer"),
         pytest.param(running, calls.settle("drop", "revoked", True, lock="k"), id="settle-drop"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgpack
 import pytest
 
 from asyncq._wire.keys import QueueKeys
@@ -17,6 +18,7 @@ def _recover(
     max_lost: int = 5,
     expected_in: float | None = 0.0,
     unlock: bool = False,
+    keep: int = 0,
     again: bool = False,
 ) -> tuple[str, float | None, list[tuple[Any, ...]]]:
     """`expected_in`: seconds from now at which the call should have run; `None` for a first look."""
@@ -25,7 +27,7 @@ def _recover(
     for q in given:
         keys += [q.lease, q.pending, q.archived, q.waiting, q.flow]
     expected = 0 if expected_in is None else space.now() + expected_in
-    args: list[object] = [limit, max_lost, CHANNEL, "", expected, "1" if unlock else ""]
+    args: list[object] = [limit, max_lost, CHANNEL, "", expected, "1" if unlock else "", keep]
     for q in given:
         args += [q.task_prefix, q.unique_prefix]
     now, word, wait, *rest = space.run("recover", keys, *args, again=again)
@@ -170,3 +172,12 @@ def test_a_count_that_is_no_number_begins_anew(space: Space, text: str) -> None:
     space.active("next", "s:2", ends_in=-1.0)
     assert _recover(space) == ("on_time", None, [(1, "odd", "pending", 1), (1, "next", "pending", 1)])
     assert space.client.hget(space.q.task("odd"), "lost") == b"1"
+
+
+def test_a_lost_delivery_is_kept_on_record(space: Space) -> None:
+    """Where it ran, and that it ended with its server."""
+    space.active("a", "s:1", ends_in=-1.0, deliveries=3, delivered_at=500)
+    _recover(space, keep=2)
+    ((number, started, ended, *rest),) = msgpack.unpackb(space.client.hget(space.q.task("a"), "attempts"))
+    assert (number, started, ended) == (3, 500, about(space.now()))
+    assert rest == ["s", "lost", "the server that ran it went away", ""]

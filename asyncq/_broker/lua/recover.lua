@@ -14,6 +14,7 @@
 -- INCLUDE lock_of
 -- INCLUDE wake
 -- INCLUDE whole
+-- INCLUDE note_attempt
 --
 -- KEYS  ...         for each queue: Q lease, Q pending, Q archived, Q waiting, Q flow
 -- ARGV  again       '1' when this call was sent before
@@ -23,6 +24,7 @@
 -- ARGV  in_cluster  '1' or ''
 -- ARGV  expected    Unix seconds by Redis' clock at which this call should run; 0 to take nothing back
 -- ARGV  unlock      '1' if a unique task that is archived gives up its lock
+-- ARGV  keep        of how many deliveries that did not succeed a task keeps a record
 -- ARGV  ...         for each queue: prefix of its task hashes, prefix of its unique locks
 -- REPLY [now, on_time | late, seconds until the next lease runs out or '',
 --       then per task: queue number, id, word, leases lost]; the word is pending | archived | vanished.
@@ -57,7 +59,7 @@ end
 
 -- Where an error ends this, the id is still in `lease` or has been put where it goes.
 local function recover(queue, base, id, ends)
-  local task, locks = ARGV[6 + queue * 2] .. id, ARGV[7 + queue * 2]
+  local task, locks = ARGV[7 + queue * 2] .. id, ARGV[8 + queue * 2]
   local f = read_task(task, 'msg', 'lost', 'awaited', 'cancel', 'delivery', 'unique')
   if ends + allowance(f[5]) > now then
     sooner(ends + allowance(f[5]))
@@ -74,8 +76,12 @@ local function recover(queue, base, id, ends)
   local lost = whole(f[2]) + 1
   -- What was to be cancelled must not run again, and gives up its lock in any case.
   local is_unwanted = f[4] and f[4] == f[5]
+  local function note()
+    note_attempt(task, tonumber(ARGV[8]), 'lost', now, 'the server that ran it went away')
+  end
   if is_unwanted or lost >= tonumber(ARGV[3]) then
     local lock = (is_unwanted or ARGV[7] == '1') and lock_of(task, f[6], locks, id)
+    note()
     if lock then redis.call('DEL', lock) end
     redis.call('ZADD', KEYS[base + 3], bygone(now), id)
     let_go(KEYS[base + 1], id)
@@ -87,6 +93,7 @@ local function recover(queue, base, id, ends)
     ended(f[3], 'archived', task)
     tell(queue, id, 'archived', lost)
   else
+    note()
     redis.call('RPUSH', KEYS[base + 2], id)
     let_go(KEYS[base + 1], id)
     write_task(task, 'lost', lost)

@@ -14,6 +14,8 @@
 -- INCLUDE ended
 -- INCLUDE lock_of
 -- INCLUDE wake
+-- INCLUDE whole
+-- INCLUDE note_attempt
 --
 -- KEYS  ...         for each queue: Q lease, pending, retry, scheduled, archived, completed, processed,
 --                   failed, processed:<day>, failed:<day>, flow, waiting, awaited
@@ -34,11 +36,14 @@
 -- deliveries end so, hence the short form. Other outcomes and their details (msgpack):
 --   done      [result, unique]                        forgotten
 --   complete  [result, unique, retention]             kept in `completed`
---   retry     [error, delay, counts]                  to `retry`
---   archive   [error, reason, counts, unlock]         to `archived`; perhaps it gives up its lock
+--   retry     [error, delay, counts, keep, trace]     to `retry`
+--   archive   [error, reason, counts, unlock, keep, trace]
+--                                                     to `archived`; perhaps it gives up its lock
 --   requeue   ''                                      back to the front of `pending`
 --   defer     [delay]                                 to `scheduled`, nothing counted
 --   drop      [kind, unique]                          forgotten, counted as `kind`
+--
+-- Of a delivery that failed, the task keeps a record: that of its last `keep` ones, with their tracebacks.
 --
 -- If the delivery was to be cancelled, `retry`, `requeue` and `defer` archive the task, with that reason.
 --
@@ -103,8 +108,9 @@ local function count(t, task, counts)
   end
 end
 
-local function archive(t, base, task, id, message, reason, counts, unlock)
+local function archive(t, base, task, id, message, reason, counts, unlock, keep, trace)
   if t.awaited then tell(task, 'archived') end
+  note_attempt(task, keep, reason, now, message, trace)
   put(task, KEYS[base + 5], bygone(now), id,
     'state', 'archived', 'error', message, 'failed_at', now, 'reason', reason)
   if t.awaited then clear_task(task, 'awaited') end
@@ -122,10 +128,10 @@ local function archive(t, base, task, id, message, reason, counts, unlock)
 end
 
 -- What was to be cancelled and has not succeeded must not run again: true if it is archived now.
-local function is_unwanted(t, base, task, id, token, message, counts)
+local function is_unwanted(t, base, task, id, token, message, counts, keep, trace)
   if redis.pcall('HGET', task, 'cancel') ~= token then return false end
   message = message or 'TaskCancelledError: cancelled: on request'
-  archive(t, base, task, id, message, 'cancelled', counts, true)
+  archive(t, base, task, id, message, 'cancelled', counts, true, keep, trace)
   return true
 end
 
@@ -148,14 +154,15 @@ local outcomes = {
     end
   end,
   retry = function(t, base, task, id, detail, token)
-    local message, seconds, counts = unpack(cmsgpack.unpack(detail))
-    if is_unwanted(t, base, task, id, token, message, counts) then return end
+    local message, seconds, counts, keep, trace = unpack(cmsgpack.unpack(detail))
+    if is_unwanted(t, base, task, id, token, message, counts, keep, trace) then return end
+    note_attempt(task, keep, 'retry', now, message, trace)
     put_off(t, task, KEYS[base + 3], now + seconds, id, 'state', 'retry', 'error', message, 'failed_at', now)
     count(t, task, counts)
   end,
   archive = function(t, base, task, id, detail)
-    local message, reason, counts, unlock = unpack(cmsgpack.unpack(detail))
-    archive(t, base, task, id, message, reason, counts, unlock)
+    local message, reason, counts, unlock, keep, trace = unpack(cmsgpack.unpack(detail))
+    archive(t, base, task, id, message, reason, counts, unlock, keep, trace)
   end,
   requeue = function(t, base, task, id, _, token)
     if is_unwanted(t, base, task, id, token) then return end

@@ -1,0 +1,223 @@
+"""The inspector's room for failures: which causes they have, and how many tasks each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, cast
+
+from asyncq._checks import require_whole
+from asyncq._clock import seconds
+from asyncq._wire.states import State
+from asyncq.errors import ConfigError, Missing, NotFoundError
+from asyncq.inspector.causes import Cause, cause_of
+from asyncq.inspector.listing import TaskFilters, read_state
+from asyncq.inspector.query import TaskQuery
+from asyncq.inspector.queues import Queues
+from asyncq.inspector.tasks import Tasks
+from asyncq.task_info import TaskInfo
+
+SCAN: Final = 5000
+STEP: Final = 500
+"""Tasks that are looked at before the clock is."""
+
+STATES: Final = ("retry", "archived")
+"""The states of tasks that failed."""
+
+MOST_CAUSES: Final = 1000
+"""Causes that are told apart: beyond that somebody puts something into errors that changes each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCause:
+    """Tasks of one type that failed for the same reason."""
+
+    id: str  #: for the filter `cause`, and the same as long as the reason is
+    type: str
+    error: str  #: the class of the error; empty where its text does not say one
+    message: str  #: what it says, with `#` for numbers, `<id>` for ids and so on; empty for no error at all
+    count: int  #: how many were found
+    places: dict[tuple[str, str], int]  #: how many in which queue and state
+    first_at: datetime | None  #: when the first of them failed; None where nobody wrote that down
+    last_at: datetime | None  #: when the last of them did
+    sample: TaskInfo  #: the last of them
+
+    @property
+    def filters(self) -> TaskFilters:
+        """What picks them from a queue and state: `tasks.run_all(queue, state, **cause.filters)`."""
+        return {"type": self.type, "cause": self.id}
+
+    @property
+    def query(self) -> TaskQuery:
+        """What finds them with `search`."""
+        states = tuple(State(state) for state in dict.fromkeys(state for _, state in self.places))
+        return TaskQuery(state=states, type=self.type, cause=self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureReport:
+    """Why tasks failed, as far as was looked."""
+
+    causes: list[FailureCause]  #: the most frequent first
+    scanned: int  #: how many tasks were looked at
+    total: int  #: how many there are in these queues and states
+    others: int = 0  #: how many of those that were looked at have a cause beyond the first thousand
+    missing: tuple[Missing, ...] = ()  #: what could not be looked at
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of them were looked at; if not, counts are too low and causes may be left out."""
+        return self.scanned >= self.total and not self.missing
+
+
+@dataclass(slots=True)
+class _Gathered:
+    cause: Cause
+    sample: TaskInfo
+    places: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+
+class Failures:
+    """Tasks that failed, by cause."""
+
+    def __init__(self, tasks: Tasks, queues: Queues) -> None:
+        self._tasks: Final = tasks
+        self._queues: Final = queues
+
+    async def list(
+        self,
+        queue: str | None = None,
+        *,
+        states: Sequence[str] = STATES,
+        scan: int = SCAN,
+        within: float | None = None,
+        partial: bool = False,
+        **filters: object,
+    ) -> FailureReport:
+        """Look at tasks that failed, and tell the causes.
+
+        Looks at the newest archived and the next retried ones, of each queue its share of `scan`: small
+        queues are looked at to the end.
+
+        Args:
+            queue: Of this queue only.
+            states: `retry`, `archived` or both.
+            scan: Tasks that are looked at, at the most.
+            within: Seconds after which it tells what it knows; None for as long as it takes.
+            partial: Look at what can be had when a node of a cluster is away.
+            **filters: `type`, `error`, `since` and `until`, as for `tasks.list`.
+
+        Raises:
+            ConfigError: Something is wrong with what was asked for.
+            QueueNotFoundError: There is no such queue.
+            PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
+        """
+        wanted = [read_state(state, STATES) for state in states]
+        require_whole("scan", scan, least=1)
+        _refuse_others(filters)
+        loop = asyncio.get_running_loop()
+        until = float("inf") if within is None else loop.time() + seconds(within, name="within")
+        missing: tuple[Missing, ...] = ()
+        if queue is not None:
+            queues = [await self._queues.get(queue)]
+        else:
+            found = await self._queues.list(partial=partial)
+            queues, missing = builtins.list(found), found.missing
+        places = [(info.sizes[state], info.name, state) for info in queues for state in wanted]
+        places = sorted(place for place in places if place[0])
+        gathering = _Gathering()
+        for at, (size, name, state) in enumerate(places):
+            share = min(size, max(1, (scan - gathering.scanned) // (len(places) - at)))
+            if gathering.scanned >= scan or (gathering.scanned and loop.time() >= until):
+                break
+            await self._look(name, state, share, until, cast("TaskFilters", filters), gathering)
+        total = sum(size for size, _, _ in places)
+        return FailureReport(gathering.causes(), gathering.scanned, total, gathering.others, missing)
+
+    async def _look(
+        self,
+        queue: str,
+        state: State,
+        share: int,
+        until: float,
+        filters: TaskFilters,
+        gathering: _Gathering,
+    ) -> None:
+        cursor: str | None = None
+        while share > 0:
+            try:
+                page = await self._tasks.list(
+                    queue,
+                    state,
+                    size=min(share, STEP),
+                    scan=min(share, STEP),
+                    cursor=cursor,
+                    newest_first=state is State.ARCHIVED,
+                    **filters,
+                )
+            except NotFoundError:
+                return  # the queue went meanwhile
+            for info in page:
+                gathering.take(info)
+            gathering.scanned += page.scanned
+            share -= page.scanned
+            cursor = page.cursor
+            if cursor is None or asyncio.get_running_loop().time() >= until:
+                return
+
+
+class _Gathering:
+    """What was seen so far."""
+
+    def __init__(self) -> None:
+        self.scanned = 0
+        self.others = 0
+        self._known: dict[Cause, _Gathered] = {}
+
+    def take(self, info: TaskInfo) -> None:
+        """Count one task in."""
+        cause = cause_of(info.type, info.last_error)
+        known = self._known.get(cause)
+        if known is None:
+            if len(self._known) >= MOST_CAUSES:
+                self.others += 1
+                return
+            known = self._known[cause] = _Gathered(cause, info)
+        known.places[info.queue, info.state.value] += 1
+        at = info.last_failed_at
+        if at is None:
+            return
+        if known.first_at is None or at < known.first_at:
+            known.first_at = at
+        if known.last_at is None or at >= known.last_at:
+            known.last_at, known.sample = at, info
+
+    def causes(self) -> builtins.list[FailureCause]:
+        """What is told of it."""
+        told = [
+            FailureCause(
+                id=one.cause.id,
+                type=one.cause.type,
+                error=one.cause.error,
+                message=one.cause.message,
+                count=one.places.total(),
+                places=dict(sorted(one.places.items())),
+                first_at=one.first_at,
+                last_at=one.last_at,
+                sample=one.sample,
+            )
+            for one in self._known.values()
+        ]
+        return sorted(told, key=lambda cause: (-cause.count, cause.type, cause.error, cause.message))
+
+
+def _refuse_others(filters: dict[str, object]) -> None:
+    for name, value in filters.items():
+        if name not in ("type", "error", "since", "until", "cause"):
+            raise ConfigError(name, value, "one of the filters type, error, cause, since and until")

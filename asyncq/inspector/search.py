@@ -1,0 +1,372 @@
+"""The inspector's room for looking for tasks, over queues and states.
+
+Redis has no index of what is in tasks. So a search reads them, place by place (a place is a state of a
+queue, or one of its groups), and not more of them at a time than was said: then it gives what it has found,
+says how many it has looked at, and where to go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import builtins
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial as partial_of
+from typing import Any, Final, Literal, cast
+
+import msgpack
+
+from asyncq._broker.actions import ALLOWED
+from asyncq._broker.rounds import Question
+from asyncq._checks import require_whole
+from asyncq._clock import seconds
+from asyncq._wire.states import State
+from asyncq.errors import ConfigError, Missing, NotFoundError, WireError
+from asyncq.inspector.found import Found
+from asyncq.inspector.groups import Groups
+from asyncq.inspector.listing import LARGEST_PAGE, PAGE_SIZE, SCAN, TaskFilters
+from asyncq.inspector.query import TaskQuery
+from asyncq.inspector.queues import Queues
+from asyncq.inspector.reach import Reach
+from asyncq.inspector.tasks import Tasks
+from asyncq.options import is_text
+from asyncq.task_info import TaskInfo
+
+MOST_PLACES: Final = 100
+"""Places that are read for one page: each is a call at least."""
+
+STEP: Final = 500
+"""Tasks that are looked at before the clock is."""
+
+ORDER: Final = (
+    State.ACTIVE,
+    State.RETRY,
+    State.PENDING,
+    State.ARCHIVED,
+    State.SCHEDULED,
+    State.AGGREGATING,
+    State.COMPLETED,
+)
+"""In which order the states come: what people ask about first."""
+
+PlaceAction = Literal["run", "archive", "delete", "cancel"]
+
+ACTIONS: Final[dict[PlaceAction, tuple[str, ...]]] = {
+    "run": ALLOWED["run"],
+    "archive": ALLOWED["archive"],
+    "delete": ALLOWED["delete"],
+    "cancel": ("active", "pending", "scheduled", "retry", "aggregating"),
+}
+"""What can be done to tasks, and in which states."""
+
+NEWEST_FIRST: Final = (State.ARCHIVED, State.COMPLETED)
+"""States that are looked through from the end: nobody wants the oldest failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlace:
+    """Tasks in one state of one queue, and which of them are meant."""
+
+    queue: str
+    state: State
+    size: int  #: how many are there, whether they are meant or not
+    filters: TaskFilters  #: for `tasks.list`, `tasks.run_all` and their like
+    group: str = ""  #: which of its groups, if they are aggregating
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """A part of what was found."""
+
+    query: TaskQuery
+    tasks: builtins.list[TaskInfo]
+    total: int  #: how many there are in these queues and states, whether they are meant or not
+    scanned: int  #: how many were looked at for this page
+    cursor: str | None  #: to go on; None at the end. What moves meanwhile may be left out or come twice.
+    missing: tuple[Missing, ...] = ()  #: what could not be looked at
+
+    def __iter__(self) -> Iterator[TaskInfo]:
+        """Go over the tasks."""
+        return iter(self.tasks)
+
+    def __len__(self) -> int:
+        """Return the number of tasks on this page."""
+        return len(self.tasks)
+
+
+@dataclass(slots=True)
+class _Budget:
+    """What may still be done for a page."""
+
+    size: int
+    scan: int
+    until: float  #: of the clock of the loop
+    places: int = MOST_PLACES
+    scanned: int = 0
+
+    @property
+    def is_spent(self) -> bool:
+        is_late = asyncio.get_running_loop().time() >= self.until
+        # However slow Redis is, a page comes on by something.
+        return self.size <= 0 or self.scan <= 0 or self.places <= 0 or (self.scanned > 0 and is_late)
+
+
+_Spot = tuple[int, str, str, str | None]
+"""Place in ORDER, queue, group, and the cursor within."""
+
+
+class Search:
+    """Looks for tasks over all queues and states."""
+
+    def __init__(self, reach: Reach, tasks: Tasks, queues: Queues, groups: Groups) -> None:
+        self._reach: Final = reach
+        self._tasks: Final = tasks
+        self._queues: Final = queues
+        self._groups: Final = groups
+
+    async def find(
+        self,
+        query: TaskQuery | str = "",
+        *,
+        size: int = PAGE_SIZE,
+        scan: int = SCAN,
+        within: float | None = None,
+        cursor: str | None = None,
+        partial: bool = False,
+    ) -> SearchPage:
+        """Look for tasks, a page at a time.
+
+        They come by state (active, retry, pending, archived, scheduled, aggregating, completed), then by
+        queue, then in the order of `tasks.list`; archived and completed ones the newest first. An `id:`
+        without `*` is asked for in all queues at once, and a single word is tried as an id first.
+
+        Args:
+            query: What to look for; as text, see `TaskQuery.parse`. Nothing means all tasks.
+            size: Tasks on a page, up to 1,000.
+            scan: Tasks that are looked at for one page at the most.
+            within: Seconds after which it gives what it has; None for as long as it takes.
+            cursor: Of the page before, to go on after it.
+            partial: Look at what can be had when a node of a cluster is away; `missing` of the page says
+                what cannot.
+
+        Raises:
+            ConfigError: Something is wrong with the query or with what was asked for.
+            PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
+        """
+        wanted = _read_query(query)
+        budget, after = _read_budget(size, scan, within), _read_cursor(cursor)
+        if wanted.id and "*" not in wanted.id:
+            return await self._only(wanted, partial=partial)
+        first: list[TaskInfo] = []
+        if cursor is None and len(wanted.words) == 1 and wanted == TaskQuery(words=wanted.words):
+            first = [*await self.by_id(wanted.words[0], partial=partial)]
+        known = {(info.queue, info.id) for info in first}
+        places, missing = await self._places(wanted, partial=partial)
+        page = SearchPage(wanted, first, sum(place.size for place in places), 0, None, missing)
+        budget.size -= len(first)
+        spot = await self._through(places, after, budget, page.tasks, known)
+        return SearchPage(
+            wanted, page.tasks, page.total, budget.scanned, None if spot is None else _cursor(spot), missing
+        )
+
+    async def by_id(self, task_id: str, *, partial: bool = False) -> Found[TaskInfo]:
+        """The tasks with this id, of all queues. One short question to each queue, all at once.
+
+        Args:
+            task_id: The id.
+            partial: As for `find`; `missing` of the list says what could not be asked.
+
+        Raises:
+            ConfigError: It is no id.
+            PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
+        """
+        if not is_text(task_id):
+            raise ConfigError("task_id", task_id, "the id of a task")
+        round_, basis = self._reach.round(partial=partial), self._reach.broker().basis
+        names = await self._queues.names(partial=partial)
+
+        async def ask(queue: str) -> str:
+            key, slot = basis.queue(queue).task(task_id), basis.slot(queue)
+            return (
+                queue if await basis.router.command("EXISTS", key, slot=slot, patience=basis.patience) else ""
+            )
+
+        found = await round_.each(
+            Question("queue", [name], basis.slot(name), partial_of(ask, name)) for name in names
+        )
+        tasks: list[TaskInfo] = []
+        for queue in sorted(filter(None, found)):
+            try:
+                tasks.append(await self._tasks.get(queue, task_id))
+            except (NotFoundError, WireError):
+                continue  # it went meanwhile, or nobody can read it: its page says so
+        return Found(tasks, (*names.missing, *round_.end()))
+
+    async def places(
+        self, query: TaskQuery | str = "", *, action: PlaceAction | None = None
+    ) -> builtins.list[SearchPlace]:
+        """What a query is about: states of queues that have tasks, each with the filters to use there.
+
+        For work on all that match: `tasks.run_all(place.queue, place.state, **place.filters)`.
+
+        Args:
+            query: As for `find`.
+            action: Only states that allow this.
+
+        Raises:
+            ConfigError: Something is wrong with the query, or there is no such action.
+        """
+        wanted = _read_query(query)
+        if action is not None:
+            if action not in ACTIONS:
+                raise ConfigError("action", action, f"one of {', '.join(ACTIONS)}")
+            states = tuple(
+                State(state) for state in ACTIONS[action] if not wanted.state or state in wanted.state
+            )
+            if not states:
+                return []
+            wanted = wanted.but(state=states)
+        found: list[SearchPlace] = []
+        for place in (await self._places(wanted, partial=False))[0]:
+            if place.state is not State.AGGREGATING:
+                found.append(place)
+                continue
+            sizes = {info.name: info.size for info in await self._groups.list(place.queue)}
+            for name in [wanted.group] if wanted.group else sorted(sizes):
+                if sizes.get(name):
+                    filters: TaskFilters = {**place.filters, "group": name}
+                    found.append(SearchPlace(place.queue, place.state, sizes[name], filters, name))
+        return found
+
+    async def _only(self, wanted: TaskQuery, *, partial: bool) -> SearchPage:
+        """Those of one id."""
+        found = await self.by_id(wanted.id, partial=partial)
+        tasks = [info for info in found if wanted.takes(info)]
+        return SearchPage(wanted, tasks, len(found), len(found), None, found.missing)
+
+    async def _places(
+        self, wanted: TaskQuery, *, partial: bool
+    ) -> tuple[builtins.list[SearchPlace], tuple[Missing, ...]]:
+        queues = await self._queues.list(partial=partial)
+        states = wanted.state or ((State.AGGREGATING,) if wanted.group else ORDER)
+        filters = wanted.filters()
+        if wanted.group:
+            filters["group"] = wanted.group
+        places = [
+            SearchPlace(info.name, state, info.sizes[state], filters)
+            for state in ORDER
+            if state in states and (not wanted.group or state is State.AGGREGATING)
+            for info in queues
+            if info.sizes[state] and wanted.names(info.name)
+        ]
+        return places, queues.missing
+
+    async def _through(
+        self,
+        places: builtins.list[SearchPlace],
+        after: _Spot,
+        budget: _Budget,
+        into: builtins.list[TaskInfo],
+        known: set[tuple[str, str]],
+    ) -> _Spot | None:
+        """Go through places; returns where to go on, or None at the end."""
+        for place in places:
+            rank = _rank(place)
+            if rank < after[:2]:
+                continue
+            for group in await self._group_names(place, since=after[2] if rank == after[:2] else ""):
+                inner = after[3] if (*rank, group) == after[:3] else None
+                if not budget.is_spent:
+                    budget.places -= 1
+                    inner = await self._one(place, group, inner, budget, into, known)
+                    if inner is None:
+                        continue
+                return (*rank, group, inner)
+        return None
+
+    async def _group_names(self, place: SearchPlace, *, since: str) -> builtins.list[str]:
+        if place.state is not State.AGGREGATING:
+            return [""]
+        wanted = place.filters.get("group")
+        if wanted:
+            return [wanted]
+        try:
+            return [info.name for info in await self._groups.list(place.queue) if info.name >= since]
+        except NotFoundError:
+            return []
+
+    async def _one(
+        self,
+        place: SearchPlace,
+        group: str,
+        inner: str | None,
+        budget: _Budget,
+        into: builtins.list[TaskInfo],
+        known: set[tuple[str, str]],
+    ) -> str | None:
+        """Look through one place; returns its cursor where it did not come to the end."""
+        filters: TaskFilters = {**place.filters, "group": group} if group else place.filters
+        while True:
+            try:
+                page = await self._tasks.list(
+                    place.queue,
+                    place.state,
+                    size=budget.size,
+                    scan=min(budget.scan, STEP),
+                    cursor=inner,
+                    newest_first=place.state in NEWEST_FIRST,
+                    **filters,
+                )
+            except NotFoundError:
+                return None  # the queue or group went meanwhile
+            into += [info for info in page if (info.queue, info.id) not in known]
+            budget.size -= len(page)
+            budget.scan -= page.scanned
+            budget.scanned += page.scanned
+            inner = page.cursor
+            if inner is None or budget.is_spent:
+                return inner
+
+
+def _rank(place: SearchPlace) -> tuple[int, str]:
+    return ORDER.index(place.state), place.queue
+
+
+def _read_query(query: object) -> TaskQuery:
+    if isinstance(query, TaskQuery):
+        return query
+    return TaskQuery.parse(cast("str", query))
+
+
+def _read_budget(size: object, scan: object, within: float | None) -> _Budget:
+    for name, value in (("size", size), ("scan", scan)):
+        require_whole(name, value, least=1)
+    count, most = cast("int", size), cast("int", scan)
+    if count > LARGEST_PAGE:
+        raise ConfigError("size", size, f"at most {LARGEST_PAGE}; the cursor goes on")
+    until = float("inf")
+    if within is not None:
+        until = asyncio.get_running_loop().time() + seconds(within, name="within")
+    return _Budget(count, most, until)
+
+
+def _cursor(spot: _Spot) -> str:
+    packed: bytes = msgpack.packb(spot, use_bin_type=True)
+    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+def _read_cursor(cursor: object) -> _Spot:
+    if cursor is None:
+        return 0, "", "", None
+    order, queue, group, inner = 0, "", "", None
+    try:
+        packed = base64.urlsafe_b64decode(cast("str", cursor) + "=" * (-len(cast("str", cursor)) % 4))
+        order, queue, group, inner = cast("list[Any]", msgpack.unpackb(packed))
+        is_sound = 0 <= order < len(ORDER) and isinstance(queue, str) and isinstance(group, str)
+        is_sound = is_sound and (inner is None or isinstance(inner, str))
+    except (ValueError, TypeError):  # what base64, msgpack and the comparison raise
+        is_sound = False
+    if not is_sound:
+        raise ConfigError("cursor", cursor, "the cursor of another page of this same search")
+    return order, queue, group, inner
