@@ -90,6 +90,7 @@ class Scheduler(Probed):
         self._reaching: asyncio.Timeout | None = None
         self._stack = AsyncExitStack()
         self._acting: Actors | None = None
+        self._should_rest, self._obeying = False, asyncio.Lock()
 
     def register(
         self,
@@ -231,10 +232,8 @@ class Scheduler(Probed):
             ClosedError: It was shut down; make a new one.
             BrokerError: Redis cannot be used.
         """
-        if self._status == "left":
-            raise ClosedError(self._WHAT)
         if self._status != "new":
-            raise AlreadyRunningError(self._WHAT)
+            raise ClosedError(self._WHAT) if self._status == "left" else AlreadyRunningError(self._WHAT)
         self._status = "starting"
         self._ended = asyncio.get_running_loop().create_future()
         if self._owns_connection:
@@ -250,13 +249,14 @@ class Scheduler(Probed):
         except BaseException:
             await self._end()
             raise
-        if self._status == "starting":
-            self._status = "running"
-            self._log.info(
-                "scheduler runs %d entries", len(self._timetable), extra={"event": "scheduler_started"}
-            )
-        else:  # told to leave meanwhile
+        if self._status != "starting":  # told to leave meanwhile
             await self._end()
+            return
+        self._status = "running"
+        self._log.info(
+            "scheduler runs %d entries", len(self._timetable), extra={"event": "scheduler_started"}
+        )
+        await self._obey(rest=self._should_rest)
 
     async def _reach(self) -> bool:
         """Wait until Redis is there; say no when we are told to leave before that."""
@@ -313,31 +313,33 @@ class Scheduler(Probed):
     async def stop(self) -> None:
         """Enqueue nothing more until `resume`, and stay where tools can see it.
 
+        A scheduler that is starting does so when it has started.
+
         Raises:
             NotStartedError: It was not started yet.
             ClosedError: It has left.
         """
-        actors = self._actors()
-        await actors.rest()
-        if self._status == "running":
-            self._status = "stopped"
-            actors.herald.poke()
+        await self._obey(rest=True)
 
     async def resume(self) -> None:
-        """Enqueue again after `stop`. What was due meanwhile is made up for if its entry says so.
+        """Undo `stop`, and raise as it does. What was due meanwhile is made up for if its entry says so."""
+        await self._obey(rest=False)
 
-        Raises:
-            NotStartedError: It was not started yet.
-            ClosedError: It has left.
-        """
-        actors = self._actors()
-        if self._status == "stopped":
-            self._status = "running"
-            self._timetable.go_on(_now())
-            actors.catch_up.survey()
-            for service in (actors.ticker, actors.catch_up):
-                service.start(self._break)
-            actors.herald.poke()
+    async def _obey(self, *, rest: bool) -> None:
+        """Do what was asked for last, one after the other, and say it."""
+        if self._status != "starting":
+            self._actors()  # says what is wrong
+        self._should_rest = rest
+        async with self._obeying:
+            if self._should_rest and self._status == "running":
+                self._status = "stopped"
+                await self._actors().rest()
+            elif not self._should_rest and self._status == "stopped":
+                self._status = "running"
+                self._timetable.go_on(_now())
+                self._actors().go_on(self._break)
+            if self._acting is not None:  # nobody left meanwhile
+                self._acting.herald.poke()
 
     async def shutdown(self) -> None:
         """Enqueue nothing more, and leave. Does nothing when it does not run."""
@@ -346,9 +348,7 @@ class Scheduler(Probed):
             if self._reaching is not None:
                 self._reaching.reschedule(asyncio.get_running_loop().time())
         if self._status in ("leaving", "left"):
-            if self._ended is not None and self._ended.done():
-                return
-            if self._ended is not None:
+            if self._ended is not None and not self._ended.done():
                 await asyncio.wait([self._ended])
         elif self._status != "new":
             self._status = "leaving"

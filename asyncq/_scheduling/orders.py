@@ -47,10 +47,10 @@ class Orders:
         self._errands.start(self._scheduler.shutdown(), name="leave")
 
     def _stop(self) -> None:
-        if self._scheduler.status == "running":
+        if self._scheduler.status in ("starting", "running"):
             self._errands.start(self._scheduler.stop(), name="stop")
 
     def _resume(self) -> None:
-        # It also comes to a process that was frozen, and then it is none of our business.
-        if self._scheduler.status == "stopped":
+        # It also comes to a process that was frozen, and then there is nothing to take back.
+        if self._scheduler.status in ("starting", "running", "stopped"):
             self._errands.start(self._scheduler.resume(), name="resume")

@@ -30,7 +30,7 @@ from asyncq._scheduling.settings import SchedulerConfig
 from asyncq._scheduling.ticker import Ticker
 from asyncq._scheduling.watchman import Watchman
 from asyncq._scheduling.waves import Waves
-from asyncq._service import Service
+from asyncq._service import OnBroken, Service
 from asyncq._timetable import Tick, Timetable
 from asyncq._wire.messages import NewTask
 from asyncq.entries import Entry
@@ -70,6 +70,13 @@ class Actors:
         self.ticker.forget()
         await self.catch_up.stop()
         await self.catch_up.aclose()
+
+    def go_on(self, on_broken: OnBroken) -> None:
+        """Begin again after a rest."""
+        self.catch_up.survey()
+        for service in (self.ticker, self.catch_up):
+            if not service.is_running:  # the rest was cancelled half-way
+                service.start(on_broken)
 
     def _leaves(self) -> list[Callable[[], Awaitable[None]]]:
         closing = (self.dispatcher, self.aftermath, self.catch_up, self.waves, self.follower)

@@ -8,12 +8,11 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import pytest
 from redis import Redis
 
-from asyncq import Client, Connection, Inspector, Mux, Scheduler, Server, Task, TaskInfo
+from asyncq import Client, Connection, Mux, Scheduler, Server, Task, TaskInfo
 from asyncq.errors import (
     AlreadyRunningError,
     BrokerError,
@@ -222,27 +221,6 @@ async def test_a_scheduler_logs_where_it_is_told(redis_url: str, caplog: pytest.
     assert events[:2] == ["entries_declared", "scheduler_started"]
 
 
-async def test_a_stopped_scheduler_enqueues_nothing_and_stays(redis_url: str, redis_client: Redis) -> None:
-    """For a deploy in which another one takes over before this one leaves."""
-    async with Inspector(redis_url) as inspector:
-        scheduler = Scheduler(redis_url)
-        scheduler.register("@every 1s", Task("report"))
-        async with scheduler.running():
-            await scheduler.stop()
-            scheduler.entries[0].next_at = datetime.now(UTC) - timedelta(seconds=5)
-            scheduler.register("@every 1h", Task("other"))
-
-            async def is_shown() -> bool:
-                (info,) = await inspector.schedulers.list()
-                return (info.status, info.entries) == ("stopped", 2)
-
-            await wait_until(is_shown, "the inspector to show that it was stopped")
-            assert redis_client.llen(PENDING) == 0
-            await scheduler.resume()
-            await wait_until(lambda: redis_client.llen(PENDING) == 1, "a run after it was resumed")
-            assert (await inspector.schedulers.list())[0].status == "running"
-
-
 async def test_hooks_are_told_before_and_after(redis_url: str, redis_client: Redis) -> None:
     """As in asynq; and one that raises or hangs costs nothing but a line in the log."""
     told: list[tuple[str, object]] = []
@@ -360,20 +338,3 @@ async def test_a_client_of_the_same_connection_survives_the_scheduler(redis_url:
         await client.aclose()
         other = Client(connection)
         assert (await other.enqueue(Task("after"))).state == "pending"
-
-
-async def test_signals_stop_and_resume(redis_url: str, redis_client: Redis) -> None:
-    """As they do with a server; SIGTSTP must not freeze the process."""
-    program = await asyncio.create_subprocess_exec(sys.executable, "-c", _PROGRAM, redis_url)
-    async with Inspector(redis_url) as inspector:
-
-        async def is_(status: str) -> bool:
-            return [info.status for info in await inspector.schedulers.list()] == [status]
-
-        for number, status in ((signal.SIGCONT, "running"), (signal.SIGTSTP, "stopped")) * 2:
-            await wait_until(lambda: redis_client.exists("asyncq:schedulers"), "the scheduler to be there")
-            program.send_signal(number)
-            await wait_until(partial(is_, status), f"it to be {status}")
-        program.send_signal(signal.SIGTERM)
-        assert await program.wait() == 0
-        assert await inspector.schedulers.list() == []
