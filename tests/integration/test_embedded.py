@@ -18,7 +18,6 @@ import pytest
 from redis import Redis
 
 from asyncq.embedded import EmbeddedServer, open_embedded
-from asyncq.embedded import launcher as launcher_module
 from asyncq.errors import BrokerUnavailableError, ClosedError, ConfigError, EmbeddedUnavailableError
 from tests.support.servers import wait_until_gone
 from tests.support.waiting import wait_until_sync
@@ -270,17 +269,16 @@ def test_a_folder_prepared_by_somebody_else_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Anybody may write in a shared temporary directory."""
-    (tmp_path / "t").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "t"))
-    monkeypatch.setattr(launcher_module, "_LONGEST_SOCKET_PATH", len(str(tmp_path)) + 60)
-    path = tmp_path / ("d" * 200)
-    with open_embedded(path) as server:
-        folder = Path(server.socket_path).parent
-    assert server.wait_gone()
-    assert folder.parent == tmp_path / "t"
-    folder.mkdir(mode=0o755)
-    with pytest.raises(ConfigError, match="private directory"):
-        open_embedded(path)
+    path = tmp_path / ("d" * 200)  # too long for a socket
+    with tempfile.TemporaryDirectory(prefix="aq-") as shared:  # and `tmp_path` may be, too
+        monkeypatch.setattr(tempfile, "tempdir", shared)
+        with open_embedded(path) as server:
+            folder = Path(server.socket_path).parent
+        assert server.wait_gone()
+        assert folder.parent == Path(shared)
+        folder.mkdir(mode=0o755)
+        with pytest.raises(ConfigError, match="private directory"):
+            open_embedded(path)
 
 
 def test_relative_paths_and_links_lead_to_the_same_server(

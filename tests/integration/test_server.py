@@ -210,8 +210,10 @@ async def test_a_server_is_seen_while_it_is_there(redis_url: str, redis_client: 
     """By tools; recovery does not depend on it."""
     async with at_work(redis_url, _sleeper(asyncio.Event()), name="mine") as (_, server):
         key = f"asyncq:servers:{{{server.id}}}"
-        await wait_until(lambda: redis_client.exists(key), "the server to be seen")
+        # The list names who has said something, and so comes after it.
+        await wait_until(lambda: redis_client.exists("asyncq:servers"), "the server to be listed")
         assert redis_client.zrange("asyncq:servers", 0, -1) == [server.id.encode()]
+        assert redis_client.exists(key)
     assert not redis_client.exists(key, "asyncq:servers")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from .workload import QUEUES, SIDE, SLOTS, SPARE, Fact, Workload
 __all__ = ["Trouble", "Verdict"]
 
 _ALL = (*QUEUES, SIDE)  # that are served
+_ONLY_UNLISTED = re.compile(r" 1 findings\b.*: unlisted_queue: ")
 
 
 @dataclass
@@ -41,6 +43,9 @@ class Trouble:
     away: tuple[float, float] = (math.inf, -math.inf)
     """Redis could not be reached for longer than a lease: who held a slot then may have lost it."""
 
+    full: tuple[float, float] = (math.inf, -math.inf)
+    """Redis took no more: a queue whose first task was the last to fit is listed beside its next one."""
+
     is_down: bool = False
     """There was no Redis at all for so long that health checks had to see it."""
 
@@ -49,6 +54,8 @@ class Trouble:
         where, (begin, end) = fact.queue in self.lost_queues, self.lost
         if fact.row == "audit" and self.is_fail_over:
             where, (begin, end) = True, self.away
+        if fact.row == "audit" and _ONLY_UNLISTED.search(fact.spoilt):
+            where, (begin, end) = True, self.full
         return where and fact.placed_at <= end and fact.settled_at >= begin
 
     @property
