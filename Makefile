@@ -8,6 +8,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
+# So many tests run at a time. Most of them wait most of the time, so two cores are enough for three.
+WORKERS ?= 3
+PYTEST  = $(BIN)/python -m pytest $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS))
 
 # The stages of the gate share caches and a terminal.
 .NOTPARALLEL:
@@ -96,19 +99,19 @@ lua: $(STAMP) ## lint the Lua scripts, where luacheck is installed
 	else echo "!! luacheck is not installed: THE LUA SCRIPTS WERE NOT LINTED (Debian package lua-check)"; fi
 
 # One run, so that one summary counts them all. conftest.py keeps the stages
-# cheap first (architecture, unit, lua, integration, engine, faults, acceptance,
-# interop, examples, docs); inside a stage the order is random and the seed is printed.
+# cheap first (architecture, typing, unit, lua, integration, engine, faults, acceptance,
+# interop, e2e); inside a stage the order is random and the seed is printed.
 .PHONY: test
 test: $(STAMP) ## every test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(STAMP) ## the tests of a minute: no slow ones, no faults, no acceptance, no Go
-	@$(BIN)/python -m pytest -m "not slow and not faults and not acceptance and not interop" $(ARGS)
+	@$(PYTEST) -m "not slow and not faults and not acceptance and not interop and not e2e" $(ARGS)
 
 .PHONY: test-interop
 test-interop: $(STAMP) ## the tests with Go's asynq; here Go is a must
-	@ASYNCQ_INTEROP=required $(BIN)/python -m pytest tests/interop $(ARGS)
+	@ASYNCQ_INTEROP=required $(PYTEST) tests/interop $(ARGS)
 
 .PHONY: clean
 clean: ## remove what this file and the tools have made

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.turns import SHARED_FOLDER
+
 from .asynqmon import Asynqmon
 from .driving import Go
 from .go_side import GoSide
-from .golang import GoMissingError, build
+from .golang import GoMissingError, begin, build
 from .python_side import PythonSide
 from .sides import Side
 
@@ -27,13 +29,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.timeout(60, func_only=True))
 
 
+def _where(config: pytest.Config) -> Path:
+    """Return where the programs are built: without pytest's cache, for this run alone."""
+    cache: pytest.Cache | None = getattr(config, "cache", None)
+    if cache is not None:
+        return cache.mkdir("interop-go")
+    (folder := config.stash[SHARED_FOLDER] / "interop-go").mkdir(exist_ok=True)
+    return folder
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start to build the programs: they are wanted last, and a download is mostly waiting."""
+    is_first = getattr(session.config, "workerinput", {"workerid": "gw0"})["workerid"] == "gw0"
+    is_needed = any(item.get_closest_marker("interop") for item in session.items)
+    if not is_first or not is_needed or session.config.option.collectonly:
+        return
+    builder = begin(_where(session.config))
+
+    def end() -> None:
+        builder.terminate()
+        builder.wait()
+
+    session.config.add_cleanup(end)
+
+
 @pytest.fixture(scope="session")
-def go_programs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def go_programs(request: pytest.FixtureRequest) -> Path:
     """The folder with `drive` and `mon`."""
-    # Without pytest's cache (-p no:cacheprovider) they are built for this run alone.
-    cache: pytest.Cache | None = getattr(request.config, "cache", None)
     try:
-        return build(cache.mkdir("interop-go") if cache else tmp_path_factory.mktemp("interop-go"))
+        return build(_where(request.config))
     except GoMissingError as error:
         if os.environ.get("ASYNCQ_INTEROP") == "required":
             pytest.fail(str(error))

@@ -1,15 +1,27 @@
-"""Building the Go programs, once for all runs until their sources change."""
+"""Building the Go programs, once for all runs until their sources change.
+
+    python -m tests.interop.golang FOLDER
+
+builds them there. A run of the tests starts that at its beginning, behind all else that wants the processors.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["GoMissingError", "build"]
+from tests.support._processes import spawn
+
+__all__ = ["GoMissingError", "begin", "build"]
 
 SOURCE = Path(__file__).parent / "go"
 _PACKAGES = ("./drive", "./golden", "./mon")
@@ -33,8 +45,28 @@ def build(cache: Path) -> Path:
     if go is None:
         raise GoMissingError("there is no `go` on PATH")
     target = cache / f"{_BUILT}{_fingerprint(go)}"
-    if target.is_dir():
-        return target
+    if not target.is_dir():
+        with _alone(cache):
+            if not target.is_dir():  # else another worker was faster
+                _build(go, target)
+    return target
+
+
+def begin(cache: Path) -> subprocess.Popen[bytes]:
+    """Start to build, for `build` to find it done; what is wrong is said there. Ends when terminated."""
+    program = ["nice", "-n", "19", sys.executable, "-m", "tests.interop.golang", cache]
+    return spawn(program, cwd=SOURCE.parents[2], log=cache / "log")
+
+
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(go: str, target: Path) -> None:
+    cache = target.parent
     # `go list` downloads what the programs need, and nothing else can make it fail.
     listed = _go(go, "list", "-deps", *_PACKAGES, timeout=_DOWNLOAD_SECONDS)
     if listed.returncode:
@@ -48,11 +80,7 @@ def build(cache: Path) -> Path:
         assert not done.returncode, f"tests/interop/go does not build:\n{done.stderr}"
         for old in cache.glob(f"{_BUILT}*"):  # from older sources
             shutil.rmtree(old, ignore_errors=True)
-        try:
-            built.rename(target)
-        except OSError:  # another run was faster
-            assert target.is_dir()
-    return target
+        built.rename(target)
 
 
 def _go(go: str, *arguments: str, timeout: float) -> subprocess.CompletedProcess[str]:
@@ -79,3 +107,13 @@ def _fingerprint(go: str) -> str:
         if path.is_file():
             digest.update(f"{path.relative_to(SOURCE)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:20]
+
+
+def _main() -> None:
+    # Leaves by an exception, so that Go is ended and the half of what was built is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    build(Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    _main()
