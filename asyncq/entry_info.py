@@ -45,6 +45,7 @@ class EntryInfo:
     raw: bytes = field(repr=False)  #: the payload
     _codec: str = field(repr=False)
     _codecs: Codecs = field(repr=False, compare=False)
+    is_redacted: bool = False  #: whether a redactor has decided what is seen of payload, headers and error
 
     @property
     def is_paused(self) -> bool:
@@ -97,6 +98,7 @@ class GoEntryInfo:
     raw: bytes = field(repr=False)  #: the payload
     _codec: str = field(repr=False)
     _codecs: Codecs = field(repr=False, compare=False)
+    is_redacted: bool = False  #: whether a redactor has decided what is seen of payload and headers
 
     @property
     def queue(self) -> str:

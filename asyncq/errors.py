@@ -28,6 +28,7 @@
     │  ├─ QueueNotEmptyError
     │  ├─ NoSlotError                no slot of a semaphore became free in time
     │  └─ SlotLostError              a slot was held for longer than its lease could be prolonged
+    ├─ NotAllowedError               a right is missing: ask somebody who has it
     ├─ BrokerError                   talking to Redis went wrong
     │  ├─ BrokerUnavailableError     unreachable, timed out, loading, failing over: try again
     │  │  └─ PartlyUnavailableError  so it is with some nodes of a cluster; the others answered
@@ -103,7 +104,8 @@ __all__ = [
     "BrokerUnavailableError", "ClosedError", "ConfigError", "DuplicateTaskError", "EmbeddedUnavailableError",
     "EnqueueRefusedError", "EntryChangedError", "EntryDeclaredError", "EntryExistsError",
     "EntryNotFoundError", "GroupNotFoundError", "HandlerCrashedError", "HandlerNotFoundError",
-    "LeaseExpiredError", "LifecycleError", "Missing", "NoSlotError", "NotFoundError", "NotStartedError",
+    "LeaseExpiredError", "LifecycleError", "Missing", "NoSlotError", "NotAllowedError", "NotFoundError",
+    "NotStartedError",
     "PartlyUnavailableError", "PayloadError", "Problem", "ProviderError", "QueueNotEmptyError",
     "QueueNotFoundError", "ResultNotKeptError", "ResultTimeoutError", "RetryIn", "RevokeTask",
     "SchedulerStalledError", "ServerNotFoundError", "ServerTooOldError", "SkipRetry", "SlotLostError",
@@ -245,6 +247,19 @@ class ServerNotFoundError(NotFoundError):
     def __init__(self, server_id: str, near: Sequence[str] = ()) -> None:
         super().__init__(server_id, tuple(near))
         self.server_id, self.near = server_id, tuple(near)
+
+
+class NotAllowedError(AsyncqError):
+    """Somebody who acts through an inspector lacks the right to do this, or to do it in this queue."""
+
+    def __init__(self, actor: str, right: str, queue: str | None = None, why: str = "") -> None:
+        super().__init__(actor, right, queue, why)
+        self.actor, self.right, self.queue, self.why = actor, right, queue, why
+
+    def __str__(self) -> str:
+        who = repr(self.actor) if self.actor else "this inspector"
+        where = "" if self.queue is None else f" in queue {self.queue!r}"
+        return f"{who} lacks the right {self.right!r}{where}" + (f": {self.why}" if self.why else "")
 
 
 class TaskNotActiveError(WrongStateError):

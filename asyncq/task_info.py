@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -16,6 +16,7 @@ from asyncq._wire.native import decode_result
 from asyncq._wire.states import State
 from asyncq.codecs import DEFAULT_CODECS, Codecs
 from asyncq.errors import WireError
+from asyncq.redaction import HIDDEN, Part, Redactor, Subject, redacted
 
 __all__ = ["Attempt", "Progress", "TaskHistory", "TaskInfo"]
 
@@ -99,6 +100,7 @@ class TaskHistory:
     )  #: what became of deliveries that did not succeed, as it is stored
     unreadable: str = ""  #: why its message cannot be read
     seal: tuple[bytes, ...] = field(default=(), compare=False)  #: what its version is made of
+    redact: Redactor | None = field(default=None, compare=False)  #: what stands between it and who looks
 
 
 _NO_HISTORY: Final = TaskHistory()
@@ -151,12 +153,49 @@ class TaskInfo:
             WireError: It cannot be decoded, or by no codec that is known here.
         """
         where = f"the payload of task {self.id!r} ({self.type})"
-        return self._codecs.decode(self._envelope.codec, self._envelope.payload, where=where)
+        return self._decoded("payload", self._envelope.codec, self._envelope.payload, where)
 
     @property
     def raw(self) -> bytes:
-        """The bytes of the payload."""
-        return self._envelope.payload
+        """The bytes of the payload; none where a redactor stands before them."""
+        return b"" if self.is_redacted else self._envelope.payload
+
+    @property
+    def is_redacted(self) -> bool:
+        """Whether a redactor decides what is seen of the payload, headers, result, errors and progress.
+
+        So it is with what comes from an `Inspector(..., redact=...)`.
+        """
+        return self._history.redact is not None
+
+    def _behind(self, redact: Redactor | None) -> TaskInfo:
+        """The same task as it is seen behind a redactor."""
+        if redact is None:
+            return self
+        return TaskInfo(
+            self.queue,
+            self.id,
+            self._envelope,
+            self.state,
+            next_at=self._next_at,
+            history=replace(self._history, redact=redact),
+            codecs=self._codecs,
+        )
+
+    def _shown(self, part: Part, value: Any) -> Any:
+        redact = self._history.redact
+        if redact is None:
+            return value
+        return redacted(redact, value, Subject(part, self.queue, self.type, self.id))
+
+    def _decoded(self, part: Part, codec: str, raw: bytes, where: str) -> Any:
+        try:
+            value = self._codecs.decode(codec, raw, where=where)
+        except WireError:
+            if self.is_redacted:
+                raise WireError(where, HIDDEN) from None  # its text may hold some of it
+            raise
+        return self._shown(part, value)
 
     @property
     def codec(self) -> str:
@@ -166,7 +205,8 @@ class TaskInfo:
     @property
     def headers(self) -> Mapping[str, str]:
         """Text that travels with the task."""
-        return self._envelope.headers
+        headers = self._envelope.headers
+        return cast("Mapping[str, str]", self._shown("headers", {**headers})) if headers else headers
 
     @property
     def max_retry(self) -> int:
@@ -196,7 +236,9 @@ class TaskInfo:
     @property
     def unique_key(self) -> str:
         """What makes it unique, `type:md5`; empty for a task that need not be."""
-        return self._envelope.unique_key
+        key = self._envelope.unique_key
+        # The hash of a payload with few possible values is as good as the payload.
+        return f"{self.type}:{HIDDEN}" if key and self.is_redacted else key
 
     @property
     def group(self) -> str:
@@ -226,7 +268,8 @@ class TaskInfo:
     @property
     def last_error(self) -> str:
         """Why it failed last; empty if it never did."""
-        return self._history.last_error
+        error = self._history.last_error
+        return str(self._shown("error", error)) if error else ""
 
     @property
     def last_failed_at(self) -> datetime | None:
@@ -248,7 +291,7 @@ class TaskInfo:
         if self._history.result is None:
             return None
         codec, raw = decode_result(self._history.result)
-        return self._codecs.decode(codec, raw, where=f"the result of task {self.id!r} ({self.type})")
+        return self._decoded("result", codec, raw, f"the result of task {self.id!r} ({self.type})")
 
     @property
     def progress(self) -> Progress | None:
@@ -257,12 +300,19 @@ class TaskInfo:
         Raises:
             WireError: It cannot be read.
         """
-        return None if self._history.progress is None else Progress.decode(self._history.progress)
+        if self._history.progress is None:
+            return None
+        progress = Progress.decode(self._history.progress)
+        return (
+            replace(progress, note=str(self._shown("progress", progress.note))) if progress.note else progress
+        )
 
     @property
     def raw_result(self) -> bytes | None:
-        """The bytes of the result; None if it is none."""
-        return None if self._history.result is None else decode_result(self._history.result)[1]
+        """The bytes of the result; None if it is none, and where a redactor stands before them."""
+        if self._history.result is None or self.is_redacted:
+            return None
+        return decode_result(self._history.result)[1]
 
     @property
     def deliveries(self) -> int:
@@ -295,7 +345,17 @@ class TaskInfo:
 
         Only `inspector.tasks.get` reads them: in lists there are none.
         """
-        return _read_attempts(self._history.attempts) if self._history.attempts else ()
+        attempts = _read_attempts(self._history.attempts) if self._history.attempts else ()
+        if not self.is_redacted:
+            return attempts
+        return tuple(
+            replace(
+                attempt,
+                error=self._shown("error", attempt.error) if attempt.error else "",
+                traceback=self._shown("traceback", attempt.traceback) if attempt.traceback else "",
+            )
+            for attempt in attempts
+        )
 
     @property
     def is_orphaned(self) -> bool:

@@ -24,6 +24,7 @@ from asyncq._broker.schedules import Schedules
 from asyncq._broker.semaphores import Semaphores
 from asyncq._broker.settle import Settle
 from asyncq._broker.ticks import Ticks
+from asyncq._broker.trail import Trail
 from asyncq._broker.upkeep import Upkeep
 from asyncq._redis.router import Router
 from asyncq._wire.wire import Wire
@@ -56,6 +57,7 @@ class Broker:
         self.queues: Final = Queues(self.basis)
         self.nodes: Final = Nodes(self.basis)
         self.semaphores: Final = Semaphores(self.basis)
+        self.trail: Final = Trail(self.basis)
 
     def deliver(self, *, lease: float, stand: float) -> Deliver:
         """The deliver area, which counts the deliveries of one server."""

@@ -198,7 +198,7 @@ class Keys:
     Go's servers and schedulers have names of their own for some of it.
     """
 
-    __slots__ = ("_queues", "entries", "own", "prefix", "queues", "schedulers", "servers")
+    __slots__ = ("_queues", "entries", "own", "prefix", "queues", "schedulers", "servers", "trail")
 
     def __init__(self, prefix: str = NATIVE_PREFIX, *, own: str | None = None) -> None:
         self.prefix = prefix
@@ -206,6 +206,7 @@ class Keys:
         self.queues = prefix + "queues"
         self.servers = self.own + "servers"
         self.schedulers = self.own + "schedulers"
+        self.trail = self.own + "trail"
         self.entries = EntryKeys(self.own)
         self._queues: dict[str, QueueKeys] = {}
 

@@ -15,14 +15,21 @@ from asyncq.inspector.groups import GroupInfo, Groups
 from asyncq.inspector.listing import TaskFilters, TaskPage
 from asyncq.inspector.query import TaskQuery
 from asyncq.inspector.queues import DailyStats, QueueInfo, QueueMemory, Queues
+from asyncq.inspector.records import TrailRecord
+from asyncq.inspector.rights import RIGHTS, Rights
 from asyncq.inspector.schedulers import SchedulerInfo, Schedulers
+from asyncq.inspector.schedules import Schedules
 from asyncq.inspector.search import ACTIONS, Search, SearchPage, SearchPlace
 from asyncq.inspector.servers import ServerInfo, Servers, WorkerInfo
 from asyncq.inspector.tasks import Tasks
+from asyncq.inspector.trail import Trail, TrailPage
+from asyncq.redaction import HIDDEN, Redactor, Subject, hide_everything, hide_fields
 from asyncq.task_info import Attempt
 
 __all__ = [
     "ACTIONS",
+    "HIDDEN",
+    "RIGHTS",
     "Attempt",
     "BulkOptions",
     "BulkReport",
@@ -44,19 +51,28 @@ __all__ = [
     "QueueInfo",
     "QueueMemory",
     "Queues",
+    "Redactor",
     "RedisInfo",
     "Report",
+    "Rights",
     "SchedulerInfo",
     "Schedulers",
+    "Schedules",
     "Search",
     "SearchPage",
     "SearchPlace",
     "ServerInfo",
     "Servers",
+    "Subject",
     "TaskChanges",
     "TaskFilters",
     "TaskPage",
     "TaskQuery",
     "Tasks",
+    "Trail",
+    "TrailPage",
+    "TrailRecord",
     "WorkerInfo",
+    "hide_everything",
+    "hide_fields",
 ]

@@ -242,9 +242,9 @@ class Bulk:
     def _chosen(self, leaf: Leaf, count: int) -> list[str]:
         if self._place.takes_all:
             return leaf.ids[:count]
-        codecs, queue = self._reach.codecs, self._place.queue
+        reach, queue = self._reach, self._place.queue
         return [
-            seen.id for seen in leaf.tasks[:count] if self._place.takes(info_of(queue, seen, codecs), seen)
+            seen.id for seen in leaf.tasks[:count] if self._place.takes(info_of(queue, seen, reach), seen)
         ]
 
     async def _act(self, ids: list[str], leaf: Leaf, span: int) -> dict[str, str]:

@@ -23,6 +23,7 @@ class Cluster:
         Raises:
             ConfigError: A queue cannot have such a name.
         """
+        self._reach.see(queue)
         if not is_queue_name(queue):
             raise ConfigError("queue", queue, "a name that is not blank and has no braces")
         return self._reach.broker().nodes.slot(queue)
@@ -36,6 +37,7 @@ class Cluster:
         Raises:
             ConfigError: A queue cannot have such a name.
         """
+        self._reach.see(queue)
         self.slot(queue)
         return await self._reach.broker().nodes.of(queue)
 
@@ -49,6 +51,7 @@ class Cluster:
         Raises:
             PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
         """
+        self._reach.see()
         round_ = self._reach.round(partial=partial)
         found = await self._reach.broker().nodes.info(round_)
         return Found(found, round_.end())

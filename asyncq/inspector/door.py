@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, Self
 
@@ -14,12 +15,18 @@ from asyncq.connection import ConnectionOptions, Pong
 from asyncq.inspector.cluster import Cluster
 from asyncq.inspector.failures import Failures
 from asyncq.inspector.groups import Groups
+from asyncq.inspector.guard import Who
+from asyncq.inspector.noting import OnChange
 from asyncq.inspector.queues import Queues
 from asyncq.inspector.reach import Reach
+from asyncq.inspector.rights import Rights
 from asyncq.inspector.schedulers import Schedulers
+from asyncq.inspector.schedules import Schedules
 from asyncq.inspector.search import Search
 from asyncq.inspector.servers import Servers
 from asyncq.inspector.tasks import Tasks
+from asyncq.inspector.trail import Trail
+from asyncq.redaction import Redactor
 from asyncq.shared import Connection
 
 PATIENCE: Final = 10.0
@@ -39,9 +46,24 @@ class Inspector:
         patience: Seconds for which a call is sent again while Redis cannot be reached.
         prefix: What every key begins with; `asyncq:` when not given.
         wire: How tasks look in Redis: `native` when not given, or `asynq` to share them with Go.
+        actor: Who acts, for the trail of changes. What somebody does who is not named is not noted there.
+        rights: What may be done, and in which queues; everything when not given.
+        via: By which tool, for the trail.
+        redact: What stands between payloads, headers, results and error texts and whoever looks at them.
+        on_change: Called with the record of each change, besides.
+
+    Attributes:
+        tasks: Look at tasks, and do something to one, to some, or to all of a kind.
+        queues: Queues as a whole.
+        groups: Groups of tasks that wait to become one.
+        servers: The servers that are there, and what they run.
+        schedulers: The schedulers that are there.
+        schedules: Their entries, to look at and to change.
+        cluster: Slots, nodes, and what Redis says of itself.
+        trail: Who changed what.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its options, one by one
         self,
         url: str | ConnectionOptions | Connection,
         *,
@@ -49,16 +71,79 @@ class Inspector:
         patience: float = PATIENCE,
         prefix: str | None = None,
         wire: str | None = None,
+        actor: str = "",
+        rights: Rights | None = None,
+        via: str = "python",
+        redact: Redactor | None = None,
+        on_change: OnChange | None = None,
     ) -> None:
-        self._reach = Reach(url, codecs=codecs, patience=patience, prefix=prefix, wire=wire)
-        self.tasks: Final = Tasks(self._reach)
-        self.queues: Final = Queues(self._reach)
-        self.groups: Final = Groups(self._reach)
-        self.servers: Final = Servers(self._reach)
-        self.schedulers: Final = Schedulers(self._reach)
-        self.cluster: Final = Cluster(self._reach)
-        self.search: Final = Search(self._reach, self.tasks, self.queues, self.groups)
-        self.failures: Final = Failures(self.tasks, self.queues)
+        who = Who(actor=actor, rights=Rights.all() if rights is None else rights, via=via, redact=redact)
+        self._furnish(
+            Reach(
+                url,
+                codecs=codecs,
+                patience=patience,
+                prefix=prefix,
+                wire=wire,
+                who=who,
+                on_change=on_change,
+            )
+        )
+
+    def _furnish(self, reach: Reach) -> None:
+        self._reach = reach
+        self.tasks = Tasks(reach)
+        self.queues = Queues(reach)
+        self.groups = Groups(reach)
+        self.servers = Servers(reach)
+        self.schedules = Schedules(reach)
+        self.schedulers = Schedulers(reach, self.schedules)
+        self.cluster = Cluster(reach)
+        self.search = Search(reach, self.tasks, self.queues, self.groups)
+        self.failures = Failures(self.tasks, self.queues)
+        self.trail = Trail(reach)
+
+    def acting_as(
+        self,
+        actor: str,
+        *,
+        rights: Rights | None = None,
+        via: str | None = None,
+        redact: Redactor | None = None,
+    ) -> Inspector:
+        """The same inspector as somebody else has it: cheap, on the same connection.
+
+        It never allows more than this one does: rights are those that both have, and a redactor comes on top
+        of the one that is there. Closing it closes nothing.
+
+        Args:
+            actor: Who acts.
+            rights: What they may do; as much as this one when not given.
+            via: By which tool; as this one when not given.
+            redact: What stands between the tasks and them, besides.
+
+        Raises:
+            ConfigError: Something is wrong with what was given.
+        """
+        view = object.__new__(type(self))
+        who = self._reach.who.acting_as(actor, rights=rights, via=via, redact=redact)
+        view._furnish(self._reach.acting_as(who))
+        return view
+
+    @property
+    def actor(self) -> str:
+        """Who acts; empty for a program that did not say."""
+        return self._reach.who.actor
+
+    @property
+    def rights(self) -> Rights:
+        """What may be done with it."""
+        return self._reach.who.rights
+
+    @property
+    def via(self) -> str:
+        """By which tool."""
+        return self._reach.who.via
 
     @property
     def where(self) -> str:
@@ -88,8 +173,14 @@ class Inspector:
         Raises:
             PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
         """
-        broker = self._reach.broker()
-        return await _audit.audit(broker, queues=queues, partial=partial, on_progress=on_progress)
+        for queue in queues or (None,):
+            self._reach.see(queue)
+        seen = await self._seen(queues)
+        return await _audit.audit(self._reach.broker(), queues=seen, partial=partial, on_progress=on_progress)
+
+    async def _seen(self, queues: Sequence[str] | None) -> Sequence[str] | None:
+        """The queues that are meant by none, for somebody who sees some only."""
+        return await self.queues.names() if queues is None and self.rights.is_limited else queues
 
     async def repair(
         self,
@@ -110,9 +201,19 @@ class Inspector:
         Returns:
             What is left; clean, unless something is beyond repair.
         """
-        return await _repair.repair(
-            self._reach.broker(), report, queues=queues, partial=partial, on_progress=on_progress
-        )
+        found = Counter(finding.queue for finding in report.findings if finding.repairable)
+        target = f"{found.total():,} findings in {', '.join(sorted(map(repr, found)))}"
+        meant = {*found, *(queues or ())}
+        queue = next(iter(meant)) if len(meant) == 1 else None
+        async with self._reach.change(
+            "inspector.repair", queue, target, is_bulk=True, queues=meant
+        ) as change:
+            seen = await self._seen(queues)
+            left = await _repair.repair(
+                self._reach.broker(), report, queues=seen, partial=partial, on_progress=on_progress
+            )
+            change.count = found.total() - sum(finding.repairable for finding in left.findings)
+            return left
 
     async def aclose(self) -> None:
         """Close it. May be called twice."""

@@ -17,14 +17,18 @@ from asyncq.errors import (
     BrokerReplyError,
     ConfigError,
     DuplicateTaskError,
+    NotAllowedError,
     PayloadError,
     Problem,
     TaskChangedError,
     TaskStateError,
+    WireError,
 )
+from asyncq.inspector.guard import Change as Noted
 from asyncq.inspector.listing import info_of
 from asyncq.inspector.reach import Reach
 from asyncq.options import TaskOptions, check_options
+from asyncq.redaction import unhidden
 from asyncq.task_info import TaskInfo
 
 _EDITABLE: Final = ("scheduled", "pending", "retry", "archived", "aggregating")
@@ -109,8 +113,9 @@ def changed(envelope: Envelope, changes: TaskChanges, checked: dict[str, Any], c
 class Editing:
     """One change of one task: read it, change it here, and write it if nobody was faster."""
 
-    def __init__(self, reach: Reach, queue: str, task_id: str, version: str | None) -> None:
+    def __init__(self, reach: Reach, queue: str, task_id: str, version: str | None, noted: Noted) -> None:
         self._reach = reach
+        self._noted = noted
         self._queue = queue
         self._id = task_id
         self._version = version
@@ -120,9 +125,11 @@ class Editing:
         checked = check_changes(changes)
 
         def change(seen: Seen) -> tuple[Envelope, float | None, float | None]:
-            return changed(seen.envelope, changes, checked, self._reach.codecs), None, None
+            unhidden = self._unhidden(seen, changes)
+            full = checked | {"headers": unhidden["headers"]} if "headers" in unhidden else checked
+            return changed(seen.envelope, unhidden, full, self._reach.codecs), None, None
 
-        return await self._change(change, _EDITABLE)
+        return await self._change(change, _EDITABLE, (*changes,))
 
     async def reschedule(self, at: float | None, delay: float | None) -> TaskInfo:
         """Change when it is due."""
@@ -132,13 +139,32 @@ class Editing:
             _refuse_too_late(seen.envelope, due)
             return seen.envelope, at, delay
 
-        return await self._change(change, _MOVABLE)
+        return await self._change(change, _MOVABLE, ("next_process_at",))
 
-    async def _change(self, change: Any, allowed: tuple[str, ...]) -> TaskInfo:
+    def _unhidden(self, seen: Seen, changes: TaskChanges) -> TaskChanges:
+        """The changes of somebody who sees the task through a redactor: what is hidden stays as it is."""
+        info = info_of(self._queue, seen, self._reach)
+        found: dict[str, Any] = {**changes}
+        for name in ("payload", "headers"):
+            if name in found and info.is_redacted:
+                found[name] = self._with_hidden(seen.envelope, info, name, found[name])
+        return cast("TaskChanges", found)
+
+    def _with_hidden(self, envelope: Envelope, info: TaskInfo, name: str, wanted: Any) -> Any:
+        try:
+            is_now: Any = envelope.headers
+            if name == "payload":
+                is_now = self._reach.codecs.decode(envelope.codec, envelope.payload)
+            return unhidden(wanted, getattr(info, name), is_now)
+        except (ValueError, WireError):
+            why = f"parts of its {name} are hidden, and would be overwritten"
+            raise NotAllowedError(self._reach.who.actor, "task.edit", self._queue, why) from None
+
+    async def _change(self, change: Any, allowed: tuple[str, ...], names: tuple[str, ...]) -> TaskInfo:
         word = ""
         for _ in range(_ATTEMPTS):
             seen = await self._look()
-            version = info_of(self._queue, seen, self._reach.codecs).version
+            version = info_of(self._queue, seen, self._reach).version
             if seen.state not in allowed:
                 word = seen.state.value
                 break
@@ -150,12 +176,20 @@ class Editing:
             if word == "done":
                 written = _written(seen, envelope, at, delay)
                 is_now = await self._reach.broker().browse.look(self._queue, self._id)
+                self._compare(seen, written, names)
                 # It may have run since, and be forgotten.
-                return info_of(self._queue, is_now or written, self._reach.codecs)
+                return info_of(self._queue, is_now or written, self._reach)
             if word != "changed" or self._version is not None:
                 break
         await self._refuse(word, allowed)
         raise BrokerReplyError("edit", word)
+
+    def _compare(self, before: Seen, after: Seen, names: tuple[str, ...]) -> None:
+        """Note what was changed."""
+        infos = [info_of(self._queue, seen, self._reach) for seen in (before, after)]
+        for name in names:
+            attribute = "retry_policy" if name == "retry" else name
+            self._noted.compare(name, *(_said(info, attribute) for info in infos))
 
     async def _look(self) -> Seen:
         seen = await self._reach.broker().browse.look(self._queue, self._id)
@@ -191,6 +225,13 @@ class Editing:
         refuse_state(self._queue, self._id, word, allowed)
 
     _type: str = ""
+
+
+def _said(info: TaskInfo, name: str) -> Any:
+    try:
+        return getattr(info, name)
+    except WireError:
+        return info.raw
 
 
 def _written(seen: Seen, envelope: Envelope, at: float | None, delay: float | None) -> Seen:

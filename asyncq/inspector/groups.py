@@ -37,6 +37,7 @@ class Groups:
         Raises:
             QueueNotFoundError: No task was ever put into such a queue.
         """
+        self._reach.see(queue)
         found = await self._reach.broker().groups.survey(queue)
         if not found:
             await self._reach.require_queue(queue)
@@ -52,6 +53,7 @@ class Groups:
             QueueNotFoundError: No task was ever put into such a queue.
             GroupNotFoundError: No task waits in such a group; with the names that are like it.
         """
+        self._reach.see(queue)
         found = {info.name: info for info in await self.list(queue)}
         if group not in found:
             raise GroupNotFoundError(queue, group, near_misses(group, list(found)))

@@ -12,9 +12,8 @@ import msgpack
 
 from asyncq._broker.browse import START, Seen, Spot, Window
 from asyncq._checks import near_misses, whole_problem
-from asyncq._clock import INSTANT, instant_of
+from asyncq._clock import INSTANT, from_unix, instant_of
 from asyncq._wire.states import State
-from asyncq.codecs import Codecs
 from asyncq.errors import ConfigError, Problem
 from asyncq.inspector.causes import cause_of
 from asyncq.inspector.patterns import like
@@ -112,6 +111,15 @@ class Place:
         has_times = self.since is not None or self.until is not None
         by_time = has_times and self.state not in _BY_SCORE
         return not (self.type or self.error or self.cause or self.where or by_time)
+
+    def describe(self) -> str:
+        """Which tasks are meant, for people."""
+        said = {"group": self.group, "type": self.type, "error": self.error}
+        words = [self.state.value, *(f"{name}={value!r}" for name, value in said.items() if value)]
+        for name, instant in (("since", self.since), ("until", self.until)):
+            if instant is not None:
+                words.append(f"{name}={from_unix(instant).isoformat()}")
+        return " ".join([*words, *(["where=..."] if self.where else [])])
 
     def takes(self, info: TaskInfo, seen: Seen) -> bool:
         """Whether a task is meant."""
@@ -242,7 +250,7 @@ async def read_page(reach: Reach, query: Query) -> TaskPage:
         skip, left = 0, leaf.follow + len(leaf.tasks)
         for seen, after in zip(leaf.tasks, leaf.spots, strict=False):
             scanned, left, spot = scanned + 1, left - 1, after
-            info = info_of(place.queue, seen, reach.codecs)
+            info = info_of(place.queue, seen, reach)
             if place.takes_all or place.takes(info, seen):
                 tasks.append(info)
                 if len(tasks) == query.size:
@@ -275,8 +283,8 @@ def _read_cursor(cursor: object, place: Place, *, backwards: bool) -> Spot | Non
     return spot if which == [place.state.value, place.group, backwards] else None
 
 
-def info_of(queue: str, seen: Seen, codecs: Codecs) -> TaskInfo:
-    """Return what users see of a task."""
+def info_of(queue: str, seen: Seen, reach: Reach) -> TaskInfo:
+    """Return what users see of a task: what the redactor of this inspector leaves of it."""
     history = TaskHistory(
         retried=int(seen.number("retried")),
         last_error=seen.text("error"),
@@ -293,8 +301,9 @@ def info_of(queue: str, seen: Seen, codecs: Codecs) -> TaskInfo:
         attempts=seen.fields.get("attempts", b""),
         unreadable=seen.unreadable,
         seal=(seen.state.value.encode(), seen.due, seen.fields.get("deliveries", b""), seen.message),
+        redact=reach.who.redact,
     )
     next_at = seen.now if seen.state is State.PENDING else float(seen.due or 0)
     return TaskInfo(
-        queue, seen.id, seen.envelope, seen.state, next_at=next_at, history=history, codecs=codecs
+        queue, seen.id, seen.envelope, seen.state, next_at=next_at, history=history, codecs=reach.codecs
     )

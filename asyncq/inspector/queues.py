@@ -116,9 +116,10 @@ class Queues:
             partial: When the node of a cluster that knows them is away, find the names of those on the
                 other nodes, key by key; `missing` of the list says so.
         """
+        self._reach.see()
         round_ = self._reach.round(partial=partial)
         names = await self._reach.broker().browse.names(round_)
-        return Found(names, round_.end())
+        return Found(filter(self._reach.sees, names), round_.end())
 
     async def list(self, *, partial: bool = False) -> Found[QueueInfo]:
         """All queues, by name. One call looks at all of them, or at all of one slot of a cluster.
@@ -130,8 +131,9 @@ class Queues:
         Raises:
             PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
         """
+        self._reach.see()
         round_, broker = self._reach.round(partial=partial), self._reach.broker()
-        names = await broker.browse.names(round_)
+        names = [*filter(self._reach.sees, await broker.browse.names(round_))]
         found = await broker.queues.survey(names, round_)
         return Found([_queue_info(name, found[name]) for name in names if name in found], round_.end())
 
@@ -141,6 +143,7 @@ class Queues:
         Raises:
             QueueNotFoundError: No task was ever put into such a queue, or it was removed.
         """
+        self._reach.see(queue)
         round_ = self._reach.round(partial=False)
         survey = (await self._reach.broker().queues.survey([queue], round_))[queue]
         if not survey.exists:
@@ -154,6 +157,7 @@ class Queues:
             ConfigError: `days` is not from 1 to 90.
             QueueNotFoundError: There is no such queue.
         """
+        self._reach.see(queue)
         require_whole("days", days, least=1)
         if days > HISTORY_DAYS:
             raise ConfigError("days", days, f"at most {HISTORY_DAYS}, for which these numbers are kept")
@@ -176,6 +180,7 @@ class Queues:
             ConfigError: `samples` is not from 1 to 1,000.
             QueueNotFoundError: There is no such queue.
         """
+        self._reach.see(queue)
         require_whole("samples", samples, least=1)
         if samples > MOST_SAMPLES:
             raise ConfigError("samples", samples, f"at most {MOST_SAMPLES}")
@@ -196,8 +201,9 @@ class Queues:
         Raises:
             QueueNotFoundError: There is no such queue.
         """
-        await self._reach.require_queue(queue)
-        return await self._reach.broker().queues.pause(queue)
+        async with self._reach.change("queues.pause", queue):
+            await self._reach.require_queue(queue)
+            return await self._reach.broker().queues.pause(queue)
 
     async def unpause(self, queue: str) -> bool:
         """Let servers take tasks from this queue again. Idle ones are woken for what has gathered.
@@ -208,8 +214,9 @@ class Queues:
         Raises:
             QueueNotFoundError: There is no such queue.
         """
-        await self._reach.require_queue(queue)
-        return await self._reach.broker().queues.unpause(queue)
+        async with self._reach.change("queues.unpause", queue):
+            await self._reach.require_queue(queue)
+            return await self._reach.broker().queues.unpause(queue)
 
     async def remove(self, queue: str, *, force: bool = False, on_progress: OnProgress | None = None) -> int:
         """Remove a queue, with everything that belongs to it.
@@ -233,16 +240,19 @@ class Queues:
             QueueNotFoundError: There is no such queue.
             QueueNotEmptyError: It holds tasks, and `force` was not given; nothing was done.
         """
-        await self._reach.require_queue(queue)
-        removed = 0
-        async for step in self._reach.broker().queues.remove(queue, force=force):
-            if step.word == "held":
-                raise QueueNotEmptyError(queue, {state: n for state, n in step.contents.items() if n})
-            removed += step.removed
-            if on_progress is not None:
-                left = sum(step.contents.values())
-                on_progress(Progress(f"{queue}: remove", removed, removed + left))
-        return removed
+        target = "with its tasks" if force else "if it is empty"
+        async with self._reach.change("queues.remove", queue, target, is_bulk=force) as change:
+            await self._reach.require_queue(queue)
+            removed = 0
+            async for step in self._reach.broker().queues.remove(queue, force=force):
+                if step.word == "held":
+                    raise QueueNotEmptyError(queue, {state: n for state, n in step.contents.items() if n})
+                removed += step.removed
+                change.count = removed
+                if on_progress is not None:
+                    left = sum(step.contents.values())
+                    on_progress(Progress(f"{queue}: remove", removed, removed + left))
+            return removed
 
 
 def _queue_info(name: str, survey: Survey) -> QueueInfo:

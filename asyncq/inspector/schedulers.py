@@ -8,16 +8,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from asyncq._clock import from_unix, now
-from asyncq._compose import compose, info_of
 from asyncq._scheduling.catalogue import moment
 from asyncq.entry_info import EnqueueEvent, EntryInfo, GoEntryInfo
 from asyncq.errors import EntryNotFoundError
 from asyncq.inspector.found import Found
 from asyncq.inspector.of_go import go_entry, go_event
 from asyncq.inspector.reach import Reach
-from asyncq.options import TaskOptions
-from asyncq.schedules import DEFAULT_LIMIT, Schedules
-from asyncq.task import Task
+from asyncq.inspector.schedules import Schedules, shown_entry
+from asyncq.schedules import DEFAULT_LIMIT
 from asyncq.task_info import TaskInfo
 
 
@@ -44,13 +42,13 @@ class SchedulerInfo:
 class Schedulers:
     """The schedulers that are there, the entries of all of them, and the history of these."""
 
-    def __init__(self, reach: Reach) -> None:
+    def __init__(self, reach: Reach, schedules: Schedules) -> None:
         self._reach: Final = reach
-        self._schedules: Final = Schedules(reach.broker, reach.codecs, self._enqueue)
+        self._schedules: Final = schedules
 
     @property
     def stored(self) -> Schedules:
-        """The entries as a client has them: to add and change them, too."""
+        """The same as `inspector.schedules`."""
         return self._schedules
 
     async def list(self, *, partial: bool = False) -> Found[SchedulerInfo]:
@@ -63,6 +61,7 @@ class Schedulers:
         Raises:
             PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
         """
+        self._reach.see()
         round_ = self._reach.round(partial=partial)
         records = await self._reach.broker().schedules.schedulers(round_, now=now())
         found = sorted((_scheduler_info(record) for record in records), key=lambda info: info.started_at)
@@ -82,6 +81,7 @@ class Schedulers:
         Raises:
             PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
         """
+        self._reach.see(queue)
         round_ = self._reach.round(partial=partial)
         found = await self._schedules._listed(round_, queue=queue, paused=paused)
         return Found(found, dict.fromkeys(round_.end()))
@@ -95,6 +95,7 @@ class Schedulers:
         Raises:
             PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
         """
+        self._reach.see()
         round_ = self._reach.round(partial=partial)
         return Found(await self._schedules._listed(round_, orphaned=True), dict.fromkeys(round_.end()))
 
@@ -107,14 +108,16 @@ class Schedulers:
         Raises:
             PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
         """
+        self._reach.see()
         round_ = self._reach.round(partial=partial)
         broker, last = self._reach.broker(), datetime.max.replace(tzinfo=UTC)
         said = await broker.go_schedulers.entries(round_, now=now()) if broker.wire.is_shared else []
         found = [go_entry(process, entry, broker.wire.codec, self._reach.codecs) for process, entry in said]
+        found = [shown_entry(info, self._reach) for info in found if self._reach.sees(info.queue)]
         return Found(sorted(found, key=lambda info: (info.next_at or last, info.id)), round_.end())
 
     async def entry(self, entry_id: str) -> EntryInfo:
-        """One entry. As `Schedules.get`.
+        """One entry. As `schedules.get`.
 
         Raises:
             EntryNotFoundError: There is none; with the ids that look like it.
@@ -122,7 +125,7 @@ class Schedulers:
         return await self._schedules.get(entry_id)
 
     async def events(self, entry_id: str, *, limit: int = DEFAULT_LIMIT) -> builtins.list[EnqueueEvent]:
-        """What became of the last times of an entry, the newest first. As `Schedules.history`.
+        """What became of the last times of an entry, the newest first. As `schedules.history`.
 
         In the asynq wire also of an entry of Go's; it was due when it was enqueued, as far as Go says.
 
@@ -134,37 +137,34 @@ class Schedulers:
             ConfigError: The limit is not a positive whole number.
             EntryNotFoundError: There is no such entry, and no history of one.
         """
+        self._reach.see()
         try:
             return await self._schedules.history(entry_id, limit=limit)
         except EntryNotFoundError:
-            broker = self._reach.broker()
+            broker, is_limited = self._reach.broker(), self._reach.who.rights.is_limited
             if not broker.wire.is_shared:
                 raise
             events = await broker.go_schedulers.events(entry_id, limit=limit)
-            if not events and entry_id not in {info.id for info in await self.go_entries()}:
+            # Go does not say of a time in which queue it was: only its entry does, while it is there.
+            if (is_limited or not events) and entry_id not in {info.id for info in await self.go_entries()}:
                 raise
             return [go_event(entry_id, event) for event in events]
 
     async def pause(self, entry_id: str, reason: str = "") -> EntryInfo:
-        """Let an entry not be enqueued until `resume`. As `Schedules.pause`."""
+        """Let an entry not be enqueued until `resume`. As `schedules.pause`."""
         return await self._schedules.pause(entry_id, reason)
 
     async def resume(self, entry_id: str) -> EntryInfo:
-        """Let a paused entry be enqueued again. As `Schedules.resume`."""
+        """Let a paused entry be enqueued again. As `schedules.resume`."""
         return await self._schedules.resume(entry_id)
 
     async def run_now(self, entry_id: str) -> TaskInfo:
-        """Enqueue the task of an entry at once. As `Schedules.run_now`."""
+        """Enqueue the task of an entry at once. As `schedules.run_now`."""
         return await self._schedules.run_now(entry_id)
 
     async def remove(self, entry_id: str, *, version: int | None = None) -> None:
-        """Forget an entry. As `Schedules.remove`."""
+        """Forget an entry. As `schedules.remove`."""
         await self._schedules.remove(entry_id, version=version)
-
-    async def _enqueue(self, task: Task, options: TaskOptions) -> TaskInfo:
-        new = compose(task, options, codecs=self._reach.codecs)
-        placed = await self._reach.broker().enqueue.submit(new)
-        return info_of(new, placed.word, placed.now, self._reach.codecs)
 
 
 def _scheduler_info(record: dict[str, Any]) -> SchedulerInfo:

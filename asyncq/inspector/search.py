@@ -154,6 +154,7 @@ class Search:
             ConfigError: Something is wrong with the query or with what was asked for.
             PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
         """
+        self._reach.see()
         wanted = _read_query(query)
         budget, after = _read_budget(size, scan, within), _read_cursor(cursor)
         if wanted.id and "*" not in wanted.id:
@@ -181,6 +182,7 @@ class Search:
             ConfigError: It is no id.
             PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
         """
+        self._reach.see()
         if not is_text(task_id):
             raise ConfigError("task_id", task_id, "the id of a task")
         round_, basis = self._reach.round(partial=partial), self._reach.broker().basis
@@ -217,6 +219,7 @@ class Search:
         Raises:
             ConfigError: Something is wrong with the query, or there is no such action.
         """
+        self._reach.see()
         wanted = _read_query(query)
         if action is not None:
             if action not in ACTIONS:

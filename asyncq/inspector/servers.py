@@ -81,6 +81,7 @@ class Servers:
         Raises:
             PartlyUnavailableError: A node of a cluster is away, and `partial` was not given.
         """
+        self._reach.see(queue)
         round_ = self._reach.round(partial=partial)
         found = await self._all(round_)
         infos = [info for info in found if queue is None or queue in info.queues]
@@ -93,7 +94,14 @@ class Servers:
         if broker.wire.is_shared:
             theirs = await broker.go_servers.servers(round_, now=now(), walk=walk)
             found += [_of_go(info) for info in theirs]
-        return found
+        return [info for info in map(self._seen, found) if info is not None]
+
+    def _seen(self, info: ServerInfo) -> ServerInfo | None:
+        """What may be seen of a server; `None` when it serves none of the queues that may be seen."""
+        if not self._reach.who.rights.is_limited:
+            return info
+        queues = {name: weight for name, weight in info.queues.items() if self._reach.sees(name)}
+        return replace(info, queues=queues) if queues else None
 
     async def get(self, server_id: str) -> ServerInfo:
         """One server.
@@ -101,9 +109,11 @@ class Servers:
         Raises:
             ServerNotFoundError: It is not there, or says nothing any more.
         """
+        self._reach.see()
         record = await self._reach.broker().presence.server(server_id)
-        if record is not None:
-            return _server_info(record)
+        info = None if record is None else self._seen(_server_info(record))
+        if info is not None:
+            return info
         look = self._reach.round(partial=True, within=HINT_SECONDS)
         others = {info.id: info for info in await self._all(look, walk=False)}
         if server_id not in others:
@@ -130,11 +140,12 @@ class Servers:
             ServerNotFoundError: There is no such server, and nothing that it had begun.
             QueueNotFoundError: There is no such queue.
         """
+        self._reach.see(queue)
         broker = self._reach.broker()
         if queue is not None:
             await self._reach.require_queue(queue)
         round_ = self._reach.round(partial=partial)
-        names = await broker.browse.names(round_) if queue is None else [queue]
+        names = [*filter(self._reach.sees, await broker.browse.names(round_))] if queue is None else [queue]
         surveys = await broker.queues.survey(names, round_)
         busy = [name for name, survey in surveys.items() if survey.sizes["active"]]
 

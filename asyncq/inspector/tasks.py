@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Unpack
 
-from asyncq._broker.actions import ALLOWED, CHUNK, Action, Terms
+from asyncq._broker.actions import ALLOWED, Action, Terms
 from asyncq._clock import seconds, unix
+from asyncq._compose import compose
+from asyncq._compose import info_of as info_of_new
 from asyncq._wire.states import State
-from asyncq.errors import BrokerReplyError, ConfigError
+from asyncq.errors import ConfigError
+from asyncq.inspector.acting import act, act_on_one
 from asyncq.inspector.bulk import Bulk, BulkOptions, BulkReport, read_options
 from asyncq.inspector.cancelling import CancelAnswer, cancel
-from asyncq.inspector.editing import Editing, TaskChanges, refuse_state
+from asyncq.inspector.editing import Editing, TaskChanges
 from asyncq.inspector.listing import (
     PAGE_SIZE,
     SCAN,
@@ -27,7 +31,8 @@ from asyncq.inspector.listing import (
     read_state,
 )
 from asyncq.inspector.reach import Reach
-from asyncq.options import is_text
+from asyncq.options import TaskOptions, is_text
+from asyncq.task import Task
 from asyncq.task_info import TaskInfo
 
 _ITERATED: Final = 200
@@ -48,11 +53,11 @@ class Tasks:
                 forgotten when they succeed.
             WireError: Its message cannot be read.
         """
-        broker = self._reach.broker()
-        seen = await broker.browse.look(queue, task_id)
+        self._reach.see(queue)
+        seen = await self._reach.broker().browse.look(queue, task_id)
         if seen is None:
             await self._reach.refuse_missing(queue, task_id)
-        return info_of(queue, seen, self._reach.codecs)
+        return info_of(queue, seen, self._reach)
 
     async def list(  # noqa: PLR0913 - each is a thing a caller wants to say
         self,
@@ -92,6 +97,7 @@ class Tasks:
             QueueNotFoundError: No task was ever put into such a queue.
             GroupNotFoundError: No task waits in such a group.
         """
+        self._reach.see(queue)
         place = read_place(queue, read_state(state), filters)
         return await read_page(
             self._reach,
@@ -135,7 +141,8 @@ class Tasks:
             TaskNotFoundError: There is no such task.
             TaskStateError: It is pending, active, or being aggregated.
         """
-        await self._one(queue, task_id, Terms(action="run", fresh=fresh))
+        async with self._reach.change("tasks.run", queue, task_id):
+            await act_on_one(self._reach, queue, task_id, Terms(action="run", fresh=fresh))
 
     async def archive(self, queue: str, task_id: str) -> None:
         """Put a task away, with the reason `requested`. From pending, scheduled, retry and aggregating.
@@ -148,7 +155,8 @@ class Tasks:
             TaskNotFoundError: There is no such task.
             TaskStateError: It is in another state.
         """
-        await self._one(queue, task_id, Terms(action="archive"))
+        async with self._reach.change("tasks.archive", queue, task_id):
+            await act_on_one(self._reach, queue, task_id, Terms(action="archive"))
 
     async def delete(self, queue: str, task_id: str) -> None:
         """Delete a task, and release its unique lock. From every state but active.
@@ -160,7 +168,8 @@ class Tasks:
             TaskNotFoundError: There is no such task.
             TaskStateError: It is active, or being aggregated.
         """
-        await self._one(queue, task_id, Terms(action="delete"))
+        async with self._reach.change("tasks.delete", queue, task_id):
+            await act_on_one(self._reach, queue, task_id, Terms(action="delete"))
 
     async def apply(self, action: Action, queue: str, task_ids: Iterable[str]) -> dict[str, str]:
         """Run, archive or delete the tasks with these ids, each if its state allows it.
@@ -177,9 +186,12 @@ class Tasks:
         ids = list(dict.fromkeys(task_ids))
         if isinstance(task_ids, str) or not all(is_text(task_id) for task_id in ids):
             raise ConfigError("task_ids", task_ids, "ids of tasks")
-        words = await self._act(queue, ids, Terms(action=action))
-        if words and set(words.values()) == {"missing"}:
-            await self._reach.refuse_unknown(queue)
+        right, target = f"task.{action}", f"{len(ids):,} tasks: {' '.join(ids)}"
+        async with self._reach.change("tasks.apply", queue, target, right=right, is_bulk=True) as change:
+            words = await act(self._reach, queue, ids, Terms(action=action))
+            change.count = [*words.values()].count("done")
+            if words and set(words.values()) == {"missing"}:
+                await self._reach.refuse_unknown(queue)
         return words
 
     async def run_all(
@@ -250,7 +262,8 @@ class Tasks:
             QueueNotFoundError: No task was ever put into such a queue.
             WireError: Its message cannot be read.
         """
-        return await Editing(self._reach, queue, task_id, version).edit(changes)
+        async with self._reach.change("tasks.edit", queue, task_id) as change:
+            return await Editing(self._reach, queue, task_id, version, change).edit(changes)
 
     async def reschedule(
         self,
@@ -288,26 +301,8 @@ class Tasks:
         waits = None if delay is None else seconds(delay, name="delay")
         if waits is not None and not math.isfinite(waits):
             raise ConfigError("delay", delay, "a number of seconds that ends")
-        return await Editing(self._reach, queue, task_id, version).reschedule(moment, waits)
-
-    async def _one(self, queue: str, task_id: str, terms: Terms) -> None:
-        word = (await self._act(queue, [task_id], terms))[task_id]
-        if word == "done":
-            return
-        if word == "missing":
-            await self._reach.refuse_missing(queue, task_id)
-        refuse_state(queue, task_id, word, ALLOWED[terms.action])
-        raise BrokerReplyError("act", word)
-
-    async def _act(self, queue: str, ids: Sequence[str], terms: Terms) -> dict[str, str]:
-        sender = self._reach.broker().actions.sender(queue)
-        words: dict[str, str] = {}
-        for start in range(0, len(ids), CHUNK):
-            part: list[str] = [*ids[start : start + CHUNK]]
-            while part:
-                words.update(zip(part, await sender.act(part, terms), strict=True))
-                part = [task_id for task_id in part if words[task_id] == "later"]
-        return words
+        async with self._reach.change("tasks.reschedule", queue, task_id) as change:
+            return await Editing(self._reach, queue, task_id, version, change).reschedule(moment, waits)
 
     async def _all(
         self,
@@ -320,7 +315,20 @@ class Tasks:
     ) -> BulkReport:
         manner, filters = read_options(options)
         place = read_place(queue, read_state(state, ALLOWED[action]), filters)
-        return await Bulk(self._reach, place, action, manner, fresh=fresh).run()
+        if manner.dry_run:
+            self._reach.see(queue)
+            return await Bulk(self._reach, place, action, manner, fresh=fresh).run()
+        method = f"tasks.{action}_all"
+        async with self._reach.change(method, queue, place.describe(), is_bulk=True) as change:
+            tell = manner.on_progress
+
+            def count(report: BulkReport) -> None:
+                change.count = report.done
+                if tell is not None:
+                    tell(report)
+
+            manner = replace(manner, on_progress=count)
+            return await Bulk(self._reach, place, action, manner, fresh=fresh).run()
 
     async def cancel(
         self, queue: str, task_id: str, *, wait: float | timedelta | None = None
@@ -351,4 +359,20 @@ class Tasks:
             TaskNotFoundError: There is no such task.
         """
         limit = 0.0 if wait is None else seconds(wait, name="wait")
-        return await cancel(self._reach, queue, task_id, limit)
+        async with self._reach.change("tasks.cancel", queue, task_id):
+            return await cancel(self._reach, queue, task_id, limit)
+
+    async def enqueue(self, task: Task, **options: Unpack[TaskOptions]) -> TaskInfo:
+        """Put a task into its queue, by hand. As `Client.enqueue`, without defaults and middleware.
+
+        Raises:
+            ConfigError: An option or the payload is wrong; nothing was sent.
+            DuplicateTaskError: It is unique, and another one holds the lock.
+            TaskIdConflictError: There is a task with this id.
+        """
+        new = compose(task, options, codecs=self._reach.codecs)
+        async with self._reach.change("tasks.enqueue", new.queue, new.id) as change:
+            change.compare("type", "", new.envelope.type)
+            placed = await self._reach.broker().enqueue.submit(new)
+            info = info_of_new(new, placed.word, placed.now, self._reach.codecs)
+            return info._behind(self._reach.who.redact)

@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import re
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from asyncq._wire.keys import EntryKeys, Keys, SemaphoreKeys
 from asyncq._wire.states import State
 from asyncq.cli import main
 from asyncq.entries import Rules
+from asyncq.inspector import TrailRecord
 from asyncq.options import TaskOptions
 from asyncq.periodic import ManagerConfig
 from asyncq.scheduler import SchedulerConfig
@@ -233,6 +235,7 @@ def test_keys_are_those_of_the_code() -> None:
         keys.schedulers,
         keys.scheduler("<id>"),
         keys.history("<entry>"),
+        keys.trail,
         *(getattr(keys.semaphore("<scope>"), name) for name in SemaphoreKeys.__slots__),
         *(getattr(keys.entries, name) for name in EntryKeys.__slots__),
     }
@@ -259,6 +262,25 @@ def test_fields_are_those_of_the_scripts() -> None:
     fields = [name for row in table(text) for name in names(row[0])]
     assert fields
     assert [field for field in fields if field not in words] == []
+
+
+def test_fields_of_the_trail_are_those_of_a_record() -> None:
+    """In their order, of one that says everything."""
+    full = TrailRecord(
+        at=datetime.now(UTC),
+        actor="ann",
+        via="cli",
+        action="task.edit",
+        queue="q",
+        target="id",
+        outcome="failed",
+        reason="why",
+        count=1,
+        changes={"n": ("1", "2")},
+        is_redacted=True,
+        operation="o",
+    )
+    assert _first_names(section(KEYSPACE, "Fields of the trail")) == [*full.fields()]
 
 
 # --- states and errors ------------------------------------------------------------------------

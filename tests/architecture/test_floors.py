@@ -39,6 +39,8 @@ SWALLOWERS = {
     "asyncq/_service.py": ["a tick: logged, the third in a row ends the server"],
     "asyncq/client.py": ["a user's middleware: the outcome of its item of many"],
     "asyncq/embedded/guardian.py": ["a process of its own: logged, it ends"] * 2,
+    "asyncq/inspector/noting.py": ["a user's callback: logged"],
+    "asyncq/redaction.py": ["a user's redactor: logged, and nothing is shown"],
     "asyncq/retry.py": ["a user's policy: reported, the task is retried"],
 }
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.lua import calls
 from tests.lua.calls import Act
-from tests.lua.fullness import assert_as_ever, assert_refused_as_a_whole
+from tests.lua.fullness import assert_as_ever, assert_refused_as_a_whole, fill
 from tests.lua.scenes import Arrange, due, over, waiting
-from tests.lua.space import NEWS, Space
+from tests.lua.space import KEYS, NEWS, Space
 
 
 def _edit(message: str, delay: float | str) -> Act:
@@ -53,3 +53,16 @@ def test_what_is_there_is_moved_and_deleted_as_ever(own_space: Space, arrange: A
 def test_a_change_is_refused_as_a_whole(own_space: Space, act: Act) -> None:
     """It may add. The same call goes through when there is room."""
     assert_refused_as_a_whole(own_space, _to_retry, act, "done")
+
+
+def test_what_is_done_to_make_room_is_noted(own_space: Space) -> None:
+    """The first record, too, for which the key is made: the trail has an end."""
+
+    def note(operation: str) -> Any:
+        fields = ["outcome", "done", "operation", operation]
+        return own_space.run("trail", [KEYS.trail], operation, "done", 100, *fields)
+
+    fill(own_space.client)
+    ids = [note("one"), note("two")]
+    rows: Any = own_space.client.xrange(KEYS.trail)
+    assert [row[0].decode() for row in rows] == ids

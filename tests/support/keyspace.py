@@ -23,6 +23,8 @@ def snapshot(
 ) -> dict[str, Any]:
     """Return every key with its value: `str`, `list`, `set`, or `dict` for hashes and sorted sets.
 
+    Of a stream it is a list of the fields of its records, without their ids.
+
     Bytes that are no UTF-8 are shown as what they would be in Latin-1. What is there in the asynq wire is
     shown as it would be in the native one; but for `ready_at`, which every pending task has there.
 
@@ -109,6 +111,8 @@ def _ask(pipe: Any, key: bytes, kind: str) -> None:
             pipe.zrange(key, 0, -1, withscores=True)
         case "hash":
             pipe.hgetall(key)
+        case "stream":
+            pipe.xrange(key)
         case other:
             message = f"{key!r} is a {other}"
             raise TypeError(message)
@@ -125,6 +129,8 @@ def _plain(kind: str, value: Any) -> Any:
             return {_text(item) for item in value}
         case "zset":
             return {_text(item): score for item, score in value}
+        case "stream":
+            return [{_text(name): _text(item) for name, item in fields.items()} for _, fields in value]
         case _:
             return {_text(name): _text(item) for name, item in value.items()}
 

@@ -33,6 +33,7 @@ EXAMPLES: list[BaseException] = [
     errors.ResultTimeoutError("low", "id1", 1.5),
     errors.TaskArchivedError("low", "id1", "exhausted", "ValueError: why"),
     errors.ServerNotFoundError("a1", ["a2", "a3"]),
+    errors.NotAllowedError("eve", "task.delete", "billing"),
     errors.WrongStateError("what"),
     errors.TaskNotActiveError("low", "id1"),
     errors.TaskStateError("low", "id1", "active", ["pending", "retry"]),

@@ -1,0 +1,76 @@
+"""Noting what was done: in the log, in the trail, and to whoever asked to be told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from asyncq._broker.broker import Broker
+from asyncq._clock import from_unix
+from asyncq.errors import BrokerError
+from asyncq.inspector.records import TrailRecord
+
+OnChange = Callable[[TrailRecord], None]
+"""Called with each record. What it raises is logged, and undoes nothing."""
+
+log = logging.getLogger("asyncq.audit")
+
+_WARNED: Final = ("failed", "refused", "interrupted")
+
+
+class Noter:
+    """Where the records of one inspector go, and those of all views of it."""
+
+    def __init__(self, broker: Callable[[], Broker], on_change: OnChange | None) -> None:
+        self._broker = broker
+        self._on_change = on_change
+
+    async def note(self, record: TrailRecord) -> None:
+        """Note it, as well as that can be done.
+
+        The log is first: it stands also where Redis cannot be reached, or whoever waits gives up. Nothing
+        that goes wrong in here changes what was done, or what is told of it.
+        """
+        log.log(
+            logging.WARNING if record.outcome in _WARNED else logging.INFO,
+            "%r %s %s%s%s",
+            record.actor or record.via,
+            record.action,
+            record.outcome,
+            f" in {record.queue!r}" if record.queue else "",
+            f": {record.reason!r}" if record.reason else "",
+            extra={"event": "change", **_said(record)},
+        )
+        if record.actor:
+            record = await self._written(record)
+        if self._on_change is not None:
+            try:
+                self._on_change(record)
+            except Exception:  # a user's callback: logged
+                log.exception("on_change failed", extra={"event": "on_change_failed"})
+
+    async def _written(self, record: TrailRecord) -> TrailRecord:
+        try:
+            identity = await self._broker().trail.add(record.operation, record.outcome, record.fields())
+        except BrokerError as error:
+            log.error(  # noqa: TRY400 - the error is in the text, and its traceback says no more
+                "what %r did (%s) could not be written into the trail: %s",
+                record.actor,
+                record.action,
+                error,
+                extra={"event": "trail_unwritten", **_said(record)},
+            )
+            return record
+        return replace(record, id=identity, at=from_unix(int(identity.partition("-")[0]) / 1000))
+
+
+def _said(record: TrailRecord) -> dict[str, object]:
+    said = record.fields()
+    # What was changed is for the trail alone: logs go to places that payloads should not go to.
+    return {name: said.get(name, "") for name in ("actor", "via", "action", "queue", "target", "outcome")} | {
+        "reason": record.reason,
+        "count": record.count,
+        "operation": record.operation,
+    }
