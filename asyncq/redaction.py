@@ -61,7 +61,7 @@ def _plain(name: object) -> str:
 
 def _without(value: Any, hidden: set[str]) -> Any:
     if isinstance(value, Mapping):
-        fields: Mapping[Any, Any] = value
+        fields = cast("Mapping[Any, Any]", cast("object", value))
         return {
             name: HIDDEN if _plain(name) in hidden else _without(item, hidden)
             for name, item in fields.items()
@@ -85,7 +85,9 @@ def redacted(redact: Redactor, value: Any, subject: Subject) -> Any:
         )
         shown = HIDDEN
     if subject.part == "headers":
-        named: Mapping[Any, Any] = shown if isinstance(shown, Mapping) else {}
+        if not isinstance(shown, Mapping):
+            return {}
+        named = cast("Mapping[Any, Any]", cast("object", shown))
         return {str(name): str(text) for name, text in named.items()}
     return str(shown) if subject.part in _TEXTS else shown
 

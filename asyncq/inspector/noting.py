@@ -67,7 +67,7 @@ class Noter:
 
 
 def _said(record: TrailRecord) -> dict[str, object]:
-    said = record.fields()
+    said: dict[str, object] = {**record.fields()}
     # What was changed is for the trail alone: logs go to places that payloads should not go to.
     return {name: said.get(name, "") for name in ("actor", "via", "action", "queue", "target", "outcome")} | {
         "reason": record.reason,

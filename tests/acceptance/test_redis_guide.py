@@ -13,7 +13,19 @@ from typing import Any, Final
 import pytest
 from redis import Redis
 
-from asyncq import Client, Context, Limit, Mux, RevokeTask, Scheduler, Semaphore, Server, SkipRetry, Task
+from asyncq import (
+    Client,
+    Context,
+    Inspector,
+    Limit,
+    Mux,
+    RevokeTask,
+    Scheduler,
+    Semaphore,
+    Server,
+    SkipRetry,
+    Task,
+)
 from asyncq._broker.basis import script
 from asyncq.errors import AuthenticationError, DuplicateTaskError
 from asyncq.retry import Fixed
@@ -239,6 +251,21 @@ _SCRIPTS: Final = sorted(path.stem for path in (ROOT / "asyncq" / "_broker" / "l
 
 def _commands(name: str, dialect: str) -> set[str]:
     return set(re.findall(r"call\('([A-Z]+)'", script(name).texts[dialect].source))
+
+
+async def test_an_operator_with_a_name_may_write_and_read_the_trail(
+    guarded: RedisProcess, admin: Redis
+) -> None:
+    """A change that could not be noted would only be in the log."""
+    async with (
+        Client(_url(guarded, "worker")) as client,
+        Inspector(_url(guarded, "operator"), actor="ann") as inspector,
+    ):
+        await client.enqueue(Task("x"))
+        await inspector.queues.pause("default")
+        page = await inspector.trail.list(actor="ann")
+        assert [(one.action, one.outcome) for one in page] == [("queue.pause", "done")]
+    assert _refused(admin) == []
 
 
 @pytest.mark.parametrize("name", [name for name in _SCRIPTS if not name.startswith("go_")])
