@@ -114,7 +114,7 @@ class Place:
 
     def describe(self) -> str:
         """Which tasks are meant, for people."""
-        said = {"group": self.group, "type": self.type, "error": self.error}
+        said = {"group": self.group, "type": self.type, "error": self.error, "cause": self.cause}
         words = [self.state.value, *(f"{name}={value!r}" for name, value in said.items() if value)]
         for name, instant in (("since", self.since), ("until", self.until)):
             if instant is not None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any, cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncq._wire.states import State
 from asyncq.errors import ConfigError
-from asyncq.inspector import RIGHTS, Rights
+from asyncq.inspector import RIGHTS, Rights, TaskFilters
+from asyncq.inspector.listing import read_place
 from asyncq.inspector.rights import CHANGES
 
 _patterns = st.lists(st.text("ab*", min_size=1, max_size=4), max_size=3)
@@ -80,3 +85,22 @@ def test_a_question_about_no_right_is_a_mistake() -> None:
     """A button that asks for a misspelt right would never be shown."""
     with pytest.raises(ConfigError, match=r"task\.run"):
         Rights.all().may("task.runn")
+
+
+def test_the_trail_says_which_tasks_were_meant() -> None:
+    """Every filter that there is: one that is left out would make it look like more."""
+    moment = datetime(2026, 11, 21, tzinfo=UTC)
+    filters: dict[str, Any] = {
+        "type": "a:*",
+        "error": "no way",
+        "cause": "c1",
+        "since": moment,
+        "until": moment,
+    }
+    filters |= {"where": lambda _: True, "group": "g"}
+    assert {*filters} == {*TaskFilters.__annotations__}
+    told = read_place("q", State.AGGREGATING, cast("TaskFilters", filters)).describe()
+    assert told == (
+        "aggregating group='g' type='a:*' error='no way' cause='c1' "
+        "since=2026-11-21T00:00:00+00:00 until=2026-11-21T00:00:00+00:00 where=..."
+    )
