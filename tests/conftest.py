@@ -6,10 +6,10 @@ import asyncio
 import gc
 import inspect
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import settings
@@ -235,3 +235,19 @@ def _command_line(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[Callable[..., Any]]:
+    """Makes web UIs, as `asyncq.web.app` does, and closes them. Name it after the fixture of the Redis."""
+    from asyncq.web import WebApp, app
+
+    made: list[WebApp] = []
+
+    def make(*args: Any, **options: Any) -> WebApp:
+        made.append(app(*args, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.aclose()

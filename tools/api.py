@@ -40,6 +40,7 @@ MODULES = (
     "shared",
     "codecs",
     "errors",
+    "web",
 )
 
 HEAD = """# The public interface

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from asyncq._broker.basis import Basis
 from asyncq._broker.checkup import facts_of, identity
 from asyncq._broker.rounds import Round
+from asyncq._clock import from_unix
 from asyncq._redis.topology import cluster_slot
 from asyncq.connection import Address
 from asyncq.errors import BrokerError, BrokerUnavailableError
@@ -38,6 +40,13 @@ class RedisInfo:
     memory_max: int | None  #: beyond which it takes no more; `None` when there is no limit
     eviction_policy: str  #: should be `noeviction`
     keys: int  #: in all of its databases
+    operations: int  #: commands a second, by its own short mean
+    fragmentation: float  #: bytes that the system gave it for each that it uses; 0 when it does not say
+    appends: bool  #: whether every write goes to a file (append-only)
+    append_failed: bool  #: whether the last of these writes failed
+    snapshot_failed: bool  #: whether the last snapshot failed; as a rule it then takes no writes
+    snapshot_at: datetime | None  #: when the last snapshot was made, or it was started
+    unsaved: int  #: changes since then
 
 
 _ROLES: Final[dict[str, Role]] = {"master": "primary", "slave": "replica"}
@@ -131,4 +140,18 @@ def _info(address: str, facts: dict[str, str]) -> RedisInfo:
         memory_max=number("maxmemory") or None,
         eviction_policy=facts.get("maxmemory_policy", "noeviction"),
         keys=keys,
+        operations=number("instantaneous_ops_per_sec"),
+        fragmentation=_ratio(facts.get("mem_fragmentation_ratio", "")),
+        appends=facts.get("aof_enabled") == "1",
+        append_failed=facts.get("aof_last_write_status", "ok") != "ok",
+        snapshot_failed=facts.get("rdb_last_bgsave_status", "ok") != "ok",
+        snapshot_at=from_unix(saved) if (saved := number("rdb_last_save_time")) else None,
+        unsaved=number("rdb_changes_since_last_save"),
     )
+
+
+def _ratio(text: str) -> float:
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,122 @@
+"""The app: its options, its routes, and the way of a request through it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from asyncq.connection import ConnectionOptions
+from asyncq.errors import AsyncqError, ConfigError
+from asyncq.inspector import Inspector
+from asyncq.shared import Connection
+from asyncq.web import audit, groups, login, queues, redis, servers, settings
+from asyncq.web.auth import Auth, NoAuth, Tokens
+from asyncq.web.guard import Guard, Headers
+from asyncq.web.origins import LOOPBACK_NAMES
+from asyncq.web.site import Site
+from asyncq.web.trouble import on_error
+
+SCREENS: Final = (login, settings, queues, groups, servers, redis, audit)
+"""Modules with `routes`, in the order in which a path is compared with them."""
+
+
+class WebApp(Starlette):
+    """The app, as `app` makes it. Served by itself it closes what it opened; mounted, `aclose` does."""
+
+    def __init__(self, site: Site) -> None:
+        self.site: Final = site
+        routes = [Route("/static/{path:path}", site.statics.__call__, name="static")]
+        super().__init__(
+            routes=[*routes, *(route for screen in SCREENS for route in screen.routes)],
+            middleware=[Middleware(Guard, site=site)],
+            exception_handlers={AsyncqError: on_error, HTTPException: on_error, Exception: on_error},
+            lifespan=_lifespan,
+        )
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the headers around everything, also around what answers to bugs."""
+        return Headers(super().build_middleware_stack())
+
+    async def aclose(self) -> None:
+        """Close the inspector, if this app made it. May be called twice."""
+        if self.site.owns_inspector:
+            await self.site.inspector.aclose()
+
+
+@asynccontextmanager
+async def _lifespan(app: WebApp) -> AsyncGenerator[None]:
+    yield
+    await app.aclose()
+
+
+def app(  # noqa: PLR0913 - each is one thing to say about a site, all by name
+    inspector: Inspector | str | ConnectionOptions | Connection,
+    *,
+    auth: Auth,
+    read_only: bool = False,
+    title: str = "asyncq",
+    environment: str = "",
+    allowed_hosts: Sequence[str] | None = None,
+    base_path: str | None = None,
+    prefix: str | None = None,
+    wire: str | None = None,
+) -> WebApp:
+    """Make the web UI, to be mounted at any path or served by itself.
+
+        operations = asyncq.web.app("redis://localhost:6379/0", auth=NoAuth())
+
+    Args:
+        inspector: Where to look: a URL, options, a connection to share, or an `Inspector` of yours, with its
+            codecs, its redaction and the most that anybody may do here. Yours is not closed.
+        auth: Who is let in: `Tokens(...)`, `NoAuth()` for this machine alone, or a function of yours that
+            tells from a request who is there (a `Principal`, or `None` for a stranger); it may be `async`.
+        read_only: Nobody may change anything, whoever it is.
+        title: What it is called, on every page.
+        environment: Shown beside it, such as `production` (red) or `staging`.
+        allowed_hosts: Names that it is called by; `*.example.com` stands for all below, `*` for any. When not
+            given: with `NoAuth()` the names of this machine, else any.
+        base_path: What its links begin with, where a proxy does not say (`root_path`) or says it wrong.
+        prefix: What every key begins with, if not `asyncq:`.
+        wire: How tasks look in Redis, if not `native`.
+
+    Raises:
+        ConfigError: An option is wrong.
+    """
+    if not isinstance(auth, NoAuth | Tokens) and not callable(auth):
+        raise ConfigError("auth", auth, "Tokens(...), NoAuth() or a function of a request")
+    if isinstance(auth, type):
+        raise ConfigError("auth", auth, f"an instance: {auth.__name__}(...)")
+    if base_path is not None and base_path.rstrip("/") and not base_path.startswith("/"):
+        raise ConfigError("base_path", base_path, "a path that begins with a slash")
+    if isinstance(allowed_hosts, str) or (allowed_hosts is not None and not allowed_hosts):
+        raise ConfigError("allowed_hosts", allowed_hosts, "a list of names")
+    owns_inspector = not isinstance(inspector, Inspector)
+    if isinstance(inspector, Inspector):
+        if prefix is not None or wire is not None:
+            raise ConfigError(
+                "prefix" if prefix is not None else "wire", prefix or wire, "none beside an inspector"
+            )
+    else:
+        inspector = Inspector(inspector, prefix=prefix, wire=wire, via="web")
+    if allowed_hosts is None:
+        is_guarded = not isinstance(auth, NoAuth) or auth.even_off_loopback
+        allowed_hosts = ("*",) if is_guarded else LOOPBACK_NAMES
+    return WebApp(
+        Site(
+            inspector=inspector,
+            owns_inspector=owns_inspector,
+            auth=auth,
+            read_only=read_only,
+            hosts=tuple(allowed_hosts),
+            title=title,
+            environment=environment,
+            base_path=base_path,
+        )
+    )

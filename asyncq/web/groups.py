@@ -1,0 +1,63 @@
+"""The screen of groups: tasks that wait to become one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from asyncq.inspector import GroupInfo
+from asyncq.web.forms import form_of, text_of, whole_of
+from asyncq.web.live import live_page
+from asyncq.web.pages import turn_to
+from asyncq.web.paging import paged
+from asyncq.web.sampling import queues_of
+from asyncq.web.site import CONVERTOR, inspector_of, path_to, site_of
+
+
+async def _content(request: Request) -> Mapping[str, Any]:
+    query = request.query_params
+    queue, search = text_of(query, "queue"), text_of(query, "q")
+    with_groups = [info for info in await queues_of(request) if info.groups]
+    if not queue and len(with_groups) == 1:
+        queue = with_groups[0].name
+    groups: list[GroupInfo] = []
+    if queue:
+        inspector = inspector_of(request)
+        groups = await site_of(request).samples.get(
+            ("groups", inspector.rights, queue), lambda: inspector.groups.list(queue)
+        )
+    wanted = [one for one in groups if search.lower() in one.name.lower()]
+    number = whole_of(query, "page", 1, least=1, most=1_000_000)
+    return {
+        "title": f"Groups of {queue}" if queue else "Groups",
+        "nav": "groups",
+        "queue": queue,
+        "queues": paged(with_groups, 1 if queue else number, size=200 if queue else 50),
+        "shown": paged(wanted, number),
+        "search": search,
+    }
+
+
+async def _show(request: Request) -> Response:
+    return await live_page(request, "groups.html", "_groups.html", _content)
+
+
+async def _run(request: Request) -> Response:
+    queue: str = request.path_params["queue"]
+    group: str = request.path_params["group"]
+    report = await inspector_of(request).tasks.run_all(queue, "aggregating", group=group)
+    site_of(request).samples.forget()
+    following = text_of(await form_of(request), "next") or path_to(request, "groups")
+    return turn_to(request, following, f"{report.done} tasks of group {group} run now, each by itself.")
+
+
+routes = [
+    Route("/groups", _show, methods=["GET"], name="groups"),
+    Route(
+        f"/groups/{{queue:{CONVERTOR}}}/{{group:{CONVERTOR}}}/run", _run, methods=["POST"], name="group_run"
+    ),
+]

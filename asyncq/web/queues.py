@@ -1,0 +1,122 @@
+"""The screen of all queues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from asyncq.inspector import QueueInfo
+from asyncq.web.forms import choice_of, form_of, text_of, whole_of
+from asyncq.web.live import live_page
+from asyncq.web.pages import turn_to
+from asyncq.web.paging import Paged, paged
+from asyncq.web.sampling import queues_of, served_queues
+from asyncq.web.site import CONVERTOR, inspector_of, path_to, site_of
+
+SHOWS: Final = (
+    ("all", "all"),
+    ("backlog", "with a backlog"),
+    ("paused", "paused"),
+    ("idle", "without workers"),
+    ("failing", "that failed today"),
+)
+
+SORTS: Final[Mapping[str, Callable[[QueueInfo], Any]]] = {
+    "name": lambda info: info.name,
+    "pending": lambda info: info.pending,
+    "active": lambda info: info.active,
+    "scheduled": lambda info: info.scheduled,
+    "retry": lambda info: info.retry,
+    "archived": lambda info: info.archived,
+    "latency": lambda info: info.latency,
+    "processed": lambda info: info.processed,
+    "failed": lambda info: info.failed,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One queue of the table."""
+
+    info: QueueInfo
+    has_no_workers: bool  #: nobody serves it, and it is not paused either
+
+
+def has_no_workers(info: QueueInfo, served: frozenset[str]) -> bool:
+    """Whether tasks wait in a queue that no server takes anything from."""
+    waits = info.pending or info.scheduled or info.retry or info.aggregating
+    return bool(waits) and not info.is_paused and info.name not in served
+
+
+def _is_shown(info: QueueInfo, show: str, served: frozenset[str]) -> bool:
+    return {
+        "all": True,
+        "backlog": info.pending > 0,
+        "paused": info.is_paused,
+        "idle": has_no_workers(info, served),
+        "failing": info.failed > 0,
+    }[show]
+
+
+async def _content(request: Request) -> Mapping[str, Any]:
+    query = request.query_params
+    show = choice_of(query, "show", [value for value, _ in SHOWS])
+    sort = choice_of(query, "sort", list(SORTS))
+    order = choice_of(query, "order", ["asc", "desc"])
+    search = text_of(query, "q")
+    number = whole_of(query, "page", 1, least=1, most=1_000_000)
+    found, served = await queues_of(request), await served_queues(request)
+    wanted = [info for info in found if search.lower() in info.name.lower() and _is_shown(info, show, served)]
+    # By name first, so that equals stay where they are when the page is renewed.
+    wanted.sort(key=lambda info: info.name)
+    wanted.sort(key=SORTS[sort], reverse=order == "desc")
+    shown: Paged[QueueInfo] = paged(wanted, number)
+    return {
+        "title": "Queues",
+        "nav": "queues",
+        "rows": [Row(info, has_no_workers(info, served)) for info in shown.items],
+        "number": shown.number,
+        "pages": shown.pages,
+        "total": shown.total,
+        "search": search,
+        "show": show,
+        "shows": SHOWS,
+        "sort": sort,
+        "order": order,
+    }
+
+
+async def _show(request: Request) -> Response:
+    return await live_page(request, "queues.html", "_queues.html", _content)
+
+
+async def _pause(request: Request) -> Response:
+    queue: str = request.path_params["queue"]
+    changed = await inspector_of(request).queues.pause(queue)
+    said = "Nothing is taken from" if changed else "It was paused already:"
+    return await _done(request, f"{said} {queue}.")
+
+
+async def _resume(request: Request) -> Response:
+    queue: str = request.path_params["queue"]
+    changed = await inspector_of(request).queues.unpause(queue)
+    said = "Tasks are taken again from" if changed else "It was not paused:"
+    return await _done(request, f"{said} {queue}.")
+
+
+async def _done(request: Request, message: str) -> Response:
+    site_of(request).samples.forget()
+    following = text_of(await form_of(request), "next") or path_to(request, "queues")
+    return turn_to(request, following, message)
+
+
+routes = [
+    Route("/queues", _show, methods=["GET"], name="queues"),
+    Route(f"/queues/{{queue:{CONVERTOR}}}/pause", _pause, methods=["POST"], name="queue_pause"),
+    Route(f"/queues/{{queue:{CONVERTOR}}}/resume", _resume, methods=["POST"], name="queue_resume"),
+]

@@ -1,0 +1,103 @@
+"""What many visitors look at is read once: shared answers, and the streams that show them.
+
+While no page is watched, nothing is read: the visitor who finds a sample too old takes the next one, and
+those who ask meanwhile wait for it. So ten windows on one page cost Redis as much as one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Generator, Hashable
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from starlette.exceptions import HTTPException
+
+T = TypeVar("T")
+
+FRESH: Final = 1.0
+"""Seconds for which a sample is shown."""
+
+COST_FACTOR: Final = 10.0
+"""A sample that took long is shown so many times as long: watching keeps Redis busy for a tenth at most."""
+
+MOST_SAMPLES: Final = 64
+MOST_STREAMS: Final = 200
+MOST_OF_ONE: Final = 6
+"""Streams of one client: a browser holds six connections to a host."""
+
+
+class _Sample:
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.value: Any = None
+        self.taken_at = float("-inf")
+        self.cost = 0.0
+
+
+class Samples:
+    """Answers that are shared for a moment, by name."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._samples: OrderedDict[Hashable, _Sample] = OrderedDict()
+
+    async def get(self, key: Hashable, take: Callable[[], Awaitable[T]], *, fresh: float = FRESH) -> T:
+        """A sample that is fresh, taken by one of those who ask for it.
+
+        Args:
+            key: What it is of. Who may see different things has different keys: put `rights` into it.
+            take: Reads it.
+            fresh: Seconds for which it is shown; longer when it took long to take.
+        """
+        sample = self._samples.get(key)
+        if sample is None:
+            sample = self._samples[key] = _Sample()
+            if len(self._samples) > MOST_SAMPLES:
+                self._samples.popitem(last=False)
+        self._samples.move_to_end(key)
+        async with sample.lock:
+            if self._clock() - sample.taken_at >= max(fresh, COST_FACTOR * sample.cost):
+                started = self._clock()
+                sample.value = await take()
+                sample.taken_at = self._clock()
+                sample.cost = sample.taken_at - started
+        value: T = sample.value
+        return value
+
+    def forget(self) -> None:
+        """Read everything anew: something was changed."""
+        self._samples.clear()
+
+
+class Streams:
+    """Counts the streams, by client."""
+
+    def __init__(self, most: int = MOST_STREAMS, most_of_one: int = MOST_OF_ONE) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._of: Counter[str] = Counter()
+
+    @property
+    def open(self) -> int:
+        """How many there are."""
+        return self._of.total()
+
+    @contextmanager
+    def seat(self, client: str) -> Generator[None]:
+        """Count one more for the length of a block.
+
+        Raises:
+            HTTPException: There are too many, of this client or of all.
+        """
+        if self._of[client] >= self._most_of_one or self.open >= self._most:
+            raise HTTPException(429, "Too many live pages are open; this one does not update itself.")
+        self._of[client] += 1
+        try:
+            yield
+        finally:
+            self._of[client] -= 1
+            if not self._of[client]:
+                del self._of[client]

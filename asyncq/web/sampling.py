@@ -1,0 +1,50 @@
+"""What several screens show, read once for all who look and may see the same."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+
+from asyncq.inspector import Found, QueueInfo, RedisInfo, ServerInfo, WorkerInfo
+from asyncq.web.site import inspector_of, site_of
+
+SLOW: Final = 5.0
+"""Seconds for which numbers are shown that change by the minute."""
+
+
+async def queues_of(request: Request) -> Found[QueueInfo]:
+    """All queues that the visitor may see."""
+    inspector = inspector_of(request)
+    return await site_of(request).samples.get(
+        ("queues", inspector.rights), lambda: inspector.queues.list(partial=True)
+    )
+
+
+async def servers_of(request: Request) -> Found[ServerInfo]:
+    """All servers that the visitor may see."""
+    inspector = inspector_of(request)
+    return await site_of(request).samples.get(
+        ("servers", inspector.rights), lambda: inspector.servers.list(partial=True)
+    )
+
+
+async def served_queues(request: Request) -> frozenset[str]:
+    """The queues that some server takes tasks from."""
+    return frozenset(name for info in await servers_of(request) for name in info.queues)
+
+
+async def workers_of(request: Request) -> Found[WorkerInfo]:
+    """What is being worked on."""
+    inspector = inspector_of(request)
+    return await site_of(request).samples.get(
+        ("workers", inspector.rights), lambda: inspector.servers.workers(partial=True)
+    )
+
+
+async def redis_of(request: Request) -> Found[RedisInfo]:
+    """What the servers of Redis say of themselves."""
+    inspector = inspector_of(request)
+    return await site_of(request).samples.get(
+        ("redis", inspector.rights), lambda: inspector.cluster.redis(partial=True), fresh=SLOW
+    )

@@ -1,0 +1,144 @@
+// What pages need beyond HTML: keys, charts, and a switch for updates. All of it works without this file, too.
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  root.classList.add("js");
+  const $ = (selector) => document.querySelector(selector);
+
+  // --- updates ---------------------------------------------------------------------------
+  let stopped = false;
+  document.addEventListener("htmx:sse:before:message", (event) => { if (stopped) event.preventDefault(); });
+  document.addEventListener("htmx:sse:before:connection", (event) => { if (stopped) event.preventDefault(); });
+  const toggleUpdates = () => {
+    if (stopped) { location.reload(); return; }
+    const button = $("#pause");
+    if (!button) return;
+    stopped = true;
+    button.setAttribute("aria-pressed", "true");
+    button.textContent = "Start updates";
+  };
+
+  // --- charts ----------------------------------------------------------------------------
+  const plots = new Map();
+  const resolved = (figure, name) => {
+    // `light-dark()` is resolved by the browser only where it is used as a colour.
+    const probe = document.createElement("span");
+    probe.style.color = `var(${name})`;
+    figure.append(probe);
+    const value = getComputedStyle(probe).color;
+    probe.remove();
+    return value;
+  };
+  const shown = (unit) => (value) => {
+    if (value == null) return "–";
+    if (unit === "s") {
+      if (value === 0) return "0";
+      if (value < 1) return `${(value * 1000).toPrecision(2) * 1}ms`;
+      if (value < 120) return `${value.toPrecision(3) * 1}s`;
+      return value < 7200 ? `${Math.round(value / 60)}m` : `${Math.round(value / 3600)}h`;
+    }
+    const text = value >= 10000 ? `${(value / 1000).toPrecision(3) * 1}k` : `${value.toPrecision(3) * 1}`;
+    return unit === "/s" ? `${text}/s` : text;
+  };
+  const read = (figure) => {
+    const rows = [...figure.querySelectorAll("tbody tr")];
+    const width = figure.querySelectorAll("thead th").length - 1;
+    const data = [rows.map((row) => Number(row.dataset.at))];
+    for (let at = 0; at < width; at++) {
+      data.push(rows.map((row) => {
+        const text = row.cells[at + 1].dataset.value;
+        return text === undefined ? null : Number(text);
+      }));
+    }
+    return data;
+  };
+  const draw = (figure) => {
+    if (!window.uPlot || !figure.querySelector("tbody tr")) return;
+    const data = read(figure);
+    const known = plots.get(figure.id);
+    if (known && known.figure === figure && known.width === data.length) { known.plot.setData(data); return; }
+    known?.plot.destroy();
+    figure.classList.add("is-drawn");
+    const unit = figure.dataset.chart;
+    const heads = [...figure.querySelectorAll("thead th")].slice(1);
+    const axis = { stroke: resolved(figure, "--muted"), grid: { stroke: resolved(figure, "--line"), width: 1 }, ticks: { show: false } };
+    const host = figure.querySelector(".plot");
+    host.replaceChildren();
+    const plot = new uPlot({
+      width: Math.max(200, host.clientWidth),
+      height: 180,
+      cursor: { drag: { x: false, y: false } },
+      scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
+      axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map(shown(unit)) }],
+      series: [{}, ...heads.map((head) => {
+        const stroke = resolved(figure, `--${head.dataset.tone}`);
+        return { label: head.textContent, stroke, width: 2, value: (_, value) => shown(unit)(value), points: { show: false } };
+      })],
+    }, data, host);
+    plots.set(figure.id, { plot, figure, width: data.length });
+  };
+  const drawAll = () => document.querySelectorAll("[data-chart]").forEach(draw);
+  const redrawAll = () => { plots.forEach(({ plot }) => plot.destroy()); plots.clear(); drawAll(); };
+
+  // --- rows ------------------------------------------------------------------------------
+  const step = (by) => {
+    const rows = [...document.querySelectorAll("main tbody tr")].filter((row) => row.querySelector("a") && !row.closest(".chart"));
+    if (!rows.length) return;
+    const now = rows.findIndex((row) => row.contains(document.activeElement));
+    const next = rows[Math.min(rows.length - 1, Math.max(0, now < 0 ? (by > 0 ? 0 : rows.length - 1) : now + by))];
+    next.querySelector("a").focus();
+    next.scrollIntoView({ block: "nearest" });
+  };
+
+  // --- keys ------------------------------------------------------------------------------
+  let waiting = false;
+  const showKeys = () => { const box = $("#keys"); if (box && !box.open) box.showModal(); };
+  document.addEventListener("keydown", (event) => {
+    if (document.body.dataset.keys !== "on" || event.ctrlKey || event.metaKey || event.altKey) return;
+    const target = event.target;
+    if (target instanceof Element && target.closest("input, textarea, select, [contenteditable], dialog")) return;
+    const key = event.key;
+    if (waiting) {
+      waiting = false;
+      const link = [...document.querySelectorAll("nav a[data-key]")].find((one) => one.dataset.key === key);
+      if (link) { event.preventDefault(); link.click(); }
+      return;
+    }
+    const actions = {
+      g: () => { waiting = true; setTimeout(() => { waiting = false; }, 1500); },
+      "/": () => { const field = $("[data-search]"); if (field) { field.focus(); field.select(); } },
+      "?": showKeys,
+      r: () => location.reload(),
+      p: toggleUpdates,
+      j: () => step(1),
+      k: () => step(-1),
+    };
+    if (actions[key]) { event.preventDefault(); actions[key](); }
+  });
+
+  // --- forms that apply themselves -----------------------------------------------------------
+  document.addEventListener("change", (event) => {
+    const field = event.target;
+    if (field instanceof HTMLElement && field.matches("[data-apply]")) field.form.requestSubmit();
+    if (field instanceof HTMLInputElement && field.matches("[data-check-all]")) {
+      document.querySelectorAll(`input[type=checkbox][name="${CSS.escape(field.dataset.checkAll)}"]`)
+        .forEach((box) => { box.checked = field.checked; });
+    }
+  });
+  document.addEventListener("click", (event) => {
+    const at = event.target instanceof Element ? event.target : null;
+    if (at?.closest("#keys-button")) showKeys();
+    if (at?.closest("#pause")) toggleUpdates();
+    const copy = at?.closest("[data-copy]");
+    if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => { copy.textContent = "Copied"; }, () => {});
+  });
+
+  const start = () => {
+    drawAll();
+    document.body.addEventListener("htmx:after:swap", drawAll);
+    let timer;
+    addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(redrawAll, 150); });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
+  };
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start); else start();
+})();
