@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -20,12 +21,38 @@ log = logging.getLogger("asyncq.audit")
 _WARNED: Final = ("failed", "refused", "interrupted")
 
 
+REFUSALS: Final = 20
+"""Records of what was refused to one actor, in a minute. The others are in the log alone: who may do nothing
+shall not be able to push what others did out of a trail that has an end."""
+
+_MINUTE: Final = 60.0
+_MOST_ACTORS: Final = 1000
+
+
+class Refusals:
+    """How much was refused to whom, lately."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def count(self, actor: str, *, at: float) -> int:
+        """Count one more, and return how many there are in the minute that began with the first of them."""
+        began, number = self._seen.get(actor, (at, 0))
+        if at - began >= _MINUTE:
+            began, number = at, 0
+        if len(self._seen) >= _MOST_ACTORS:
+            self._seen = {who: seen for who, seen in self._seen.items() if at - seen[0] < _MINUTE}
+        self._seen[actor] = began, number + 1
+        return number + 1
+
+
 class Noter:
     """Where the records of one inspector go, and those of all views of it."""
 
     def __init__(self, broker: Callable[[], Broker], on_change: OnChange | None) -> None:
         self._broker = broker
         self._on_change = on_change
+        self._refusals = Refusals()
 
     async def note(self, record: TrailRecord) -> None:
         """Note it, as well as that can be done.
@@ -44,12 +71,21 @@ class Noter:
             extra={"event": "change", **_said(record)},
         )
         if record.actor:
-            record = await self._written(record)
+            record = await self._kept(record)
         if self._on_change is not None:
             try:
                 self._on_change(record)
             except Exception:  # a user's callback: logged
                 log.exception("on_change failed", extra={"event": "on_change_failed"})
+
+    async def _kept(self, record: TrailRecord) -> TrailRecord:
+        if record.outcome == "refused":
+            number = self._refusals.count(record.actor, at=time.monotonic())
+            if number > REFUSALS:
+                return record
+            if number == REFUSALS:
+                record = replace(record, reason=f"{record.reason}; more of this minute is in the log alone")
+        return await self._written(record)
 
     async def _written(self, record: TrailRecord) -> TrailRecord:
         try:

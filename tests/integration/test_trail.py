@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from asyncq import Client, Inspector, Task
 from asyncq.errors import ConfigError, NotAllowedError, QueueNotFoundError, TaskChangedError
 from asyncq.inspector import Rights, TrailRecord, hide_fields
+from asyncq.inspector.noting import REFUSALS
 from tests.conftest import AnyRedis
 
 
@@ -292,3 +294,21 @@ async def test_the_asynq_wire_has_a_trail_of_its_own(any_redis: AnyRedis) -> Non
         assert await _said(inspector) == [("ann", "queue.pause", "q", "", "done", None)]
         assert any_redis.client.exists("asynq:asyncq:trail")
         assert (await inspector.audit()).is_clean
+
+
+async def test_whoever_may_do_nothing_cannot_flood_the_trail(redis_url: str) -> None:
+    """What others did would go out of it at the other end. The log has all of it."""
+    told: list[TrailRecord] = []
+    async with Client(redis_url) as client, Inspector(redis_url, on_change=told.append) as inspector:
+        await client.enqueue(Task("x"), queue="q")
+        for name in ("eve", "mallory"):
+            viewer = inspector.acting_as(name, rights=Rights.viewer())
+            for _ in range(REFUSALS + 5):
+                with pytest.raises(NotAllowedError):
+                    await viewer.queues.pause("q")
+        page = await inspector.trail.list()
+        assert Counter(one.actor for one in page) == {"eve": REFUSALS, "mallory": REFUSALS}
+        assert "in the log alone" in page.records[0].reason
+        assert len(told) == 2 * (REFUSALS + 5)
+        await inspector.acting_as("eve").queues.pause("q")
+        assert (await inspector.trail.list()).records[0].outcome == "done"

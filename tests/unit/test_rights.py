@@ -13,6 +13,7 @@ from asyncq._wire.states import State
 from asyncq.errors import ConfigError
 from asyncq.inspector import RIGHTS, Rights, TaskFilters
 from asyncq.inspector.listing import read_place
+from asyncq.inspector.noting import Refusals
 from asyncq.inspector.rights import CHANGES
 
 _patterns = st.lists(st.text("ab*", min_size=1, max_size=4), max_size=3)
@@ -104,3 +105,13 @@ def test_the_trail_says_which_tasks_were_meant() -> None:
         "aggregating group='g' type='a:*' error='no way' cause='c1' "
         "since=2026-11-21T00:00:00+00:00 until=2026-11-21T00:00:00+00:00 where=..."
     )
+
+
+def test_refusals_are_counted_by_actor_and_minute() -> None:
+    """From the first one on; and however many people try, the memory has an end."""
+    refusals = Refusals()
+    assert [refusals.count("eve", at=at) for at in (0.0, 1.0, 59.9, 60.0, 61.0)] == [1, 2, 3, 1, 2]
+    assert refusals.count("mallory", at=61.0) == 1
+    for number in range(5000):
+        refusals.count(str(number), at=1000.0 + number)
+    assert len(vars(refusals)["_seen"]) <= 1001
