@@ -211,6 +211,13 @@ class ServerConfig:
     Called with the task and its context; what it gives is `ctx.local`. Its time is the task's time, and its
     failure the task's failure."""
 
+    measured_types: int = 200
+    """Types of tasks that have numbers of their own (`Server.measures`), in all queues together; the others
+    share those of `other`. 0: they all do."""
+
+    history: bool = True
+    """Whether the numbers go to Redis every five seconds, where `Inspector.measures` reads them."""
+
     health_check: HealthCheck | None = None
     """Called at the start and then every `health_check_interval` with `None` when Redis answers, otherwise
     with the error: a `PartlyUnavailableError` when only some nodes of a cluster do not. May be async."""
@@ -369,6 +376,7 @@ _DURATIONS = (
     *_INTERVALS,
 )
 _COUNTS = {
+    "measured_types": 0,
     "concurrency": 1,
     "max_lost": 1,
     "archive_max_count": 0,

@@ -21,6 +21,7 @@ from asyncq._signals import handled
 from asyncq.config import ServerConfig
 from asyncq.connection import ConnectionOptions, Pong
 from asyncq.errors import AlreadyRunningError, ClosedError, ConfigError, NotStartedError
+from asyncq.measures import ServerMeasures
 from asyncq.mux import Mux
 from asyncq.shared import Connection, read_connection
 
@@ -201,6 +202,18 @@ class Server(Probed):
             ClosedError: It is leaving, or has left.
         """
         self._running().resume_fetching()
+
+    def measures(self) -> ServerMeasures:
+        """What this server did since it started, and what it does now.
+
+        Counted in its memory, so it costs Redis nothing; numbers of all servers, over time, are with
+        `Inspector.measures`.
+
+        Raises:
+            NotStartedError: It was not started yet.
+            ClosedError: It has left.
+        """
+        return self._running().measured()
 
     async def ping(self) -> Pong:
         """Look whether Redis is there and fit for tasks. Also before the server is started.

@@ -15,6 +15,7 @@ from asyncq._broker.go_schedulers import GoSchedulers
 from asyncq._broker.go_servers import GoServers
 from asyncq._broker.groups import Groups
 from asyncq._broker.leases import Leases
+from asyncq._broker.measures import Measures
 from asyncq._broker.nodes import Nodes
 from asyncq._broker.notes import Notes
 from asyncq._broker.presence import Presence
@@ -45,6 +46,7 @@ class Broker:
         self.groups: Final = Groups(self.basis, self.enqueue)
         self.upkeep: Final = Upkeep(self.basis)
         self.notes: Final = Notes(self.basis)
+        self.measures: Final = Measures(self.basis)
         self.browse: Final = Browse(self.basis)
         self.actions: Final = Actions(self.basis)
         self.presence: Final = Presence(self.basis)

@@ -32,6 +32,9 @@ class Delivery:
     now: float  #: Redis' clock at the delivery
     envelope: Envelope | None = None
     unreadable: str = ""  #: why there is no envelope
+    ready_at: float = 0.0  #: since when it could be taken, by Redis' clock; 0 for since it was enqueued
+    is_delayed: bool = False  #: whether it was due then, and not enqueued
+    is_repeated: bool = False  #: whether it was handed over already since it could be taken
 
 
 class Deliver:
@@ -120,7 +123,7 @@ class Deliver:
     def _read(self, names: list[str], first: int, reply: Any) -> list[Delivery]:
         now = float(reply[0])
         prefix = self._basis.owner + ":"
-        decode = self._basis.wire.decode
+        decode, shared = self._basis.wire.decode, self._basis.wire.is_shared
         deliveries: list[Delivery] = []
         for at in range(1, len(reply), 4):
             number: int = reply[at]
@@ -128,10 +131,13 @@ class Deliver:
             if not task_id:
                 continue
             retried = delivered = lost = 0
+            since = b""
             try:
                 name = task_id.decode()
                 if history:
-                    retried, delivered, lost = map(int, history.split())
+                    counts = history.split()
+                    retried, delivered, lost = map(int, counts[:3])
+                    since = counts[3] if len(counts) > 3 else b""
             except ValueError:
                 # Not of ours, but written by hand: there is no name to settle it by. It loses its lease until
                 # that is enough to archive it.
@@ -145,11 +151,24 @@ class Deliver:
                 lost,
                 now,
             )
+            if since == b"-":
+                delivery.is_repeated = True
+            elif since:
+                delivery.ready_at = float(since)
             try:
                 envelope = delivery.envelope = decode(raw)
                 if envelope.past is not None:
                     delivery.retried = envelope.past.retried
+                if delivery.ready_at:
+                    delivery.is_delayed = not shared or _seems_delayed(delivery, envelope)
             except WireError as error:
                 delivery.unreadable = error.reason
             deliveries.append(delivery)
         return deliveries
+
+
+def _seems_delayed(delivery: Delivery, envelope: Envelope) -> bool:
+    """Where every task says since when it is ready: whether that is because it was due."""
+    if delivery.deliveries:
+        return delivery.retried > 0
+    return 0 < envelope.enqueued_at < delivery.ready_at - 1

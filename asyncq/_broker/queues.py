@@ -279,7 +279,7 @@ def _rest_of(keys: QueueKeys) -> list[str]:
     days = [today - day * 86400 for day in range(-1, HISTORY_DAYS + 1)]
     daily = [keys.day(counter, day) for counter in ("processed", "failed") for day in days]
     theirs = [keys.active, *keys.moments]  # of the asynq wire
-    return [keys.processed, keys.failed, keys.awaited, *theirs, *daily]
+    return [keys.processed, keys.failed, keys.awaited, keys.minutes, keys.hours, *theirs, *daily]
 
 
 def _weight(

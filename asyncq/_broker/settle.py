@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgpack
 
 from asyncq._broker.basis import Basis, script
+from asyncq._broker.tally import Tally
 from asyncq._redis.router import FOREVER, Call
 from asyncq._wire.keys import QueueKeys
 from asyncq.errors import AsyncqError
@@ -31,6 +32,7 @@ class Settlement:
     outcome: str
     detail: bytes = b""
     unique_key: str = ""  #: suffix of the lock to release, if the outcome releases it
+    tally: Tally | None = None  #: raised when it is written
 
 
 def done(queue: str, task_id: str, token: str, unique_key: str = "") -> Settlement:

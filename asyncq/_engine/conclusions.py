@@ -10,9 +10,11 @@ from typing import Any, Final
 from asyncq._broker import settle
 from asyncq._broker.deliver import Delivery
 from asyncq._broker.settle import Settlement
+from asyncq._broker.tally import Tally
 from asyncq._engine import outcome
 from asyncq._engine.callbacks import tell
-from asyncq._engine.run import Run
+from asyncq._engine.measures import Recorder, Series
+from asyncq._engine.run import NEVER, Run
 from asyncq._engine.settler import Settler
 from asyncq._logs import SERVER_LOG, Log
 from asyncq._wire.messages import Envelope
@@ -40,8 +42,11 @@ class Counts:
 class Conclusions:
     """Makes the outcome of what happened: counts it, logs it, tells callbacks, hands it to the settler."""
 
-    def __init__(self, config: ServerConfig, settler: Settler, log: Log = SERVER_LOG) -> None:
+    def __init__(
+        self, config: ServerConfig, settler: Settler, measures: Recorder, log: Log = SERVER_LOG
+    ) -> None:
         self._config: Final = config
+        self._measures: Final = measures
         self._settler: Final = settler
         self._log: Final = log
         self._policies: Final = RetryPolicies(config.retry, config.retry_policies)
@@ -54,7 +59,9 @@ class Conclusions:
         delivery, envelope = run.delivery, run.envelope
         self.counts.succeeded += 1
         if not envelope.retention:
-            self._settle(run, settle.done(delivery.queue, delivery.id, delivery.token, envelope.unique_key))
+            done = settle.done(delivery.queue, delivery.id, delivery.token, envelope.unique_key)
+            done.tally = run.series.done
+            self._settle(run, done)
             return
         raw: bytes | None = None
         if result is not None:
@@ -69,17 +76,16 @@ class Conclusions:
                     error,
                     extra={"event": "result_unencodable", "task_id": delivery.id, "type": envelope.type},
                 )
-        self._settle(
-            run,
-            settle.completed(
-                delivery.queue,
-                delivery.id,
-                delivery.token,
-                result=raw,
-                retention=envelope.retention,
-                unique_key=envelope.unique_key,
-            ),
+        completed = settle.completed(
+            delivery.queue,
+            delivery.id,
+            delivery.token,
+            result=raw,
+            retention=envelope.retention,
+            unique_key=envelope.unique_key,
         )
+        completed.tally = run.series.done
+        self._settle(run, completed)
 
     async def failed(self, run: Run, error: BaseException) -> None:
         """The handler raised, or was stopped by a limit or on request."""
@@ -106,6 +112,7 @@ class Conclusions:
         if verdict.action != "revoke":
             self.counts.failed += 1
         run.settlement = settlement = self._settlement(run, verdict, error, delay)
+        settlement.tally = _tally(run.series, verdict.action)
         will_retry = verdict.action == "retry"
         if self._config.on_error is not None:
             failure = Failure(
@@ -172,6 +179,10 @@ class Conclusions:
             run.is_settled = True
             self._settler.put(settlement)
 
+    def _put(self, settlement: Settlement, tally: Tally) -> None:
+        settlement.tally = tally
+        self._settler.put(settlement)
+
     # -- of deliveries that did not run, or not to their end ----------------------------------------
 
     def give_back(self, run: Run) -> None:
@@ -180,19 +191,25 @@ class Conclusions:
             self._settle(run, run.settlement)
         elif not run.is_settled:
             run.is_settled = True
-            self.requeue(run.delivery)
+            self._requeue(run.delivery, run.series)
 
     def requeue(self, delivery: Delivery) -> None:
         """It was not run at all: it goes back to the front."""
+        self._requeue(delivery, self._measures.other(delivery.queue))
+
+    def _requeue(self, delivery: Delivery, series: Series) -> None:
         self.counts.requeued += 1
-        self._settler.put(settle.requeued(delivery.queue, delivery.id, delivery.token))
+        requeued = settle.requeued(delivery.queue, delivery.id, delivery.token)
+        self._put(requeued, series.given_back)
 
     def put_back(self, run: Run, delay: float) -> None:
         """There is no slot for its handler: it comes back after a delay, or when somebody lets it in."""
         delivery = run.delivery
         run.is_settled = True
+        run.begun_at = NEVER
         self.counts.put_back += 1
-        self._settler.put(settle.deferred(delivery.queue, delivery.id, delivery.token, delay=delay))
+        deferred = settle.deferred(delivery.queue, delivery.id, delivery.token, delay=delay)
+        self._put(deferred, run.series.put_back)
 
     def unreadable(self, delivery: Delivery) -> None:
         """Its message cannot be decoded: archived, with the reason."""
@@ -205,17 +222,16 @@ class Conclusions:
             extra={"event": "unreadable", "queue": delivery.queue, "task_id": delivery.id},
         )
         error = f"this message cannot be read: {delivery.unreadable}"
-        self._settler.put(
-            settle.archived(
-                delivery.queue,
-                delivery.id,
-                delivery.token,
-                error=error,
-                reason="unreadable",
-                unlock=self._config.unlock_archived,
-                record=settle.Record(self._config.keep_attempts),
-            )
+        archived = settle.archived(
+            delivery.queue,
+            delivery.id,
+            delivery.token,
+            error=error,
+            reason="unreadable",
+            unlock=self._config.unlock_archived,
+            record=settle.Record(self._config.keep_attempts),
         )
+        self._put(archived, self._measures.other(delivery.queue).archived)
 
     def unknown(self, delivery: Delivery, envelope: Envelope) -> None:
         """There is no handler for it here: another server may have one, after a delay."""
@@ -233,9 +249,12 @@ class Conclusions:
                 "type": envelope.type,
             },
         )
-        self._settler.put(settle.deferred(delivery.queue, delivery.id, delivery.token, delay=delay))
+        deferred = settle.deferred(delivery.queue, delivery.id, delivery.token, delay=delay)
+        self._put(deferred, self._measures.other(delivery.queue).put_back)
 
-    def expired(self, delivery: Delivery, envelope: Envelope) -> Coroutine[Any, Any, None] | None:
+    def expired(
+        self, delivery: Delivery, envelope: Envelope, series: Series
+    ) -> Coroutine[Any, Any, None] | None:
         """Nobody started it in time: it is dropped. Returns what tells the hook, if there is one."""
         self.counts.expired += 1
         self._log.info(
@@ -249,12 +268,18 @@ class Conclusions:
                 "type": envelope.type,
             },
         )
-        self._settler.put(
-            settle.dropped(
-                delivery.queue, delivery.id, delivery.token, kind="expired", unique_key=envelope.unique_key
-            )
+        dropped = settle.dropped(
+            delivery.queue, delivery.id, delivery.token, kind="expired", unique_key=envelope.unique_key
         )
+        self._put(dropped, series.expired)
         if self._config.on_expired is None:
             return None
         task = Task.received(delivery.queue, delivery.id, envelope, self._config.codecs)
         return tell(self._log, self._config.on_expired, task)
+
+
+def _tally(series: Series, action: outcome.Action) -> Tally:
+    """What counts the attempts that ended so."""
+    if action == "retry":
+        return series.retried
+    return series.archived if action == "archive" else series.revoked

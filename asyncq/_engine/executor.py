@@ -29,6 +29,7 @@ from asyncq._engine import outcome
 from asyncq._engine.conclusions import Conclusions
 from asyncq._engine.held import HeldDeliveries
 from asyncq._engine.limiter import Limiter
+from asyncq._engine.measures import Recorder, Series
 from asyncq._engine.offload import Offload
 from asyncq._engine.run import NEVER, Run
 from asyncq._logs import SERVER_LOG, Log
@@ -59,6 +60,7 @@ class Executor:
         offload: Offload,
         limiter: Limiter,
         *,
+        measures: Recorder,
         host: Host,
         on_free: Callable[[], None],
         log: Log = SERVER_LOG,
@@ -69,6 +71,7 @@ class Executor:
         self._held: Final = held
         self._offload: Final = offload
         self._limiter: Final = limiter
+        self._measures: Final = measures
         self._host: Final = host
         self._on_free: Final = on_free
         self._log: Final = log
@@ -131,21 +134,26 @@ class Executor:
         if envelope is None:
             self._conclusions.unreadable(delivery)
             return
+        route = self._mux.resolve(envelope.type)
+        if route is not None:
+            series = self._measures.of(delivery.queue, envelope.type)
+        else:
+            # It has no numbers of its own: anybody may enqueue anything.
+            series = self._measures.other(delivery.queue)
         if (
             envelope.expires_at
             and delivery.now >= envelope.expires_at
             and not (delivery.retried or delivery.lost)
         ):
-            if (telling := self._conclusions.expired(delivery, envelope)) is not None:
+            if (telling := self._conclusions.expired(delivery, envelope, series)) is not None:
                 self._offload.spawn(telling)
             return
-        route = self._mux.resolve(envelope.type)
         if route is None:
             self._conclusions.unknown(delivery, envelope)
             return
-        self._start(delivery, envelope, route)
+        self._start(delivery, envelope, route, series)
 
-    def _start(self, delivery: Delivery, envelope: Envelope, route: Route) -> None:
+    def _start(self, delivery: Delivery, envelope: Envelope, route: Route, series: Series) -> None:
         task = Task.received(delivery.queue, delivery.id, envelope, self._host.codecs)
         deadline, limit = outcome.attempt_deadline(
             timeout=envelope.timeout, deadline=envelope.deadline, now=delivery.now
@@ -153,7 +161,8 @@ class Executor:
         context = Context(self._host, envelope, delivery, deadline)
         now = self._loop.time()
         ends_at = now + deadline - delivery.now if deadline else NEVER
-        run = Run(delivery, envelope, task, context, ends_at=ends_at, limit=limit, started_at=now)
+        series.arrived(delivery, envelope)
+        run = Run(delivery, envelope, task, context, series, ends_at=ends_at, limit=limit, started_at=now)
         if ends_at <= now:
             # A handler that never waits could not be stopped any more.
             context.cancel(limit)
@@ -173,6 +182,7 @@ class Executor:
     async def _run(self, run: Run, call: Callable[[Task, Context], Awaitable[Any]]) -> None:
         """The whole life of one handler. Raises only what must end the program."""
         run.has_started = True
+        run.begun_at = self._loop.time()
         context = run.context
         CURRENT.set(context)
         try:
@@ -206,6 +216,8 @@ class Executor:
     def _ended(self, run: Run) -> None:
         """The handler is over, whatever came of it: its slot is free."""
         del self._runs[run.delivery.token]
+        if run.begun_at < NEVER:
+            run.series.ran.add(self._loop.time() - run.begun_at)
         if not self._runs:
             self._empty.set()
         self._on_free()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from asyncq._broker.leases import CHUNK, Leases, RecoveryTerms
+from asyncq._engine.measures import Recorder
 from asyncq._service import Service
 
 SETTLING_IN: Final = 0.05
@@ -20,10 +21,19 @@ class Recoverer(Service):
     gives the other servers the time to extend what they could not extend.
     """
 
-    def __init__(self, leases: Leases, queues: Sequence[str], *, lease: float, terms: RecoveryTerms) -> None:
+    def __init__(
+        self,
+        leases: Leases,
+        queues: Sequence[str],
+        measures: Recorder,
+        *,
+        lease: float,
+        terms: RecoveryTerms,
+    ) -> None:
         super().__init__("recoverer")
         self._leases: Final = leases
         self._queues: Final = list(queues)
+        self._measures: Final = measures
         self._lease: Final = lease
         self._terms: Final = terms
         self.recovered = 0
@@ -33,6 +43,11 @@ class Recoverer(Service):
         found = await self._leases.recover(self._queues, self._terms)
         for task in found.tasks:
             self.recovered += 1
+            counts = self._measures.queues[task.queue]
+            if task.word == "pending":
+                counts.recovered += 1
+            elif task.word == "archived":
+                counts.given_up += 1
             self.log.warning(
                 "task %s in %s was lost with its server (%d times by now): %s",
                 task.id,

@@ -7,6 +7,7 @@ from typing import Final
 
 from asyncq._broker.deliver import Delivery
 from asyncq._broker.settle import Settlement
+from asyncq._engine.measures import Series
 from asyncq._wire.messages import Envelope
 from asyncq.context import CancelReason, Context
 from asyncq.task import Task
@@ -18,6 +19,7 @@ class Run:
     """One handler at work: what it was given, when it must end, and how far it has come."""
 
     __slots__ = (
+        "begun_at",
         "context",
         "delivery",
         "ends_at",
@@ -26,6 +28,7 @@ class Run:
         "is_settled",
         "leaks_at",
         "limit",
+        "series",
         "settlement",
         "started_at",
         "task",
@@ -38,6 +41,7 @@ class Run:
         envelope: Envelope,
         task: Task,
         context: Context,
+        series: Series,
         *,
         ends_at: float,
         limit: CancelReason,
@@ -50,6 +54,8 @@ class Run:
         self.ends_at = ends_at  #: when it is to be stopped, by the loop's clock
         self.limit: CancelReason = limit  #: by which limit that is
         self.started_at = started_at
+        self.begun_at = NEVER  #: when its handler had its first turn
+        self.series = series
         self.worker: asyncio.Task[None] | None = None
         self.has_started = False
         self.settlement: Settlement | None = None  #: what it will come to, once that is decided

@@ -19,6 +19,7 @@ from typing import Final
 
 from asyncq._broker.settle import MAX_TASKS, Settle, Settlement
 from asyncq._engine.held import HeldDeliveries
+from asyncq._engine.measures import Recorder
 from asyncq._logs import SERVER_LOG, Log
 from asyncq.errors import AsyncqError
 
@@ -27,11 +28,18 @@ class Settler:
     """Gathers outcomes and writes them."""
 
     def __init__(
-        self, settle: Settle, held: HeldDeliveries, *, now: Callable[[], float], log: Log = SERVER_LOG
+        self,
+        settle: Settle,
+        held: HeldDeliveries,
+        measures: Recorder,
+        *,
+        now: Callable[[], float],
+        log: Log = SERVER_LOG,
     ) -> None:
         self._settle: Final = settle
         self._slot: Final = settle.slot
         self._held: Final = held
+        self._measures: Final = measures
         self._now: Final = now
         self._log: Final = log
         self._loop = asyncio.get_running_loop()
@@ -91,6 +99,10 @@ class Settler:
                 self._unusable(batch[index])
             else:
                 self._refused(batch[index])
+            batch[index].tally = None
+        for settlement in batch:
+            if settlement.tally is not None:
+                settlement.tally.count += 1
         self._next(slot)
 
     def _next(self, slot: int) -> None:
@@ -102,6 +114,7 @@ class Settler:
 
     def _refused(self, settlement: Settlement) -> None:
         self.refused += 1
+        self._measures.queues[settlement.queue].refused += 1
         self._log.warning(
             "outcome %r of task %s in %s came too late: the lease was lost and the task is somebody else's",
             settlement.outcome,
@@ -111,6 +124,7 @@ class Settler:
         )
 
     def _unusable(self, settlement: Settlement) -> None:
+        self._measures.queues[settlement.queue].unusable += 1
         self._log.error(
             "outcome %r of task %s cannot be written, it will run again: a key of queue %s holds something"
             " else than it should (asyncq doctor says which)",

@@ -26,21 +26,21 @@ from typing import Any, Final
 from asyncq._broker.basis import Basis
 from asyncq._broker.broker import Broker
 from asyncq._broker.checkup import wait_until_reachable
-from asyncq._broker.leases import Held, RecoveryTerms
+from asyncq._broker.leases import Held
 from asyncq._clock import now
 from asyncq._compose import new_id
 from asyncq._engine.aggregator import Aggregator, aggregators
 from asyncq._engine.conclusions import Conclusions
-from asyncq._engine.description import describe, describe_work
+from asyncq._engine.description import describe, describe_work, measured
 from asyncq._engine.executor import Executor
 from asyncq._engine.fetcher import Fetcher
 from asyncq._engine.forwarder import Forwarder
-from asyncq._engine.health_check import HealthCheck
 from asyncq._engine.held import HeldDeliveries
-from asyncq._engine.janitor import Janitor
+from asyncq._engine.keepers import make_keepers, make_recoverers
 from asyncq._engine.lifespan import Surroundings, around
 from asyncq._engine.limiter import limiting, slots_for
 from asyncq._engine.listener import listening
+from asyncq._engine.measures import Recorder
 from asyncq._engine.offload import MOST_THREADS, Offload
 from asyncq._engine.recoverer import Recoverer
 from asyncq._engine.reporter import Reporter
@@ -57,6 +57,7 @@ from asyncq.config import ServerConfig
 from asyncq.connection import Pong
 from asyncq.context import CancelReason, Host
 from asyncq.errors import ClosedError
+from asyncq.measures import ServerMeasures
 from asyncq.mux import Mux
 
 ACTOR_PATIENCE: Final = 5.0
@@ -93,6 +94,7 @@ class Supervisor:
         self._status = "starting"
         self._started_at = now()
         self._held: Final = HeldDeliveries()
+        self.measures: Final = Recorder(config.queues, most=config.measured_types)
         self._loop: Final = asyncio.get_running_loop()
         self._broker: Final = Broker(router, wire, owner=self.server_id, patience=ACTOR_PATIENCE)
         self._slots: Final = slots_for(self._broker, config, self._held, self._log)
@@ -210,7 +212,7 @@ class Supervisor:
         offload = Offload(
             threads=config.threads or min(config.concurrency, MOST_THREADS), processes=config.processes
         )
-        conclusions = Conclusions(config, settler, self._log)
+        conclusions = Conclusions(config, settler, self.measures, self._log)
         limiter = await stack.enter_async_context(limiting(self._slots, broker, conclusions, settler))
         executor = self.executor = Executor(
             config,
@@ -219,6 +221,7 @@ class Supervisor:
             self._held,
             offload,
             limiter,
+            measures=self.measures,
             host=self._host(reporter, broker),
             on_free=self._slot_free,
             log=self._log,
@@ -231,7 +234,7 @@ class Supervisor:
         forwarders = [
             Forwarder(broker.delayed, some, longest_sleep=self._longest_sleep()) for some in together
         ]
-        recoverers = self.recoverers = self._recoverers(broker, together)
+        recoverers = self.recoverers = make_recoverers(broker.leases, config, together, self.measures)
         self.aggregators = aggregators(broker.groups, config, together, looks_for_full=self._wire.is_shared)
         if config.waking == "push":
             await stack.enter_async_context(
@@ -248,7 +251,7 @@ class Supervisor:
         stack.callback(executor.close)
         stack.push_async_callback(self._drain, executor)
         looping = (limiter, *forwarders, *recoverers, *self.aggregators)
-        for service in (*looping, *self._keeping(broker, together)):
+        for service in (*looping, *make_keepers(broker, config, together)):
             await stack.enter_async_context(running(service, self._break, self._log))
         await self._watch(stack, broker.basis, together, Woken(fetcher, forwarders, self.aggregators))
         if not self._is_stopped:
@@ -278,33 +281,6 @@ class Supervisor:
             log=self._log,
         )
 
-    def _recoverers(self, broker: Broker, together: list[list[str]]) -> list[Recoverer]:
-        config = self._config
-        terms = RecoveryTerms(config.max_lost, config.unlock_archived, config.keep_attempts)
-        return [Recoverer(broker.leases, some, lease=config.lease, terms=terms) for some in together]
-
-    def _keeping(self, broker: Broker, together: list[list[str]]) -> list[Service]:
-        """What looks after things every now and then."""
-        config = self._config
-        janitors: list[Service] = [
-            Janitor(
-                broker.upkeep,
-                some,
-                max_age=config.archive_max_age,
-                max_count=config.archive_max_count,
-                on_dropped=config.on_dropped,
-                interval=config.janitor_interval,
-                batch=config.janitor_batch_size,
-            )
-            for some in together
-        ]
-        if config.health_check is None:
-            return janitors
-        return [
-            *janitors,
-            HealthCheck(broker.router, config.health_check, interval=config.health_check_interval),
-        ]
-
     def _longest_sleep(self) -> float:
         config = self._config
         if config.waking == "poll":
@@ -314,6 +290,7 @@ class Supervisor:
     def _vitals(self) -> Vitals:
         return Vitals(
             self._make_vital_services,
+            self.measures,
             on_broken=self._break,
             describe_work=lambda: describe_work(self._active()),
             log=self._log,
@@ -325,8 +302,9 @@ class Supervisor:
             self._wire,
             self._held,
             self._slots,
+            self.measures,
+            self._config,
             server_id=self.server_id,
-            lease=self._config.lease,
             describe=self._describe,
             active=self._active,
             stop_work=self._stop_work,
@@ -336,7 +314,7 @@ class Supervisor:
 
     @asynccontextmanager
     async def _settling(self, broker: Broker) -> AsyncGenerator[Settler]:
-        settler = Settler(broker.settle, self._held, now=now, log=self._log)
+        settler = Settler(broker.settle, self._held, self.measures, now=now, log=self._log)
         try:
             yield settler
         finally:
@@ -371,6 +349,7 @@ class Supervisor:
         if reason == "lease_lost":
             # An outcome that waits to be written will be refused; there is nothing to extend.
             self._held.remove(held.token)
+            self.measures.queues[held.queue].lost += 1
             if running_here:
                 self._log.error(
                     "the lease of task %s in %s was lost while it ran; its handler is stopped",
@@ -387,6 +366,19 @@ class Supervisor:
 
     def _active(self) -> list[Run]:
         return self.executor.active if self.executor is not None else []
+
+    def measured(self) -> ServerMeasures:
+        """What this server did so far, and does now."""
+        return measured(
+            self.measures,
+            self._config,
+            server_id=self.server_id,
+            status=self._status,
+            started_at=self._started_at,
+            busy=len(self._active()),
+            held=len(self._held),
+            outstanding=self.settler.outstanding if self.settler is not None else 0,
+        )
 
     def _describe(self) -> dict[str, Any]:
         return describe(

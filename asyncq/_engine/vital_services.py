@@ -13,13 +13,16 @@ from asyncq._broker.together import together
 from asyncq._engine.go_heartbeat import GoHeartbeat
 from asyncq._engine.heartbeat import Heartbeat
 from asyncq._engine.held import HeldDeliveries
+from asyncq._engine.historian import Historian
 from asyncq._engine.lease_keeper import LeaseKeeper
+from asyncq._engine.measures import Recorder
 from asyncq._engine.run import Run
 from asyncq._logs import Log
 from asyncq._redis.router import Router
 from asyncq._service import Service
 from asyncq._slots import Slots
 from asyncq._wire.wire import Wire
+from asyncq.config import ServerConfig
 from asyncq.connection import ConnectionOptions
 from asyncq.context import CancelReason
 
@@ -29,9 +32,10 @@ def make_vital_services(  # noqa: PLR0913 - what they may touch, said one by one
     wire: Wire,
     held: HeldDeliveries,
     slots: Slots,
+    measures: Recorder,
+    config: ServerConfig,
     *,
     server_id: str,
-    lease: float,
     describe: Callable[[], Mapping[str, Any]],
     active: Callable[[], Sequence[Run]],
     stop_work: Callable[[Held, CancelReason], None],
@@ -45,8 +49,9 @@ def make_vital_services(  # noqa: PLR0913 - what they may touch, said one by one
         wire: How keys look.
         held: The deliveries whose leases are to be kept.
         slots: The slots of semaphores that are held for them.
+        measures: What the server counts.
+        config: Its options.
         server_id: Whose they are.
-        lease: How long a lease is.
         describe: What the heartbeat says.
         active: What runs, for Go's tools.
         stop_work: Called, in this thread, with each delivery that must not go on.
@@ -54,6 +59,7 @@ def make_vital_services(  # noqa: PLR0913 - what they may touch, said one by one
         log: Where they log.
     """
     # A connection that went dead without a word must be noticed while the leases still hold.
+    lease = config.lease
     patience = lease / 3
     options = replace(
         connection,
@@ -68,6 +74,10 @@ def make_vital_services(  # noqa: PLR0913 - what they may touch, said one by one
         slots.keeper(broker.semaphores),
     ]
     good_byes = [broker.presence.leave]
+    if config.history:
+        historian = Historian(broker.measures, measures)
+        services.append(historian)
+        good_byes.append(historian.leave)
     if wire.is_shared:
         go = GoHeartbeat(broker.go_servers, server_id, describe, active)
         services.append(go)

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from asyncq._engine.measures import Recorder
 from asyncq._logs import SERVER_LOG, Log
 from asyncq._service import OnBroken, Service, running
 
@@ -24,12 +25,14 @@ class Vitals:
     def __init__(
         self,
         make: Callable[[], tuple[list[Service], Callable[[], Awaitable[None]]]],
+        measures: Recorder,
         *,
         on_broken: OnBroken,
         describe_work: Callable[[], str],
         log: Log = SERVER_LOG,
     ) -> None:
         self._make: Final = make
+        self._measures: Final = measures
         self._on_broken: Final = on_broken
         self._describe_work: Final = describe_work
         self._log: Final = log
@@ -41,6 +44,7 @@ class Vitals:
         self._is_ending = False
         self._turned_at = 0.0
         self._is_stalled = False
+        self._stalled_since = 0.0
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Vitals]:
@@ -105,21 +109,25 @@ class Vitals:
         """Wait for the end, and look whether the main loop still turns."""
         while not stopping.is_set():
             asked_at = time.monotonic()
-            self._main.call_soon_threadsafe(self._turned)
+            self._main.call_soon_threadsafe(self._turned, asked_at)
             try:
                 async with asyncio.timeout(LOOK_EVERY):
                     await stopping.wait()
             except TimeoutError:
                 self._judge(asked_at)
 
-    def _turned(self) -> None:
+    def _turned(self, asked_at: float) -> None:
         self._turned_at = time.monotonic()
+        self._measures.loop_lag = self._turned_at - asked_at
 
     def _judge(self, asked_at: float) -> None:
         if self._turned_at < asked_at:
             blocked_for = time.monotonic() - (self._turned_at or asked_at)
+            self._measures.loop_lag = blocked_for
             if not self._is_stalled:
                 self._is_stalled = True
+                self._measures.stalls += 1
+                self._stalled_since = self._turned_at or asked_at
                 self._log.error(
                     "the event loop has been blocked for %.1f s; in it run: %s",
                     blocked_for,
@@ -128,4 +136,5 @@ class Vitals:
                 )
         elif self._is_stalled:
             self._is_stalled = False
+            self._measures.stalled_seconds += self._turned_at - self._stalled_since
             self._log.warning("the event loop turns again", extra={"event": "loop_unblocked"})

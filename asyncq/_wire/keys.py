@@ -31,7 +31,9 @@ class QueueKeys:
         "gathering",
         "group_prefix",
         "groups",
+        "hours",
         "lease",
+        "minutes",
         "name",
         "paused",
         "pending",
@@ -65,6 +67,8 @@ class QueueKeys:
         self.flow = base + "flow"
         self.waiting = base + "waiting"
         self.awaited = base + "awaited"
+        self.minutes = base + "minutes"
+        self.hours = base + "hours"
         self.task_prefix = base + "t:"
         self.group_prefix = base + "g:"
         self.unique_prefix = base + "unique:"
@@ -128,6 +132,22 @@ class EntryKeys:
         self.changes = self.entries + ":changes"
         self.state = self.entries + ":state"
         self.removed = self.entries + ":removed"
+
+
+class MeasuresKeys:
+    """The numbers of all queues together. All carry the hash tag `{all}`."""
+
+    __slots__ = ("hours", "minutes", "receipt_prefix")
+
+    def __init__(self, prefix: str) -> None:
+        base = f"{prefix}measures:{{all}}:"
+        self.minutes = base + "minutes"
+        self.hours = base + "hours"
+        self.receipt_prefix = base + "receipt:"
+
+    def receipt(self, sender: str) -> str:
+        """The last call of one server, so that the same call sent again does nothing."""
+        return self.receipt_prefix + sender
 
 
 class GoKeys:
@@ -198,7 +218,17 @@ class Keys:
     Go's servers and schedulers have names of their own for some of it.
     """
 
-    __slots__ = ("_queues", "entries", "own", "prefix", "queues", "schedulers", "servers", "trail")
+    __slots__ = (
+        "_queues",
+        "entries",
+        "measures",
+        "own",
+        "prefix",
+        "queues",
+        "schedulers",
+        "servers",
+        "trail",
+    )
 
     def __init__(self, prefix: str = NATIVE_PREFIX, *, own: str | None = None) -> None:
         self.prefix = prefix
@@ -208,6 +238,7 @@ class Keys:
         self.schedulers = self.own + "schedulers"
         self.trail = self.own + "trail"
         self.entries = EntryKeys(self.own)
+        self.measures = MeasuresKeys(self.own)
         self._queues: dict[str, QueueKeys] = {}
 
     def queue(self, name: str) -> QueueKeys:

@@ -13,6 +13,7 @@ from asyncq.inspector.failures import FailureCause, FailureReport, Failures
 from asyncq.inspector.found import Found
 from asyncq.inspector.groups import GroupInfo, Groups
 from asyncq.inspector.listing import TaskFilters, TaskPage
+from asyncq.inspector.measures import Measures
 from asyncq.inspector.query import TaskQuery
 from asyncq.inspector.queues import DailyStats, QueueInfo, QueueMemory, Queues
 from asyncq.inspector.records import TrailRecord
@@ -23,6 +24,7 @@ from asyncq.inspector.search import ACTIONS, Search, SearchPage, SearchPlace
 from asyncq.inspector.servers import ServerInfo, Servers, WorkerInfo
 from asyncq.inspector.tasks import Tasks
 from asyncq.inspector.trail import Trail, TrailPage
+from asyncq.measures import MeasuredPoint, Spread, TypeSummary
 from asyncq.redaction import HIDDEN, Redactor, Subject, hide_everything, hide_fields
 from asyncq.task_info import Attempt
 
@@ -46,6 +48,8 @@ __all__ = [
     "GroupInfo",
     "Groups",
     "Inspector",
+    "MeasuredPoint",
+    "Measures",
     "Node",
     "Progress",
     "QueueInfo",
@@ -63,6 +67,7 @@ __all__ = [
     "SearchPlace",
     "ServerInfo",
     "Servers",
+    "Spread",
     "Subject",
     "TaskChanges",
     "TaskFilters",
@@ -72,6 +77,7 @@ __all__ = [
     "Trail",
     "TrailPage",
     "TrailRecord",
+    "TypeSummary",
     "WorkerInfo",
     "hide_everything",
     "hide_fields",

@@ -16,6 +16,7 @@ from asyncq.inspector.cluster import Cluster
 from asyncq.inspector.failures import Failures
 from asyncq.inspector.groups import Groups
 from asyncq.inspector.guard import Who
+from asyncq.inspector.measures import Measures
 from asyncq.inspector.noting import OnChange
 from asyncq.inspector.queues import Queues
 from asyncq.inspector.reach import Reach
@@ -98,6 +99,7 @@ class Inspector:
         self.servers = Servers(reach)
         self.schedules = Schedules(reach)
         self.schedulers = Schedulers(reach, self.schedules)
+        self.measures = Measures(reach)
         self.cluster = Cluster(reach)
         self.search = Search(reach, self.tasks, self.queues, self.groups)
         self.failures = Failures(self.tasks, self.queues)

@@ -238,6 +238,7 @@ def test_keys_are_those_of_the_code() -> None:
         keys.trail,
         *(getattr(keys.semaphore("<scope>"), name) for name in SemaphoreKeys.__slots__),
         *(getattr(keys.entries, name) for name in EntryKeys.__slots__),
+        *(keys.measures.minutes, keys.measures.hours, keys.measures.receipt("<server>")),
     }
     assert set(_first_names(section(KEYSPACE, "Channels"))) == {
         keys.channel("<server>"),

@@ -22,6 +22,7 @@ LOOKS = {
     "cluster": {"nodes", "redis", "slot"},
     "groups": {"get", "list"},
     "inspector": {"audit"},
+    "measures": {"history", "types"},
     "queues": {"get", "history", "list", "memory", "names"},
     "schedulers": {"entries", "entry", "events", "go_entries", "list", "orphans"},
     "schedules": {"get", "history", "iterate", "list"},

@@ -16,6 +16,7 @@ from asyncq._broker.deliver import Delivery
 from asyncq._broker.settle import Settlement
 from asyncq._clock import now
 from asyncq._engine.held import HeldDeliveries
+from asyncq._engine.measures import Recorder
 from asyncq._engine.settler import Settler
 from asyncq._redis.router import Router
 from asyncq._wire.wire import NativeWire
@@ -52,7 +53,7 @@ async def test_outcomes_of_one_turn_go_in_one_call(broker: Broker, redis_client:
     ids = [f"t{number}" for number in range(100)]
     _active(redis_client, *ids)
     held = _held(*ids)
-    settler = Settler(broker.settle, held, now=now)
+    settler = Settler(broker.settle, held, Recorder(["a", "b", "q"], most=10), now=now)
     before = _calls(redis_client)
     for number, task_id in enumerate(ids):
         settler.put(settle.done("q", task_id, f"s:{number}"))
@@ -72,7 +73,7 @@ async def test_what_comes_meanwhile_goes_with_the_next_call(broker: Broker, redi
     ids = [f"t{number}" for number in range(1200)]
     _active(redis_client, *ids)
     held = _held(*ids)
-    settler = Settler(broker.settle, held, now=now)
+    settler = Settler(broker.settle, held, Recorder(["a", "b", "q"], most=10), now=now)
     for number, task_id in enumerate(ids):
         settler.put(settle.done("q", task_id, f"s:{number}"))
         if number % 7 == 0:
@@ -89,7 +90,7 @@ async def test_an_outcome_that_comes_too_late_is_reported_and_changes_nothing(
     _active(redis_client, "a", "b", "c")
     redis_client.hset("asyncq:{q}:t:b", "delivery", "other:7")
     held = _held("a", "b", "c")
-    settler = Settler(broker.settle, held, now=now)
+    settler = Settler(broker.settle, held, Recorder(["a", "b", "q"], most=10), now=now)
     settler.put(settle.retry("q", "a", "s:0", error="e", delay=60, counts=True))
     settler.put(settle.done("q", "b", "s:1"))
     settler.put(settle.done("q", "c", "s:2"))
@@ -107,7 +108,7 @@ async def test_cancelling_whoever_drains_stops_nothing(
 ) -> None:
     """The outcomes are data, and their way to Redis is no coroutine that could be cancelled."""
     _active(redis_client, "a", "b")
-    settler = Settler(broker.settle, _held("a", "b"), now=now)
+    settler = Settler(broker.settle, _held("a", "b"), Recorder(["a", "b", "q"], most=10), now=now)
     settler.put(settle.done("q", "a", "s:0"))
     draining = asyncio.ensure_future(settler.drain())
     for _ in range(step):
@@ -145,7 +146,7 @@ class _Away:
 async def test_each_slot_has_one_call_on_its_way() -> None:
     """Of a cluster: one that is slow does not hold up the others."""
     away = _Away()
-    settler = Settler(cast("Any", away), HeldDeliveries(), now=now)
+    settler = Settler(cast("Any", away), HeldDeliveries(), Recorder(["a", "b", "q"], most=10), now=now)
     for number in range(3):
         for queue in ("a", "b"):
             settler.put(settle.done(queue, f"{queue}{number}", "s:1"))
@@ -168,7 +169,7 @@ async def test_a_call_that_cannot_succeed_lets_the_leases_run_out(caplog: pytest
     """Its tasks run again. What gathered behind it is still tried."""
     away = _Away()
     held = _held("a", "b")
-    settler = Settler(cast("Any", away), held, now=now)
+    settler = Settler(cast("Any", away), held, Recorder(["a", "b", "q"], most=10), now=now)
     settler.put(settle.done("q", "a", "s:0"))
     await asyncio.sleep(0)
     settler.put(settle.done("q", "b", "s:1"))

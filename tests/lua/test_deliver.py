@@ -127,8 +127,28 @@ def test_history_comes_along(space: Space) -> None:
     """Retries, earlier deliveries, and leases lost."""
     space.pending("a", retried=2, deliveries=4, lost=1)
     space.pending("b", deliveries=1)
-    assert _deliver(space, 2) == [[1, "a", "m-a", "2 4 1"], [1, "b", "m-b", "0 1 0"]]
+    assert _deliver(space, 2) == [[1, "a", "m-a", "2 4 1 -"], [1, "b", "m-b", "0 1 0 -"]]
     assert space.task("a")["deliveries"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("fields", "since"),
+    [
+        ({"ready_at": "1700000000.5"}, "0 0 0 1700000000.500000"),
+        (
+            {"ready_at": "1700000000.5", "deliveries": 1, "delivered_at": "1600000000"},
+            "0 1 0 1700000000.500000",
+        ),
+        ({"ready_at": "1700000000.5", "deliveries": 1, "delivered_at": "1700000001"}, "0 1 0 -"),
+        ({"ready_at": "by hand"}, "0 0 0"),
+    ],
+    ids=["delayed", "retried", "lost", "nonsense"],
+)
+def test_since_when_it_was_ready_comes_along(space: Space, fields: dict[str, object], since: str) -> None:
+    """How long a task waited is counted once, also when its server is lost with it."""
+    space.pending("a", **fields)
+    assert _deliver(space, 1) == [[1, "a", "m-a", since]]
+    assert _deliver(space, 1, again=True)[0][3].split()[:3] == since.split()[:3]
 
 
 def test_a_task_whose_hash_vanished_is_counted_and_skipped(space: Space) -> None:

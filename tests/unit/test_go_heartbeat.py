@@ -8,6 +8,7 @@ import pytest
 
 from asyncq._broker.deliver import Delivery
 from asyncq._engine.go_heartbeat import LONGEST_PAYLOAD, MOST_SHOWN, PAYLOADS, records
+from asyncq._engine.measures import Series
 from asyncq._engine.run import Run
 from asyncq._wire.asynq_records import NEVER, Timestamp, excerpt
 from asyncq._wire.messages import Envelope
@@ -32,7 +33,10 @@ def _run(number: int, payload: bytes, deadline: float = 0.0) -> Run:
         envelope=envelope, unreadable="",
     )  # fmt: skip
     context = Context(Host("s", cast("Any", None)), envelope, delivery, deadline)
-    return Run(delivery, envelope, Task("report"), context, ends_at=0.0, limit="timeout", started_at=0.0)
+    series = Series("low", "report")
+    return Run(
+        delivery, envelope, Task("report"), context, series, ends_at=0.0, limit="timeout", started_at=0.0
+    )
 
 
 def test_a_running_task_is_said_as_go_says_it() -> None:

@@ -21,7 +21,8 @@
 -- ARGV  channel     prefix of the servers' channels
 -- ARGV  in_cluster  '1' or ''
 -- ARGV  ...         for each queue: quota, prefix of its task hashes
--- REPLY [now, then per task: queue number, id, msg, history]; a history is '' or "retried deliveries lost".
+-- REPLY [now, then per task: queue number, id, msg, history]; a history is '' or "retried deliveries lost"
+--       and then when it became due, '-' if it had been handed out already after that, or nothing.
 --       The deliveries are numbered in this order. An empty id stands for one that is no longer ours.
 --
 -- Each queue gives up to its quota first; what is left of `want` is then taken in the order of
@@ -35,8 +36,14 @@ local queues = (#KEYS - 1) / 5
 local reply = {tostring(now)}
 local n = 1
 
-local function history(retried, deliveries, lost)
-  return whole(retried) .. ' ' .. whole(deliveries) .. ' ' .. whole(lost)
+local function history(retried, deliveries, lost, ready_at, delivered_at)
+  local due, since = tonumber(ready_at or ''), ''
+  if due and due > (tonumber(delivered_at or '') or 0) then
+    since = string.format(' %.6f', due)
+  elseif whole(deliveries) ~= '0' then
+    since = ' -'
+  end
+  return whole(retried) .. ' ' .. whole(deliveries) .. ' ' .. whole(lost) .. since
 end
 
 local receipt = call('GET', KEYS[1])
@@ -48,11 +55,11 @@ if receipt then
   if sent[1] == number then
     for i = 2, #sent, 2 do
       local task = ARGV[8 + sent[i] * 2] .. sent[i + 1]
-      local f = read_task(task, 'delivery', 'msg', 'retried', 'deliveries', 'lost')
+      local f = read_task(task, 'delivery', 'msg', 'retried', 'deliveries', 'lost', 'ready_at')
       if not f[1] then confirm(task, KEYS[1]) end
       local mine = f[1] == token .. (number + i / 2 - 1)
       reply[n + 1], reply[n + 2], reply[n + 3] = sent[i], mine and sent[i + 1] or '', mine and f[2] or ''
-      reply[n + 4] = mine and history(f[3], tostring(whole(f[4]) - 1), f[5]) or ''
+      reply[n + 4] = mine and history(f[3], tostring(whole(f[4]) - 1), f[5], f[6]) or ''
       n = n + 4
     end
     return reply
@@ -66,8 +73,8 @@ local ends_at = now + tonumber(ARGV[5])
 local function give(queue, tasks, id)
   local task = tasks .. id
   -- Not `call`: an error here would end the script with tasks handed out that nobody hears of.
-  local f = read_task(task, 'msg', 'deliveries')
-  local message, deliveries = f[1], f[2]
+  local f = read_task(task, 'msg', 'deliveries', 'ready_at')
+  local message, deliveries, ready_at = f[1], f[2], f[3]
   if not message then
     -- On its way to another node of a cluster it is not lost: it comes back when its lease is over.
     if not pcall(confirm, task, KEYS[queue * 5 - 2]) then return end
@@ -79,8 +86,10 @@ local function give(queue, tasks, id)
   end
   local past = ''
   if deliveries then
-    local g = read_task(task, 'retried', 'lost')
-    past = history(g[1], deliveries, g[2])
+    local g = read_task(task, 'retried', 'lost', 'delivered_at')
+    past = history(g[1], deliveries, g[2], ready_at, g[3])
+  elseif ready_at then
+    past = history(nil, nil, nil, ready_at)
   end
   write_task(task, 'state', 'active', 'delivery', token .. (number + given),
     'deliveries', whole(deliveries) + 1, 'delivered_at', reply[1])
