@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_type
 
-from asyncq import Inspector
+from asyncq import Inspector, Task, TaskInfo
 from asyncq.errors import Missing
 from asyncq.inspector import (
     DailyStats,
@@ -15,10 +15,15 @@ from asyncq.inspector import (
     GoEntryInfo,
     Node,
     QueueInfo,
+    Redactor,
     RedisInfo,
+    Rights,
     SchedulerInfo,
     ServerInfo,
+    Subject,
+    TrailRecord,
     WorkerInfo,
+    hide_fields,
 )
 
 
@@ -40,3 +45,22 @@ async def rooms(inspector: Inspector) -> None:
     assert_type(await inspector.schedulers.entries(), Found[EntryInfo])
     assert_type(await inspector.schedulers.go_entries(partial=True), Found[GoEntryInfo])
     assert_type(await inspector.schedulers.events("entry", limit=3), list[EnqueueEvent])
+
+
+async def somebody(inspector: Inspector) -> None:
+    """A view is an inspector, and a redactor any function of a value and what it is of."""
+    view = inspector.acting_as("ann", rights=Rights.operator(queues=["mail-*"]) & Rights.viewer(), via="web")
+    assert_type(view, Inspector)
+    assert_type(view.rights.may("task.run", "mail-eu"), bool)
+    page = await view.trail.list(outcome="refused", size=10)
+    assert_type(page.records, list[TrailRecord])
+    assert_type([record.changes for record in page], list[Mapping[str, tuple[str, str]]])
+    assert_type(await view.schedules.pause("e", "why"), EntryInfo)
+    assert_type(await view.schedules.run_now("e"), TaskInfo)
+    assert_type(await view.tasks.enqueue(Task("x"), queue="q", max_retry=3), TaskInfo)
+    assert_type(hide_fields("card"), Redactor)
+
+    def redact(value: object, subject: Subject) -> object:
+        return None if subject.part == "payload" else value
+
+    inspector.acting_as("bob", redact=redact)
