@@ -16,14 +16,42 @@ from asyncq.connection import ConnectionOptions
 from asyncq.errors import AsyncqError, ConfigError
 from asyncq.inspector import Inspector
 from asyncq.shared import Connection
-from asyncq.web import audit, groups, login, queues, redis, servers, settings
+from asyncq.web import (
+    audit,
+    bulk,
+    enqueuing,
+    failures,
+    groups,
+    login,
+    queues,
+    redis,
+    schedules,
+    servers,
+    settings,
+    task,
+    tasks,
+)
 from asyncq.web.auth import Auth, NoAuth, Tokens
 from asyncq.web.guard import Guard, Headers
 from asyncq.web.origins import LOOPBACK_NAMES
 from asyncq.web.site import Site
 from asyncq.web.trouble import on_error
 
-SCREENS: Final = (login, settings, queues, groups, servers, redis, audit)
+SCREENS: Final = (
+    login,
+    settings,
+    queues,
+    tasks,
+    task,
+    enqueuing,
+    failures,
+    schedules,
+    groups,
+    servers,
+    bulk,
+    redis,
+    audit,
+)
 """Modules with `routes`, in the order in which a path is compared with them."""
 
 
@@ -45,7 +73,8 @@ class WebApp(Starlette):
         return Headers(super().build_middleware_stack())
 
     async def aclose(self) -> None:
-        """Close the inspector, if this app made it. May be called twice."""
+        """End bulk work, and close the inspector if this app made it. May be called twice."""
+        await self.site.jobs.aclose()
         if self.site.owns_inspector:
             await self.site.inspector.aclose()
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from asyncq.inspector import Inspector
 from asyncq.web.auth import Auth, Principal
+from asyncq.web.jobs import Jobs
 from asyncq.web.samples import Samples, Streams
 from asyncq.web.statics import Statics
 from asyncq.web.throttle import Throttle
@@ -63,6 +64,7 @@ class Site:
     throttle: Throttle = field(default_factory=Throttle)
     samples: Samples = field(default_factory=Samples)
     streams: Streams = field(default_factory=Streams)
+    jobs: Jobs = field(default_factory=Jobs)
 
 
 def site_of(request: Request) -> Site:
