@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "server": "Look at servers, and at what they work on.",
     "stats": "Everything at a glance: tasks by state, queues, Redis.",
     "task": "Look at tasks; run, archive, cancel, delete and change them.",
+    "trail": "Who changed what, and to whom what was refused.",
 }
 """Each is a module of this folder that holds a command of the same name."""
 

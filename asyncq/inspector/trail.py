@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from asyncq._checks import whole_problem
+from asyncq._checks import near_misses, whole_problem
 from asyncq._clock import INSTANT, instant_of
 from asyncq.errors import ConfigError, Problem
 from asyncq.inspector.reach import Reach
 from asyncq.inspector.records import OUTCOMES, Outcome, TrailRecord, record_of
+from asyncq.inspector.rights import RIGHTS
 from asyncq.options import is_text
 from asyncq.redaction import HIDDEN
 
@@ -149,6 +150,10 @@ def _read(given: dict[str, str | None], since: datetime | None, until: datetime 
     problems = [
         Problem(name, value, "text that is not blank") for name, value in said.items() if not is_text(value)
     ]
+    if "action" in said and said["action"] not in RIGHTS:
+        near = near_misses(said["action"], RIGHTS)[:1]
+        hint = f"; did you mean {near[0]!r}?" if near else f": {', '.join(RIGHTS)}"
+        problems.append(Problem("action", said["action"], f"the name of a right{hint}"))
     if "outcome" in said and said["outcome"] not in OUTCOMES:
         problems.append(Problem("outcome", said["outcome"], f"one of {', '.join(OUTCOMES)}"))
     instants: dict[str, float | None] = {}

@@ -176,6 +176,7 @@ async def test_the_trail_is_read_by_pages_and_filters(any_redis: AnyRedis) -> No
     ("arguments", "option"),
     [
         ({"outcome": "ok"}, "outcome"),
+        ({"action": "task.rum"}, "action"),
         ({"actor": ""}, "actor"),
         ({"since": datetime(2026, 1, 1)}, "since"),  # noqa: DTZ001 - that is what is wrong
         ({"size": 0}, "size"),
