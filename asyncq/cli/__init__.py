@@ -6,7 +6,6 @@ a shell stay quick.
 
 from __future__ import annotations
 
-import difflib
 import io
 import os
 import sys
@@ -21,6 +20,8 @@ COMMANDS: Final = {
     "completion": "Print the shell's completion script.",
     "cron": "Look at the entries of schedulers; pause, resume, run and remove them.",
     "doctor": "Check Redis and every task in it; repair what is damaged.",
+    "enqueue": "Put a task into a queue, or many.",
+    "failures": "Why tasks failed, and how many for each reason.",
     "group": "Look at groups of tasks; run, archive and delete what waits in one.",
     "history": "What was done day by day, and how much of it failed.",
     "queue": "Look at queues; pause, resume and remove them.",
@@ -40,7 +41,7 @@ class _Lazy(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
-            near = difflib.get_close_matches(cmd_name, COMMANDS, 1)
+            near = import_module("difflib").get_close_matches(cmd_name, COMMANDS, 1)
             hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(sorted(COMMANDS))}."
             raise click.UsageError(f"No such command {cmd_name!r}. {hint}", ctx)
         found: Any = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+
+from asyncq.cli.later import Later
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = Later("difflib")
 
 
 class Branch(click.Group):

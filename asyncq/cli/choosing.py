@@ -39,11 +39,14 @@ def filter_options(function: _Function) -> _Function:
         "was enqueued, or began.",
     )
     error = click.option("--error", metavar="TEXT", help="Whose last error contains this, in whatever case.")
+    cause = click.option(
+        "--cause", metavar="CAUSE", help="That failed for this reason; see `asyncq failures`."
+    )
     kind = click.option(
         "--type", "type_", metavar="TYPE", help="Of this type; * stands for any text: 'email:*'."
     )
     group = click.option("-g", "--group", metavar="NAME", help="The group; its tasks are aggregating.")
-    return group(kind(error(since(until(function)))))
+    return group(kind(error(cause(since(until(function))))))
 
 
 def bulk_options(function: _Function) -> _Function:
@@ -96,6 +99,7 @@ class Choice:
     group: str | None = None
     type_: str | None = None
     error: str | None = None
+    cause: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     rate: float | None = None
@@ -110,6 +114,7 @@ class Choice:
             "group": self.group,
             "type": self.type_,
             "error": self.error,
+            "cause": self.cause,
             "since": self.since,
             "until": self.until,
         }

@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
+from asyncq.cli.later import Later
 from asyncq.cli.terminal import complain
-from asyncq.errors import AsyncqError, BrokerError, ConfigError, NotFoundError
 
 if TYPE_CHECKING:
+    from asyncq import errors
     from asyncq.inspector import Inspector
+else:
+    errors = Later("asyncq.errors")
 
 DEFAULT_URL: Final = "redis://localhost:6379/0"
 
@@ -140,21 +143,35 @@ def open_inspector(target: Target) -> Inspector:
     """The inspector of a command. Connects at its first use."""
     room = importlib.import_module("asyncq.inspector")
     opened: Inspector = room.Inspector(
-        target.url, patience=target.patience, prefix=target.prefix, wire=target.wire
+        target.url,
+        patience=target.patience,
+        prefix=target.prefix,
+        wire=target.wire,
+        actor=who(),
+        rights=room.Rights.viewer() if target.read_only else None,
+        via="cli",
     )
     return opened
 
 
-_CODES: Final[tuple[tuple[type[AsyncqError], int], ...]] = (
-    (ConfigError, USAGE),
-    (NotFoundError, MISSING),
-    (BrokerError, UNREACHABLE),
-)
+def who() -> str:
+    """Who sits there, for the audit trail: `user@host`."""
+    try:
+        user = str(importlib.import_module("getpass").getuser())
+    except (OSError, KeyError):  # a container whose user has no name
+        user = str(os.getuid())
+    return f"{user}@{importlib.import_module('socket').gethostname()}"
 
 
-def code_of(error: AsyncqError) -> int:
+def code_of(error: errors.AsyncqError) -> int:
     """The exit code that an error ends with: what the caller can do about it."""
-    return next((code for kind, code in _CODES if isinstance(error, kind)), FINDINGS)
+    codes: tuple[tuple[type[errors.AsyncqError], int], ...] = (
+        (errors.ConfigError, USAGE),
+        (errors.NotFoundError, MISSING),
+        (errors.NotAllowedError, REFUSED),
+        (errors.BrokerError, UNREACHABLE),
+    )
+    return next((code for kind, code in codes if isinstance(error, kind)), FINDINGS)
 
 
 def run(work: Coroutine[Any, Any, int | None]) -> int:
@@ -162,7 +179,7 @@ def run(work: Coroutine[Any, Any, int | None]) -> int:
     asyncio = importlib.import_module("asyncio")
     try:
         return asyncio.run(work) or CLEAN
-    except AsyncqError as error:
+    except errors.AsyncqError as error:
         complain(str(error))
         return code_of(error)
     except KeyboardInterrupt:
@@ -186,6 +203,6 @@ def complete_queues(ctx: click.Context, param: click.Parameter, incomplete: str)
 
     try:
         found: list[str] = asyncio.run(names())
-    except (AsyncqError, TimeoutError, OSError):
+    except (errors.AsyncqError, TimeoutError, OSError):
         return []
     return [name for name in found if name.startswith(incomplete)]

@@ -11,14 +11,17 @@ from asyncq.cli.branches import Branch
 from asyncq.cli.connecting import complete_queues
 from asyncq.cli.desk import Desk, at_desk
 from asyncq.cli.formats import away, clock, span
+from asyncq.cli.later import Later
 from asyncq.cli.output import Answers, Column, View, details
 from asyncq.cli.shapes import entry_shape, go_entry_shape, plain, readable, record, task_shape
 from asyncq.cli.task_looking import text_of
 from asyncq.cli.terminal import confirm, counted
-from asyncq.errors import EntryNotFoundError
 
 if TYPE_CHECKING:
+    from asyncq import errors
     from asyncq.entry_info import EnqueueEvent, EntryInfo, GoEntryInfo
+else:
+    errors = Later("asyncq.errors")
 
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -181,7 +184,7 @@ async def _entry(desk: Desk, entry_id: str) -> EntryInfo | GoEntryInfo:
     schedulers = desk.inspector.schedulers
     try:
         return await schedulers.entry(entry_id)
-    except EntryNotFoundError:
+    except errors.EntryNotFoundError:
         theirs = {info.id: info for info in await schedulers.go_entries()}
         if entry_id not in theirs:
             raise

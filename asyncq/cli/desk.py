@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+import importlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
 from asyncq.cli.connecting import CLEAN, PARTLY, Target, code_of, inspector_options, open_inspector, run
+from asyncq.cli.later import Later
 from asyncq.cli.output import FORMS, Answers, Form, Sheet, View
 from asyncq.cli.terminal import clean, complain
-from asyncq.errors import AsyncqError, BrokerError
 
 if TYPE_CHECKING:
+    from asyncq import errors
     from asyncq.inspector import Inspector
+else:
+    errors = Later("asyncq.errors")
 
 _Work = Callable[..., Coroutine[Any, Any, int | None]]
 _T = TypeVar("_T")
@@ -46,9 +51,21 @@ class Desk:
         if self.is_for_people:
             click.echo(click.style(clean(text), fg=colour), err=True)
 
-    async def queue_of(self, task_id: str, queue: str | None) -> str:  # noqa: ARG002
-        """The queue of a task: the one that was named, or else the one that has it."""
-        return queue or "default"
+    async def queue_of(self, task_id: str, queue: str | None) -> str:
+        """The queue of a task: the one that was named, or else the only one that has it.
+
+        Raises:
+            UsageError: Several queues have a task with this id.
+            NotFoundError: None has.
+        """
+        if queue is not None:
+            return queue
+        queues = [info.queue for info in await self.inspector.search.by_id(task_id)]
+        if len(queues) > 1:
+            raise click.UsageError(f"Queues {', '.join(queues)} have a task {task_id!r}: say --queue.")
+        if not queues:
+            raise importlib.import_module("asyncq.cli.nowhere").NowhereError(task_id)
+        return queues[0]
 
     async def each(self, things: Iterable[_T], act: Callable[[_T, Answers], Awaitable[None]]) -> int:
         """Do the same to each thing. One that cannot be done is told, and the others go on.
@@ -62,9 +79,9 @@ class Desk:
                 try:
                     await act(thing, answers)
                     codes.append(CLEAN)
-                except BrokerError:
+                except errors.BrokerError:
                     raise  # the others would fare no better
-                except AsyncqError as error:
+                except errors.AsyncqError as error:
                     complain(str(error))
                     codes.append(code_of(error))
         finally:
@@ -102,5 +119,21 @@ def at_desk(work: _Work) -> Callable[..., None]:
 
 
 async def _sit_down(work: _Work, target: Target, form: Form, options: dict[str, Any]) -> int:
-    async with open_inspector(target) as inspector:
-        return await work(Desk(inspector, target, form), **options) or CLEAN
+    with _warnings_shown():
+        async with open_inspector(target) as inspector:
+            return await work(Desk(inspector, target, form), **options) or CLEAN
+
+
+@contextlib.contextmanager
+def _warnings_shown() -> Iterator[None]:
+    """Show what the library logs as an error, and keep back the rest: the command tells it already."""
+    logging = importlib.import_module("logging")
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.ERROR)
+    handler.setFormatter(logging.Formatter("Warning: %(message)s"))
+    log = logging.getLogger("asyncq")
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)

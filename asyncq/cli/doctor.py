@@ -22,12 +22,15 @@ from asyncq.cli.connecting import (
     open_inspector,
     run,
 )
+from asyncq.cli.later import Later
 from asyncq.cli.terminal import ProgressLine, ask, counted, table
-from asyncq.errors import UnsafeServerError
 
 if TYPE_CHECKING:
+    from asyncq import errors
     from asyncq.connection import Pong
     from asyncq.inspector import Finding, Inspector, Progress, Report
+else:
+    errors = Later("asyncq.errors")
 
 PATIENCE: Final = 5.0
 """Seconds to wait for a Redis that goes away in the middle; at the start there is no waiting."""
@@ -57,7 +60,7 @@ def doctor(ctx: click.Context, /, **options: Any) -> None:
     Exit code: 0 all is well, 1 something is damaged, 2 wrong usage, 5 Redis cannot be reached or used,
     6 nothing that was looked at is damaged, and a node of the cluster could not be looked at.
     """
-    wish = _Wish(**options)
+    wish = _Wish(**options, read_only=bool(ctx.find_root().params.get("read_only")))
     if wish.mend and not wish.yes and not sys.stdin.isatty():
         raise click.UsageError(
             "--repair asks before it changes anything, and nobody is there to ask: add --yes"
@@ -74,6 +77,7 @@ class _Wish:
     prefix: str | None
     queues: tuple[str, ...]
     mend: bool
+    read_only: bool
     yes: bool
     as_json: bool
 
@@ -90,11 +94,13 @@ class _Visit:
 
     async def make(self) -> int:
         wish = self.wish
-        target = Target(url=wish.url, wire=wish.wire, prefix=wish.prefix, patience=PATIENCE)
+        target = Target(
+            url=wish.url, wire=wish.wire, prefix=wish.prefix, patience=PATIENCE, read_only=wish.read_only
+        )
         async with open_inspector(target) as inspector:
             try:
                 self.pong = await inspector.ping()
-            except UnsafeServerError as error:
+            except errors.UnsafeServerError as error:
                 # A damaged key space is worth looking at on a server that should not be used, too.
                 self.problem = str(error)
             if not wish.as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import time
@@ -11,9 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from asyncq.cli.later import Later
+
 if TYPE_CHECKING:
+    import json
+
     _Type = click.ParamType[Any]
 else:
+    json = Later("json")
     _Type = click.ParamType  # which older releases of click do not let be subscripted
 
 _UNITS: Final = {

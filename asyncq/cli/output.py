@@ -6,7 +6,6 @@ JSON has one shape for all commands: an object whose `items` are what was found 
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from asyncq.cli.connecting import CLEAN, PARTLY
+from asyncq.cli.later import Later
 from asyncq.cli.terminal import clean, columns_of, cut, pad, width
 
 if TYPE_CHECKING:
+    import json
+
     from asyncq.errors import Missing
+else:
+    json = Later("json")
 
 Form = Literal["table", "wide", "json", "jsonl", "id"]
 FORMS: Final = ("table", "wide", "json", "jsonl", "id")

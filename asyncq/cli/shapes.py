@@ -5,7 +5,6 @@ Names stay as they are and new ones may come. Instants are text in UTC, duration
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +13,18 @@ from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from asyncq.errors import WireError
+from asyncq.cli.later import Later
 
 if TYPE_CHECKING:
+    import base64
+
+    from asyncq import errors
     from asyncq.entry_info import EntryInfo, GoEntryInfo
     from asyncq.inspector import QueueInfo
     from asyncq.task_info import TaskInfo
+else:
+    base64 = Later("base64")
+    errors = Later("asyncq.errors")
 
 
 def plain(value: Any) -> Any:
@@ -64,14 +69,15 @@ def readable(read: Callable[[], Any]) -> Any:
     """What a property has that may not be readable; then why."""
     try:
         return plain(read())
-    except WireError as error:
+    except errors.WireError as error:
         return {"unreadable": error.reason}
 
 
 _TASK: Final = (
     "queue", "id", "type", "state", "headers", "max_retry", "retried", "timeout", "deadline", "retention",
     "expires_at", "unique_key", "group", "retry_policy", "enqueued_at", "next_process_at", "last_error",
-    "last_failed_at", "completed_at", "deliveries", "lost", "is_orphaned", "unreadable", "codec", "version",
+    "last_failed_at", "reason",
+    "delivered_at", "completed_at", "deliveries", "lost", "is_orphaned", "unreadable", "codec", "version",
 )  # fmt: skip
 
 
@@ -82,6 +88,7 @@ def task_shape(info: TaskInfo) -> dict[str, Any]:
         "payload": readable(lambda: info.payload),
         "result": readable(lambda: info.result),
         "progress": readable(lambda: info.progress),
+        "attempts": plain(info.attempts),
     }
 
 

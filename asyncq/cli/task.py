@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from asyncq.cli.branches import Branch
-from asyncq.cli.task_acting import archive, delete, retry, run
+from asyncq.cli.enqueue import enqueue
+from asyncq.cli.task_acting import archive, cancel, delete, retry, run
 from asyncq.cli.task_changing import edit, reschedule, wait
-from asyncq.cli.task_looking import ls, show
+from asyncq.cli.task_looking import find, ls, show
 
 
 @click.group(
@@ -21,5 +22,5 @@ def task() -> None:
     """
 
 
-for _command in (ls, show, run, retry, archive, delete, edit, reschedule, wait):
+for _command in (ls, find, show, run, retry, archive, cancel, delete, edit, reschedule, wait, enqueue):
     task.add_command(_command)

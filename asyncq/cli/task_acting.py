@@ -11,6 +11,7 @@ import click
 from asyncq.cli.choosing import Choice, choice_options, read_ids
 from asyncq.cli.connecting import CLEAN, PARTLY
 from asyncq.cli.desk import Desk, at_desk
+from asyncq.cli.formats import DURATION
 from asyncq.cli.output import Answers
 from asyncq.cli.shapes import record
 from asyncq.cli.terminal import ProgressLine, clean, confirm, counted, require_answer
@@ -22,6 +23,7 @@ _RUNNABLE: Final = ("scheduled", "retry", "archived", "completed", "aggregating"
 _ARCHIVABLE: Final = ("pending", "scheduled", "retry", "aggregating")
 _DELETABLE: Final = ("pending", "scheduled", "retry", "archived", "completed", "aggregating")
 _RETRYABLE: Final = ("archived", "retry")
+_CANCELLABLE: Final = ("active", "scheduled", "retry")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,7 @@ class Deed:
 RUN: Final = Deed(verb="run", done="run", asks=False)
 ARCHIVE: Final = Deed(verb="archive", done="archived", asks=False)
 DELETE: Final = Deed(verb="delete", done="deleted", asks=True)
+CANCEL: Final = Deed(verb="cancel", done="cancelled", asks=True)
 
 _ToOne = Callable[[str, str], Awaitable[str]]
 """Does it to a task of a queue, and returns the word for what became of it."""
@@ -248,3 +251,26 @@ async def delete(desk: Desk, **options: Any) -> int:
         return "deleted"
 
     return await do(desk, DELETE, choice, one, tasks.delete_all)
+
+
+@click.command()
+@choice_options(_CANCELLABLE)
+@click.option("--wait", type=DURATION, help="Wait so long until a task that runs has ended.")
+@at_desk
+async def cancel(desk: Desk, *, wait: float | None, **options: Any) -> int:
+    """Cancel tasks: one that waits is archived, one that runs is stopped. By their IDs, or all that match.
+
+    `requested` says that a server was asked to stop it. Asks first for more than one. Pending tasks that
+    match are for `archive`.
+    """
+    choice = Choice(**options)
+    choice.check()
+    tasks = desk.inspector.tasks
+
+    async def one(queue: str, task_id: str) -> str:
+        return await tasks.cancel(queue, task_id, wait=wait)
+
+    async def all_of(queue: str, state: Any, **more: Any) -> BulkReport:
+        return await tasks.cancel_all(queue, state, **more)
+
+    return await do(desk, CANCEL, choice, one, all_of)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -14,12 +13,18 @@ from asyncq.cli.choosing import queue_option
 from asyncq.cli.connecting import CLEAN, FINDINGS
 from asyncq.cli.desk import Desk, at_desk
 from asyncq.cli.formats import DURATION, HEADER, INSTANT, PAYLOAD, clock, read_json
+from asyncq.cli.later import Later
 from asyncq.cli.shapes import plain, task_shape
 from asyncq.cli.terminal import ProgressLine, complain
-from asyncq.errors import ResultNotKeptError, ResultTimeoutError, TaskArchivedError
 
 if TYPE_CHECKING:
+    import json
+
+    from asyncq import errors
     from asyncq.task_info import Progress, TaskInfo
+else:
+    json = Later("json")
+    errors = Later("asyncq.errors")
 
 _ENDED_WELL: Final = frozenset({"done", "aggregated"})
 
@@ -160,13 +165,13 @@ async def wait(desk: Desk, task_id: str, *, queue: str | None, timeout: float | 
             limit = math.inf if timeout is None else timeout
             found = await waiting.result(task_id, limit, queue=named, on_progress=on_progress)
             item["result"] = plain(found)
-        except ResultNotKeptError as error:
+        except errors.ResultNotKeptError as error:
             if error.how not in _ENDED_WELL:
                 raise
             item["outcome"] = error.how
-        except TaskArchivedError as error:
+        except errors.TaskArchivedError as error:
             item |= {"outcome": "archived", "error": str(error)}
-        except ResultTimeoutError as error:
+        except errors.ResultTimeoutError as error:
             item |= {"outcome": "timeout", "error": str(error)}
         finally:
             line.clear()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,12 +11,17 @@ from asyncq.cli.choosing import STATES, filter_options, queue_option
 from asyncq.cli.connecting import complete_queues
 from asyncq.cli.desk import Desk, at_desk
 from asyncq.cli.formats import away, clock, span
+from asyncq.cli.later import Later
 from asyncq.cli.output import Answers, Column, View, details
 from asyncq.cli.shapes import readable, task_shape
 
 if TYPE_CHECKING:
+    import json
+
     from asyncq.inspector import TaskPage
-    from asyncq.task_info import TaskInfo
+    from asyncq.task_info import Attempt, TaskInfo
+else:
+    json = Later("json")
 
 _COLOURS: Final = {"archived": "red", "retry": "yellow", "completed": "green", "active": "cyan"}
 
@@ -124,7 +128,9 @@ class _Wish:
         if not self.states:
             self.states = ("aggregating",) if options["group"] else STATES[:-1]
         self.how = {"size": options["size"], "newest_first": options["newest_first"]}
-        named = {"type": options["type_"]} | {name: options[name] for name in ("error", "since", "until")}
+        named = {"type": options["type_"]} | {
+            name: options[name] for name in ("error", "cause", "since", "until")
+        }
         self.filters = {name: value for name, value in named.items() if value is not None}
         if (self.page or self.cursor) and len(self.states) != 1:
             raise click.UsageError("--page and --cursor are of one --state.")
@@ -152,6 +158,43 @@ async def _pages(desk: Desk, wish: _Wish, state: str) -> AsyncIterator[TaskPage]
             return
 
 
+FOUND: Final = View(
+    columns=(Column("QUEUE", lambda info: info.queue, is_elastic=True), *TASKS.columns),
+    shape=task_shape,
+    name=lambda info: info.id,
+    none="Nothing was found.",
+)
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True, metavar="QUERY...")
+@click.option("--size", type=click.IntRange(1, 1000), default=30, show_default=True, help="Tasks of a page.")
+@click.option(
+    "--scan", type=click.IntRange(1), default=2000, show_default=True, help="Tasks that are looked at."
+)
+@click.option("--cursor", help="Go on where a page ended; it says how.")
+@at_desk
+async def find(desk: Desk, words: tuple[str, ...], *, size: int, scan: int, cursor: str | None) -> int:
+    """Look for tasks in all queues and states: by words, or by what is said of them.
+
+    \b
+      asyncq task find type:'email:*' state:retry error:timeout since:2h
+      asyncq task find payload.user.id:42
+
+    Keys are queue, state, type, id, error, payload, group, cause, since and until; words without a key are
+    looked for in id, type, error and payload. Redis has no index of these, so a page reads --scan tasks at
+    the most, and then says how to go on.
+    """  # noqa: D301 - the \b is click's: do not wrap this
+    page = await desk.inspector.search.find(
+        " ".join(words), size=size, scan=scan, cursor=cursor, partial=True
+    )
+    sheet = desk.sheet(FOUND)
+    sheet.add(page.tasks)
+    if page.cursor is not None:
+        desk.note(f"Looked at {page.scanned:,} tasks; go on with --cursor {page.cursor}")
+    return sheet.end(page.missing, total=page.total, scanned=page.scanned, cursor=page.cursor)
+
+
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @queue_option
@@ -160,7 +203,7 @@ async def show(desk: Desk, ids: tuple[str, ...], *, queue: str | None) -> int:
     """Show all about tasks: payload, headers, times, errors, progress, result."""
 
     async def act(task_id: str, answers: Answers) -> None:
-        info = await desk.inspector.tasks.get(queue or "default", task_id)
+        info = await desk.inspector.tasks.get(await desk.queue_of(task_id, queue), task_id)
         if desk.is_for_people:
             _tell(info)
             click.echo("")
@@ -179,8 +222,9 @@ def _tell(info: TaskInfo) -> None:
             ("id", info.id),
             ("queue", info.queue),
             ("type", info.type),
-            ("state", info.state.value + orphaned),
+            ("state", info.state.value + orphaned + (f" ({info.reason})" if info.reason else "")),
             ("group", info.group),
+            ("delivered", clock(info.delivered_at, never="")),
             ("enqueued", clock(info.enqueued_at, never="")),
             ("due", clock(info.next_process_at, never="")),
             ("completed", clock(info.completed_at, never="")),
@@ -200,5 +244,15 @@ def _tell(info: TaskInfo) -> None:
             ("progress", text_of(progress) if progress is not None else ""),
             ("result", json.dumps(result, indent=2, ensure_ascii=False) if result is not None else ""),
             ("version", info.version),
+            *((f"attempt {attempt.number}", _attempt(attempt)) for attempt in info.attempts),
         ]
     )
+
+
+def _attempt(attempt: Attempt) -> str:
+    took = ""
+    if attempt.started_at is not None and attempt.ended_at is not None:
+        took = f" after {span(max(0.0, (attempt.ended_at - attempt.started_at).total_seconds()))}"
+    where = f" on {attempt.server_id}" if attempt.server_id else ""
+    head = f"{attempt.outcome}{took}{where}, began {clock(attempt.started_at)}"
+    return "\n".join([head, *filter(None, [attempt.error, attempt.traceback.rstrip()])])

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from asyncq._broker.actions import CHUNK, Action, Sender, Terms
 from asyncq._broker.browse import ANCHORS, START, Leaf, Spot, Window
@@ -32,7 +32,7 @@ _SPARE: Final = 1000
 class BulkReport:
     """How far bulk work is, or how it ended."""
 
-    action: Action
+    action: Action | Literal["cancel"]
     queue: str
     state: State
     total: int  #: how many tasks were in this state when it began

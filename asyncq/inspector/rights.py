@@ -47,6 +47,7 @@ CHANGES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "tasks.delete_all": ("task.delete",),
         "tasks.apply": ("task.run", "task.archive", "task.delete"),
         "tasks.cancel": ("task.cancel",),
+        "tasks.cancel_all": ("task.cancel",),
         "tasks.edit": ("task.edit",),
         "tasks.reschedule": ("task.reschedule",),
         "tasks.enqueue": ("task.enqueue",),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Unpack
 
 from asyncq._broker.actions import ALLOWED, Action, Terms
@@ -15,12 +16,14 @@ from asyncq._compose import info_of as info_of_new
 from asyncq._wire.states import State
 from asyncq.errors import ConfigError
 from asyncq.inspector.acting import act, act_on_one
-from asyncq.inspector.bulk import Bulk, BulkOptions, BulkReport, read_options
+from asyncq.inspector.bulk import Bulk, BulkOptions, BulkReport, Manner, read_options
+from asyncq.inspector.cancel_sweep import CANCELLABLE, CancelSweep
 from asyncq.inspector.cancelling import CancelAnswer, cancel
 from asyncq.inspector.editing import Editing, TaskChanges
 from asyncq.inspector.listing import (
     PAGE_SIZE,
     SCAN,
+    Place,
     StateName,
     TaskFilters,
     TaskPage,
@@ -234,6 +237,18 @@ class Tasks:
         """Delete all tasks in one state, which may be any but active. As `run_all`."""
         return await self._all("delete", queue, state, options)
 
+    async def cancel_all(
+        self, queue: str, state: State | StateName, **options: Unpack[BulkOptions]
+    ) -> BulkReport:
+        """Cancel all tasks in one state, each as by `cancel`: active, scheduled or retry. Else as `run_all`.
+
+        One that runs counts as done when its server was asked to stop it. For pending ones use `archive_all`.
+        """
+        manner, filters = read_options(options)
+        place = read_place(queue, read_state(state, CANCELLABLE), filters)
+        work = partial(CancelSweep, self._reach, place)
+        return await self._noted("tasks.cancel_all", place, manner, work)
+
     async def edit(
         self, queue: str, task_id: str, *, version: str | None = None, **changes: Unpack[TaskChanges]
     ) -> TaskInfo:
@@ -315,11 +330,17 @@ class Tasks:
     ) -> BulkReport:
         manner, filters = read_options(options)
         place = read_place(queue, read_state(state, ALLOWED[action]), filters)
+        work = partial(Bulk, self._reach, place, action, fresh=fresh)
+        return await self._noted(f"tasks.{action}_all", place, manner, work)
+
+    async def _noted(
+        self, method: str, place: Place, manner: Manner, work: Callable[[Manner], Bulk | CancelSweep]
+    ) -> BulkReport:
+        """Do bulk work as a change; only to count needs no more than to look."""
         if manner.dry_run:
-            self._reach.see(queue)
-            return await Bulk(self._reach, place, action, manner, fresh=fresh).run()
-        method = f"tasks.{action}_all"
-        async with self._reach.change(method, queue, place.describe(), is_bulk=True) as change:
+            self._reach.see(place.queue)
+            return await work(manner).run()
+        async with self._reach.change(method, place.queue, place.describe(), is_bulk=True) as change:
             tell = manner.on_progress
 
             def count(report: BulkReport) -> None:
@@ -327,8 +348,7 @@ class Tasks:
                 if tell is not None:
                     tell(report)
 
-            manner = replace(manner, on_progress=count)
-            return await Bulk(self._reach, place, action, manner, fresh=fresh).run()
+            return await work(replace(manner, on_progress=count)).run()
 
     async def cancel(
         self, queue: str, task_id: str, *, wait: float | timedelta | None = None

@@ -14,8 +14,14 @@ import pytest
 from redis import Redis
 
 from asyncq import Client, Context, Inspector, Mux, RetryIn, RevokeTask, Server, Task
-from asyncq.errors import ConfigError, DuplicateTaskError, TaskArchivedError, TaskCancelledError
-from asyncq.inspector import cancelling
+from asyncq.errors import (
+    ConfigError,
+    DuplicateTaskError,
+    QueueNotFoundError,
+    TaskArchivedError,
+    TaskCancelledError,
+)
+from asyncq.inspector import BulkReport, cancelling
 from asyncq.inspector.cancelling import CancelAnswer
 from tests.conftest import AnyRedis
 from tests.integration import process_handlers
@@ -339,3 +345,48 @@ async def test_tasks_may_be_cancelled_while_they_are_taken(any_redis: AnyRedis) 
         )
         assert set(census["completed"]) <= ran
         assert (await inspector.audit()).is_clean
+
+
+async def test_all_that_match_are_cancelled(any_redis: AnyRedis) -> None:
+    """What runs is stopped and what waits is archived; counted first, and no more than was said."""
+    mux, running = Mux(), asyncio.Semaphore(0)
+
+    @mux.handle("slow")
+    async def slow(_: Task) -> None:
+        running.release()
+        await asyncio.Event().wait()
+
+    reports: list[BulkReport] = []
+    async with (
+        at_work(any_redis.url, mux, concurrency=4) as (client, _),
+        Inspector(any_redis.url) as inspector,
+    ):
+        for number in range(3):
+            await client.enqueue(Task("slow", number))
+        for number in range(250):
+            await client.enqueue(Task("later" if number % 2 else "soon", number), process_in=3600)
+        for _ in range(3):
+            await asyncio.wait_for(running.acquire(), 20)
+        tasks = inspector.tasks
+        counted = await tasks.cancel_all("default", "active", dry_run=True)
+        assert (counted.matched, counted.done, counted.is_complete) == (3, 0, True)
+        stopped = await tasks.cancel_all("default", "active")
+        assert (stopped.action, stopped.total, stopped.done) == ("cancel", 3, 3)
+        limited = await tasks.cancel_all("default", "scheduled", limit=10, type="later")
+        assert (limited.done, limited.is_complete) == (10, False)
+        rest = await tasks.cancel_all("default", "scheduled", type="later", on_progress=reports.append)
+        assert (rest.done, rest.is_complete, reports[-1]) == (115, True, rest)
+        assert len(reports) > 1
+        await settled(any_redis.client, scheduled=125, archived=128)
+        archived = await tasks.list("default", "archived", type="slow")
+        assert {info.reason for info in archived} == {"cancelled"}
+        assert (await inspector.audit()).is_clean
+
+
+async def test_what_cannot_be_cancelled_together_is_refused(redis_url: str) -> None:
+    """Before anything is sent; and an unknown queue is named."""
+    async with Inspector(redis_url) as inspector:
+        with pytest.raises(ConfigError, match="active, scheduled or retry"):
+            await inspector.tasks.cancel_all("q", "pending")
+        with pytest.raises(QueueNotFoundError):
+            await inspector.tasks.cancel_all("q", "active")

@@ -39,6 +39,7 @@ def _calls(done: str = "", waits: str = "", report: Report | None = None) -> dic
         "tasks.archive": lambda it: it.tasks.archive("q", waits),
         "tasks.archive_all": lambda it: it.tasks.archive_all("q", "scheduled"),
         "tasks.delete": lambda it: it.tasks.delete("q", done),
+        "tasks.cancel_all": lambda it: it.tasks.cancel_all("q", "scheduled"),
         "tasks.delete_all": lambda it: it.tasks.delete_all("q", "archived", type="d*"),
         "tasks.apply": lambda it: it.tasks.apply("delete", "q", [done, waits]),
         "tasks.cancel": lambda it: it.tasks.cancel("q", waits),
