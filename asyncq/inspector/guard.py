@@ -107,6 +107,7 @@ class Change:
         self.queue = queue
         self.target = target
         self.count: int | None = None  #: of work on many
+        self.remark = ""  #: what there is to say of it when it is done
         self._changes: dict[str, tuple[str, str]] = {}
         self._who = who
         self._note = note
@@ -144,7 +145,7 @@ class Change:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            await self._tell("done")
+            await self._tell("done", self.remark)
         elif isinstance(error, ConfigError) and not self._is_bulk:
             pass  # a slip of the tongue: nothing was sent
         elif isinstance(error, NotAllowedError):

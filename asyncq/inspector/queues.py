@@ -201,9 +201,11 @@ class Queues:
         Raises:
             QueueNotFoundError: There is no such queue.
         """
-        async with self._reach.change("queues.pause", queue):
+        async with self._reach.change("queues.pause", queue) as change:
             await self._reach.require_queue(queue)
-            return await self._reach.broker().queues.pause(queue)
+            is_new = await self._reach.broker().queues.pause(queue)
+            change.remark = "" if is_new else "it was paused already"
+            return is_new
 
     async def unpause(self, queue: str) -> bool:
         """Let servers take tasks from this queue again. Idle ones are woken for what has gathered.
@@ -214,9 +216,11 @@ class Queues:
         Raises:
             QueueNotFoundError: There is no such queue.
         """
-        async with self._reach.change("queues.unpause", queue):
+        async with self._reach.change("queues.unpause", queue) as change:
             await self._reach.require_queue(queue)
-            return await self._reach.broker().queues.unpause(queue)
+            is_new = await self._reach.broker().queues.unpause(queue)
+            change.remark = "" if is_new else "it was not paused"
+            return is_new
 
     async def remove(self, queue: str, *, force: bool = False, on_progress: OnProgress | None = None) -> int:
         """Remove a queue, with everything that belongs to it.

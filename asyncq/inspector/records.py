@@ -36,7 +36,7 @@ class TrailRecord:
     """What came of it. Work on many has a record `begun` and another one at its end. `interrupted` is what
     was cancelled on its way, and may have been done."""
 
-    reason: str = ""  #: why it was refused, or failed
+    reason: str = ""  #: why it was refused, or failed; of what was done, more of what came of it
     count: int | None = None  #: of work on many: how many were changed
     changes: Mapping[str, Texts] = field(default_factory=dict[str, Texts])
     """What was changed by an edit: text from before and of now, as whoever did it could see it."""
@@ -102,6 +102,8 @@ def text_of(value: object) -> str:
     """A value as people read it."""
     if isinstance(value, str):
         return shortened(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, bytes):
         return shortened(repr(value[:LONGEST]))
     try:

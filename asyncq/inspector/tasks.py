@@ -379,8 +379,9 @@ class Tasks:
             TaskNotFoundError: There is no such task.
         """
         limit = 0.0 if wait is None else seconds(wait, name="wait")
-        async with self._reach.change("tasks.cancel", queue, task_id):
-            return await cancel(self._reach, queue, task_id, limit)
+        async with self._reach.change("tasks.cancel", queue, task_id) as change:
+            change.remark = answer = await cancel(self._reach, queue, task_id, limit)
+            return answer
 
     async def enqueue(self, task: Task, **options: Unpack[TaskOptions]) -> TaskInfo:
         """Put a task into its queue, by hand. As `Client.enqueue`, without defaults and middleware.

@@ -119,6 +119,23 @@ async def test_an_edit_is_noted_with_before_and_after(any_redis: AnyRedis) -> No
         assert len(await inspector.trail.list()) == 2  # a slip of the tongue is no attempt
 
 
+async def test_what_came_of_a_change_is_noted_where_it_is_not_plain(any_redis: AnyRedis) -> None:
+    """That a queue was paused already, what became of a cancelled task, and when one is due now."""
+    async with Client(any_redis.url) as client, Inspector(any_redis.url, actor="ann") as inspector:
+        info = await client.enqueue(Task("x"), queue="q", process_in=60)
+        await inspector.queues.pause("q")
+        await inspector.queues.pause("q")
+        moved = await inspector.tasks.reschedule("q", info.id, delay=7200)
+        await inspector.tasks.cancel("q", info.id)
+        cancelled, rescheduled, again, paused = await inspector.trail.list()
+        assert (paused.reason, again.reason) == ("", "it was paused already")
+        before, after = map(datetime.fromisoformat, rescheduled.changes["next_process_at"])
+        assert moved.next_process_at is not None
+        assert before < after
+        assert abs(after - moved.next_process_at) < timedelta(minutes=1)
+        assert (cancelled.outcome, cancelled.reason) == ("done", "cancelled")
+
+
 async def test_entries_are_noted_with_what_was_changed_of_them(any_redis: AnyRedis) -> None:
     """Also which queue they are of, which nobody has said."""
     async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
