@@ -22,7 +22,7 @@ from asyncq.inspector.tasks import Tasks
 from asyncq.task_info import TaskInfo
 
 SCAN: Final = 5000
-STEP: Final = 500
+STEP: Final = 200
 """Tasks that are looked at before the clock is."""
 
 STATES: Final = ("retry", "archived")

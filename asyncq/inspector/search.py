@@ -36,7 +36,7 @@ from asyncq.task_info import TaskInfo
 MOST_PLACES: Final = 100
 """Places that are read for one page: each is a call at least."""
 
-STEP: Final = 500
+STEP: Final = 200
 """Tasks that are looked at before the clock is."""
 
 ORDER: Final = (

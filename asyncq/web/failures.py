@@ -17,7 +17,7 @@ from asyncq.web.site import inspector_of
 
 SCAN: Final = 2000
 MOST_SCAN: Final = 100_000
-WITHIN: Final = 0.15
+WITHIN: Final = 0.1
 """Seconds for a look of the usual size; a larger one takes as long as it was asked for."""
 
 WITHIN_MORE: Final = 5.0

@@ -11,7 +11,7 @@ import secrets
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from asyncq._clock import from_unix, now
 from asyncq._service import Errands
@@ -190,7 +190,7 @@ async def _work(inspector: Inspector, job: Job, at: int, limit: int | None) -> N
     options |= {"rate": order.rate, "limit": limit}
     if order.action == "run":
         options["fresh"] = order.fresh
-    act = cast("Any", getattr(inspector.tasks, f"{order.action}_all"))
+    act = getattr(inspector.tasks, f"{order.action}_all")
     try:
         job.reports[at] = await act(place.queue, place.state, **options)
     except NotFoundError:

@@ -24,7 +24,7 @@ from asyncq.web.site import inspector_of, path_to, with_query
 SIZE: Final = 50
 LARGEST: Final = 500
 SCAN: Final = 2000
-WITHIN: Final = 0.15
+WITHIN: Final = 0.1
 """Seconds for a search of one page: then it shows what it has, and the way to go on."""
 
 MOST_SELECTED: Final = 1000
@@ -55,7 +55,13 @@ async def _list(request: Request) -> Response:
             query, size=size, scan=SCAN, within=WITHIN, cursor=text_of(given, "cursor") or None, partial=True
         )
     except ConfigError as error:
-        context = {"query": TaskQuery(), "text": text, "found": None, "chips": [], "problem": str(error)}
+        context: dict[str, Any] = {
+            "query": TaskQuery(),
+            "text": text,
+            "found": None,
+            "chips": [],
+            "problem": str(error),
+        }
         return _page(request, context, status=400)
     queues = await inspector.queues.list(partial=True)
     counts = Counter[str]()
