@@ -17,12 +17,15 @@ from asyncq.errors import AsyncqError, ConfigError
 from asyncq.inspector import Inspector
 from asyncq.shared import Connection
 from asyncq.web import (
+    api,
     audit,
     bulk,
     enqueuing,
     failures,
     groups,
     login,
+    overview,
+    queue_page,
     queues,
     redis,
     schedules,
@@ -40,17 +43,20 @@ from asyncq.web.trouble import on_error
 SCREENS: Final = (
     login,
     settings,
+    overview,
     queues,
+    queue_page,
     tasks,
     task,
     enqueuing,
     failures,
+    bulk,
     schedules,
     groups,
     servers,
-    bulk,
     redis,
     audit,
+    api,
 )
 """Modules with `routes`, in the order in which a path is compared with them."""
 

@@ -40,9 +40,20 @@
     const text = value >= 10000 ? `${(value / 1000).toPrecision(3) * 1}k` : `${value.toPrecision(3) * 1}`;
     return unit === "/s" ? `${text}/s` : text;
   };
+  const hour = (ticks) => {
+    const days = ticks.length > 1 && ticks[ticks.length - 1] - ticks[0] > 2 * 86400;
+    const form = days ? { month: "short", day: "2-digit" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+    const format = new Intl.DateTimeFormat("en-GB", { ...form, timeZone: root.dataset.zone });
+    return (at) => format.format(new Date(at * 1000));
+  };
+  // A value without neighbours is no line; it is shown as a point.
+  const alone = (plot, series) => {
+    const values = plot.data[series];
+    return values.flatMap((value, at) => (value != null && values[at - 1] == null && values[at + 1] == null ? [at] : []));
+  };
   const read = (figure) => {
-    const rows = [...figure.querySelectorAll("tbody tr")];
-    const width = figure.querySelectorAll("thead th").length - 1;
+    const rows = [...figure.querySelectorAll(".chart-table tbody tr")];
+    const width = figure.querySelectorAll(".chart-table thead th").length - 1;
     const data = [rows.map((row) => Number(row.dataset.at))];
     for (let at = 0; at < width; at++) {
       data.push(rows.map((row) => {
@@ -53,14 +64,14 @@
     return data;
   };
   const draw = (figure) => {
-    if (!window.uPlot || !figure.querySelector("tbody tr")) return;
+    if (!window.uPlot || !figure.querySelector(".chart-table tbody tr")) return;
     const data = read(figure);
     const known = plots.get(figure.id);
     if (known && known.figure === figure && known.width === data.length) { known.plot.setData(data); return; }
     known?.plot.destroy();
-    figure.classList.add("is-drawn");
+    figure.dataset.drawn = "";
     const unit = figure.dataset.chart;
-    const heads = [...figure.querySelectorAll("thead th")].slice(1);
+    const heads = [...figure.querySelectorAll(".chart-table thead th")].slice(1);
     const axis = { stroke: resolved(figure, "--muted"), grid: { stroke: resolved(figure, "--line"), width: 1 }, ticks: { show: false } };
     const host = figure.querySelector(".plot");
     host.replaceChildren();
@@ -69,10 +80,11 @@
       height: 180,
       cursor: { drag: { x: false, y: false } },
       scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
-      axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map(shown(unit)) }],
-      series: [{}, ...heads.map((head) => {
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), root.dataset.zone),
+      axes: [{ ...axis, values: (_, ticks) => ticks.map(hour(ticks)) }, { ...axis, size: 56, values: (_, ticks) => ticks.map(shown(unit)) }],
+      series: [{ label: "time", value: (_, at) => (at == null ? "–" : hour([at, at])(at)) }, ...heads.map((head) => {
         const stroke = resolved(figure, `--${head.dataset.tone}`);
-        return { label: head.textContent, stroke, width: 2, value: (_, value) => shown(unit)(value), points: { show: false } };
+        return { label: head.textContent, stroke, width: 2, value: (_, value) => shown(unit)(value), points: { size: 5, fill: stroke, show: true, filter: alone } };
       })],
     }, data, host);
     plots.set(figure.id, { plot, figure, width: data.length });

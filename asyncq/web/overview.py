@@ -1,0 +1,106 @@
+"""The first screen: is all well, and if not, where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from asyncq.inspector import QueueInfo, ServerInfo
+from asyncq.web.figures import SPANS, charts, pace
+from asyncq.web.forms import choice_of
+from asyncq.web.live import live_page
+from asyncq.web.measuring import measured, types_of
+from asyncq.web.queues import has_no_workers
+from asyncq.web.redis import warnings_of
+from asyncq.web.sampling import queues_of, redis_of, servers_of
+
+MOST_LISTED: Final = 8
+"""Queues, and types, that the overview names; the rest is behind a link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """All queues together."""
+
+    queues: int
+    pending: int
+    active: int
+    delayed: int
+    archived: int
+    oldest: float
+    orphaned: int
+    processed: int
+    failed: int
+    paused: int
+    idle: int  #: queues with tasks that nobody serves
+
+
+def totals(queues: Sequence[QueueInfo], served: frozenset[str]) -> Totals:
+    """Add up."""
+    return Totals(
+        queues=len(queues),
+        pending=sum(one.pending for one in queues),
+        active=sum(one.active for one in queues),
+        delayed=sum(one.scheduled + one.retry for one in queues),
+        archived=sum(one.archived for one in queues),
+        oldest=max((one.latency for one in queues), default=0.0),
+        orphaned=sum(one.orphaned for one in queues),
+        processed=sum(one.processed for one in queues),
+        failed=sum(one.failed for one in queues),
+        paused=sum(one.is_paused for one in queues),
+        idle=sum(has_no_workers(one, served) for one in queues),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All servers together."""
+
+    servers: int
+    concurrency: int
+    active: int
+
+
+def fleet(servers: Sequence[ServerInfo]) -> Fleet:
+    """Add up."""
+    return Fleet(len(servers), sum(one.concurrency for one in servers), sum(one.active for one in servers))
+
+
+async def _content(request: Request) -> Mapping[str, Any]:
+    span = choice_of(request.query_params, "span", [one[0] for one in SPANS])
+    queues, servers = await queues_of(request), await servers_of(request)
+    served = frozenset(name for info in servers for name in info.queues)
+    nodes = await redis_of(request)
+    points = await measured(request, None, span)
+    recent = points if span == "1h" else await measured(request, None, "1h")
+    types = await types_of(request)
+    return {
+        "title": "Overview",
+        "nav": "overview",
+        "totals": totals(queues, served),
+        "fleet": fleet(servers),
+        "pace": pace(recent),
+        "nodes": nodes,
+        "warnings": [(node, text) for node in nodes for text in warnings_of(node)],
+        "missing": [*queues.missing, *servers.missing],
+        "charts": charts(points),
+        "span": span,
+        "spans": SPANS,
+        "longest": sorted(queues, key=lambda one: (-one.latency, one.name))[:MOST_LISTED],
+        "failing": sorted((one for one in types if one.failed), key=lambda one: (-one.failed, one.type))[
+            :MOST_LISTED
+        ],
+        "idle": [one for one in queues if has_no_workers(one, served)][:MOST_LISTED],
+    }
+
+
+async def _show(request: Request) -> Response:
+    return await live_page(request, "overview.html", "_overview.html", _content)
+
+
+routes = [Route("/", _show, methods=["GET"], name="overview")]

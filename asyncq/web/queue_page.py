@@ -1,0 +1,92 @@
+"""The screen of one queue: what is in it, how fast it is worked off, its history, and removing it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from asyncq.errors import ConfigError, QueueNotEmptyError
+from asyncq.inspector import DailyStats, QueueMemory
+from asyncq.web.figures import SPANS, charts, pace
+from asyncq.web.forms import choice_of, form_of, text_of
+from asyncq.web.live import live_page
+from asyncq.web.measuring import measured, types_of
+from asyncq.web.pages import page, turn_to
+from asyncq.web.queues import has_no_workers
+from asyncq.web.sampling import servers_of
+from asyncq.web.site import CONVERTOR, inspector_of, path_to, site_of
+
+DAYS: Final = 14
+"""Of the history that is shown."""
+
+FRESH: Final = 30.0
+"""Seconds for which memory and history are shown."""
+
+
+async def _content(request: Request) -> Mapping[str, Any]:
+    queue: str = request.path_params["queue"]
+    inspector, samples = inspector_of(request), site_of(request).samples
+    span = choice_of(request.query_params, "span", [one[0] for one in SPANS])
+    info = await inspector.queues.get(queue)
+    servers = await servers_of(request)
+    points = await measured(request, queue, span)
+    recent = points if span == "1h" else await measured(request, queue, "1h")
+    speed = pace(recent)
+    history: list[DailyStats] = await samples.get(
+        ("history", inspector.rights, queue), lambda: inspector.queues.history(queue, days=DAYS), fresh=FRESH
+    )
+    memory: QueueMemory = await samples.get(
+        ("memory", inspector.rights, queue), lambda: inspector.queues.memory(queue), fresh=FRESH
+    )
+    return {
+        "title": f"Queue {queue}",
+        "nav": "queues",
+        "info": info,
+        "serving": [one for one in servers if queue in one.queues],
+        "has_no_workers": has_no_workers(info, frozenset(name for one in servers for name in one.queues)),
+        "pace": speed,
+        "drain": speed.drain(info),
+        "history": history,
+        "memory": memory,
+        "types": await types_of(request, queue),
+        "charts": charts(points),
+        "span": span,
+        "spans": SPANS,
+    }
+
+
+async def _show(request: Request) -> Response:
+    return await live_page(request, "queue.html", "_queue.html", _content)
+
+
+async def _ask(request: Request) -> Response:
+    queue: str = request.path_params["queue"]
+    info = await inspector_of(request).queues.get(queue)
+    return page(request, "queue_remove.html", title=f"Remove {queue}", nav="queues", info=info)
+
+
+async def _remove(request: Request) -> Response:
+    queue: str = request.path_params["queue"]
+    form = await form_of(request)
+    if text_of(form, "name") != queue:
+        raise ConfigError("name", text_of(form, "name"), f"the name of the queue, {queue!r}, typed out")
+    try:
+        removed = await inspector_of(request).queues.remove(queue, force=text_of(form, "tasks") == "1")
+    except QueueNotEmptyError as error:
+        where = path_to(request, "queue_remove", queue=queue)
+        return turn_to(request, where, f"{error}. Nothing was done.", kind="problem")
+    site_of(request).samples.forget()
+    return turn_to(request, path_to(request, "queues"), f"Queue {queue} was removed, with {removed} tasks.")
+
+
+_ONE: Final = f"/queues/{{queue:{CONVERTOR}}}"
+
+routes = [
+    Route(_ONE, _show, methods=["GET"], name="queue"),
+    Route(f"{_ONE}/remove", _ask, methods=["GET"], name="queue_remove"),
+    Route(f"{_ONE}/remove", _remove, methods=["POST"]),
+]
