@@ -15,6 +15,7 @@ import types
 import typing
 
 if typing.TYPE_CHECKING:
+    from asyncq.apps import App
     from asyncq.client import Client, Outcome
     from asyncq.codecs import Codecs
     from asyncq.config import Failure, ServerConfig
@@ -37,6 +38,7 @@ if typing.TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "App",
     "AsyncqError",
     "Client",
     "Codecs",
@@ -67,6 +69,7 @@ __all__ = [
 ]
 
 _HOMES: typing.Final = {
+    "apps": ("App",),
     "client": ("Client", "Outcome"),
     "codecs": ("Codecs",),
     "config": ("Failure", "ServerConfig"),

@@ -55,11 +55,15 @@ class Probes:
     """
 
     def __init__(self, where: str | None, log: Log) -> None:
-        self._where: Final = where
         self._pages: Final[dict[str, PageMaker]] = {}
         self._log: Final = log
+        self.move(where)
+
+    def move(self, where: str | None) -> None:
+        """Listen elsewhere, with the same pages. Before it is opened only."""
         listen = read_listen(where)
-        self._door: Final = None if listen is None else HttpDoor(listen, self._pages, log=log)
+        self._where = where
+        self._door = None if listen is None else HttpDoor(listen, self._pages, log=self._log)
 
     @property
     def url(self) -> str | None:

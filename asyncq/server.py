@@ -66,6 +66,26 @@ class Server(Probed):
         self._errands = Errands()
         self._probes = Probes(self.config.probes, self._log)
 
+    def override(self, **options: Any) -> None:
+        """Change options of `ServerConfig`, by name, before it is started.
+
+        What `asyncq run --concurrency` and its kind do to a server that a module has made.
+
+        Raises:
+            AlreadyRunningError: It was started.
+            ClosedError: It has left.
+            ConfigError: An option is not known, or wrong.
+        """
+        if self._is_closed:
+            raise ClosedError("the server")
+        if self._life is not None:
+            raise AlreadyRunningError("the server")
+        refuse_unknown(ServerConfig, options, "the server")
+        config = replace(self.config, **options)
+        self.config = replace(config, codecs=config.codecs.on(self._connection.wire.codec))
+        self._log = log_for(self.config.logger, self.config.least_level, standard=SERVER_LOG)
+        self._probes.move(self.config.probes)
+
     @property
     def id(self) -> str:
         """The id under which tools show this server; new with each start.

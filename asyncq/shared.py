@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Self
+from typing import Self
 
 from asyncq._redis.router import Router
 from asyncq._wire.keys import ASYNQ_PREFIX, NATIVE_PREFIX
@@ -38,8 +38,8 @@ class Connection:
     def __init__(
         self, url: str | ConnectionOptions, *, prefix: str | None = None, wire: str | None = None
     ) -> None:
-        self.options: Final = read_options(url)
-        self.wire: Final[Wire] = _wire(DEFAULT_WIRE if wire is None else wire, prefix)
+        self.options = read_options(url)
+        self.wire: Wire = _wire(DEFAULT_WIRE if wire is None else wire, prefix)
         self._router: Router | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
@@ -62,6 +62,25 @@ class Connection:
                 "connection", self, "the event loop it was first used in; make one for each loop"
             )
         return self._router
+
+    def redirect(self, url: str | ConnectionOptions | None = None, *, prefix: str | None = None) -> None:
+        """Lead elsewhere, with all the doors that were made on it. Before its first use only.
+
+        `asyncq run --url` does this to what a module has made. The wire stays: by it doors have chosen
+        how they encode payloads.
+
+        Raises:
+            ClosedError: It was closed.
+            ConfigError: It has been used, or the URL or the prefix is wrong.
+        """
+        if self._is_closed:
+            raise ClosedError("the connection")
+        if self._router is not None:
+            raise ConfigError("connection", self, "one that was not used yet")
+        options = self.options if url is None else read_options(url)
+        if prefix is not None:
+            self.wire = _wire(self.wire.name, prefix)
+        self.options = options
 
     async def aclose(self) -> None:
         """Close it. May be called twice."""

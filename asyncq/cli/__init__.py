@@ -17,18 +17,22 @@ import click
 __all__ = ["main"]
 
 COMMANDS: Final = {
+    "bench": "Measure how fast Redis is for tasks, from this machine.",
     "completion": "Print the shell's completion script.",
     "cron": "Look at the entries of schedulers; pause, resume, run and remove them.",
+    "dev": "Develop: an embedded Redis, a program that is reloaded, and the web UI.",
     "doctor": "Check Redis and every task in it; repair what is damaged.",
     "enqueue": "Put a task into a queue, or many.",
     "failures": "Why tasks failed, and how many for each reason.",
     "group": "Look at groups of tasks; run, archive and delete what waits in one.",
     "history": "What was done day by day, and how much of it failed.",
     "queue": "Look at queues; pause, resume and remove them.",
+    "run": "Run the servers and schedulers of a program.",
     "server": "Look at servers, and at what they work on.",
     "stats": "Everything at a glance: tasks by state, queues, Redis.",
     "task": "Look at tasks; run, archive, cancel, delete and change them.",
     "trail": "Who changed what, and to whom what was refused.",
+    "web": "Serve the web UI.",
 }
 """Each is a module of this folder that holds a command of the same name."""
 

@@ -1,0 +1,107 @@
+"""`asyncq web`: where it listens, whom it lets in, and how it leaves."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from asyncq.cli import main
+from tests.support.commands import Command
+from tests.support.waiting import wait_until_sync
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
+
+TOKEN = "a-token-that-is-long-enough"
+
+
+def address(command: Command) -> str:
+    """Where it says that it is."""
+    command.wait_for("Web UI at ")
+    (found,) = re.findall(r"Web UI at (\S+)", command.output)
+    return str(found)
+
+
+def get(url: str, **headers: str) -> tuple[int, str]:
+    """Status and text of a page."""
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - ours
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - ours
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_it_serves_this_machine_and_leaves_when_told(tmp_path: Path, redis_url: str) -> None:
+    """Also while a page listens for news that never end."""
+    with Command(tmp_path, "web", "--port", "0", "--environment", "staging", ASYNCQ_URL=redis_url) as command:
+        url = address(command)
+        assert url.startswith("http://127.0.0.1:")
+        status, text = get(url + "queues")
+        assert status == 200
+        assert "staging" in text
+        port = int(url.rstrip("/").rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as open_page:
+            open_page.sendall(b"GET /queues HTTP/1.1\r\nHost: localhost\r\n")  # and nothing more
+            command.send(signal.SIGINT)
+            assert command.wait() == 0
+        assert "Traceback" not in command.output
+
+
+def test_a_token_lets_in_who_has_it(tmp_path: Path, redis_url: str) -> None:
+    """With one it may listen elsewhere, too."""
+    options = ("--url", redis_url, "--port", "0", "--host", "0.0.0.0", "--read-only")  # noqa: S104 - it has a token
+    with Command(tmp_path, "web", *options, ASYNCQ_TOKEN=TOKEN) as command:
+        url = address(command)
+        asked, let_in = get(url + "queues")[1], get(url + "queues", Authorization=f"Bearer {TOKEN}")[1]
+        assert 'type="password"' in asked
+        assert 'type="password"' not in let_in
+        assert command.leave() == 0
+        assert TOKEN not in command.output
+
+
+def test_a_port_that_is_taken(tmp_path: Path, redis_url: str) -> None:
+    """The exit code is not that of a wrong command: it may be right in a minute."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        with Command(tmp_path, "web", "--url", redis_url, "--port", port) as command:
+            assert command.wait() == 1
+            assert f"cannot listen at 127.0.0.1:{port}: Address already in use" in command.output
+
+
+def test_dev_has_the_web_ui(tmp_path: Path, redis_url: str) -> None:
+    """In the same command, and it outlives a program that does not start."""
+    (tmp_path / "shop.py").write_text("1 / 0\n")
+    with Command(tmp_path, "dev", "shop", "--url", redis_url, "--port", "0") as command:
+        command.wait_for("waiting for a change")
+        (url,) = re.findall(r"web UI +(\S+)", command.output)
+        wait_until_sync(lambda: get(url + "queues")[0] == 200, "the page")
+        assert command.leave() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--host", "0.0.0.0"], "other addresses need tokens"),  # noqa: S104 - it is refused
+        (["--token", "short"], "token"),
+        (["--token", "a:king:sixteen-characters-long"], "viewer, operator or admin"),
+        (["--port", "99999"], "99999 is not in the range"),
+        (["--root-path", "x"], "a path that begins with a slash"),
+        (["--url", "http://x"], "scheme"),
+    ],
+)
+def test_bad_input(arguments: list[str], words: str) -> None:
+    """Refused before anything listens."""
+    result = CliRunner().invoke(main, ["web", *arguments], env={"ASYNCQ_TOKEN": None})
+    assert result.exit_code == 2, result.output
+    assert words in result.stderr
+    assert "short" not in result.stderr.replace("--token", "")
