@@ -17,7 +17,7 @@ import click
 from click.core import ParameterSource
 
 from asyncq.cli.later import Later
-from asyncq.cli.terminal import complain
+from asyncq.cli.terminal import clean, complain
 
 if TYPE_CHECKING:
     from asyncq import errors
@@ -47,6 +47,7 @@ PATIENCE: Final = 3.0
 """Seconds. A fail-over takes longer, and an operator in front of a Redis that is away wants to know it."""
 
 _COMPLETION_SECONDS: Final = 1.0
+_LONGEST_NAME: Final = 200
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -155,12 +156,13 @@ def open_inspector(target: Target) -> Inspector:
 
 
 def who() -> str:
-    """Who sits there, for the audit trail: `user@host`."""
+    """Who sits there, for the audit trail: `user@host`, in printable letters."""
     try:
         user = str(importlib.import_module("getpass").getuser())
-    except (OSError, KeyError):  # a container whose user has no name
-        user = str(os.getuid())
-    return f"{user}@{importlib.import_module('socket').gethostname()}"
+    except (OSError, KeyError, ImportError):  # a container whose user has no name
+        user = str(os.getuid()) if hasattr(os, "getuid") else ""
+    host = str(importlib.import_module("socket").gethostname())
+    return clean(f"{user or 'somebody'}@{host}")[:_LONGEST_NAME]
 
 
 def code_of(error: errors.AsyncqError) -> int:

@@ -23,7 +23,7 @@ _RUNNABLE: Final = ("scheduled", "retry", "archived", "completed", "aggregating"
 _ARCHIVABLE: Final = ("pending", "scheduled", "retry", "aggregating")
 _DELETABLE: Final = ("pending", "scheduled", "retry", "archived", "completed", "aggregating")
 _RETRYABLE: Final = ("archived", "retry")
-_CANCELLABLE: Final = ("active", "scheduled", "retry")
+_CANCELLABLE: Final = ("active", "pending", "scheduled", "retry", "aggregating")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,8 +260,7 @@ async def delete(desk: Desk, **options: Any) -> int:
 async def cancel(desk: Desk, *, wait: float | None, **options: Any) -> int:
     """Cancel tasks: one that waits is archived, one that runs is stopped. By their IDs, or all that match.
 
-    `requested` says that a server was asked to stop it. Asks first for more than one. Pending tasks that
-    match are for `archive`.
+    `requested` says that a server was asked to stop it. Asks first for more than one.
     """
     choice = Choice(**options)
     choice.check()

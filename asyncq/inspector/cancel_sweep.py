@@ -13,8 +13,7 @@ from asyncq.inspector.bulk import BulkReport, Manner
 from asyncq.inspector.listing import Place, TaskPage, read_page, read_query
 from asyncq.inspector.reach import Reach
 
-CANCELLABLE: Final = ("active", "scheduled", "retry")
-"""The pending list has no index: to cancel a million there one by one would keep Redis busy for hours."""
+CANCELLABLE: Final = ("active", "pending", "scheduled", "retry", "aggregating")
 
 _CHUNK: Final = 100
 _CALLS_A_SECOND: Final = 10

@@ -240,9 +240,9 @@ class Tasks:
     async def cancel_all(
         self, queue: str, state: State | StateName, **options: Unpack[BulkOptions]
     ) -> BulkReport:
-        """Cancel all tasks in one state, each as by `cancel`: active, scheduled or retry. Else as `run_all`.
+        """Cancel all tasks in one state, each as by `cancel`, which may be active or any that waits.
 
-        One that runs counts as done when its server was asked to stop it. For pending ones use `archive_all`.
+        One that runs counts as done when its server was asked to stop it. Else as `run_all`.
         """
         manner, filters = read_options(options)
         place = read_place(queue, read_state(state, CANCELLABLE), filters)

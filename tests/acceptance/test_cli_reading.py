@@ -117,6 +117,18 @@ def test_everything_is_shown(stage: Stage) -> None:
     assert "3 processed, 2 failed (66.7%)" in text
 
 
+def test_history_by_minutes_and_by_type(stage: Stage) -> None:
+    """What servers counted: how many, how long tasks waited, and how long they ran."""
+    points = stage.items("history", "--since", "30m", "-q", "mail")
+    assert (sum(point["processed"] for point in points), sum(point["failed"] for point in points)) == (3, 2)
+    assert any(point["run"]["p95"] is not None for point in points)
+    assert stage.items("history", "--since", "2h", "--step", "30m")[0]["seconds"] == 1800
+    by_type = {item["type"]: item["processed"] for item in stage.items("history", "--since", "1h", "--types")}
+    assert by_type == {"email:bounce": 2, "report": 1}
+    assert "email:bounce" in stage.run("history", "--since", "1h", "--types").stdout
+    assert "not more than the week" in stage.run("history", "--since", "30d", code=2).stderr
+
+
 def test_a_task_is_shown_with_all_that_is_known(stage: Stage) -> None:
     """What an operator asks about first: what it is, why it failed, and what it left."""
     task = stage.one("task", "show", stage.ids["archived"], "-q", "mail")

@@ -365,6 +365,8 @@ async def test_all_that_match_are_cancelled(any_redis: AnyRedis) -> None:
             await client.enqueue(Task("slow", number))
         for number in range(250):
             await client.enqueue(Task("later" if number % 2 else "soon", number), process_in=3600)
+            await client.enqueue(Task("x", number), queue="idle")
+        await client.enqueue(Task("x"), queue="idle", group="g")
         for _ in range(3):
             await asyncio.wait_for(running.acquire(), 20)
         tasks = inspector.tasks
@@ -378,6 +380,9 @@ async def test_all_that_match_are_cancelled(any_redis: AnyRedis) -> None:
         assert (rest.done, rest.is_complete, reports[-1]) == (115, True, rest)
         assert len(reports) > 1
         await settled(any_redis.client, scheduled=125, archived=128)
+        assert (await tasks.cancel_all("idle", "pending")).done == 250
+        assert (await tasks.cancel_all("idle", "aggregating", group="g")).done == 1
+        await settled(any_redis.client, "idle", archived=251)
         archived = await tasks.list("default", "archived", type="slow")
         assert {info.reason for info in archived} == {"cancelled"}
         assert (await inspector.audit()).is_clean
@@ -386,7 +391,7 @@ async def test_all_that_match_are_cancelled(any_redis: AnyRedis) -> None:
 async def test_what_cannot_be_cancelled_together_is_refused(redis_url: str) -> None:
     """Before anything is sent; and an unknown queue is named."""
     async with Inspector(redis_url) as inspector:
-        with pytest.raises(ConfigError, match="active, scheduled or retry"):
-            await inspector.tasks.cancel_all("q", "pending")
+        with pytest.raises(ConfigError, match="active, pending, scheduled, retry or aggregating"):
+            await inspector.tasks.cancel_all("q", "archived")
         with pytest.raises(QueueNotFoundError):
             await inspector.tasks.cancel_all("q", "active")
