@@ -23,6 +23,7 @@ from asyncq._checks import require_whole
 from asyncq._clock import seconds
 from asyncq._wire.states import State
 from asyncq.errors import ConfigError, Missing, NotFoundError, WireError
+from asyncq.inspector.cancel_sweep import CANCELLABLE
 from asyncq.inspector.found import Found
 from asyncq.inspector.groups import Groups
 from asyncq.inspector.listing import LARGEST_PAGE, PAGE_SIZE, SCAN, TaskFilters
@@ -56,9 +57,9 @@ ACTIONS: Final[dict[PlaceAction, tuple[str, ...]]] = {
     "run": ALLOWED["run"],
     "archive": ALLOWED["archive"],
     "delete": ALLOWED["delete"],
-    "cancel": ("active", "pending", "scheduled", "retry", "aggregating"),
+    "cancel": CANCELLABLE,
 }
-"""What can be done to tasks, and in which states."""
+"""What can be done to many tasks, and in which states."""
 
 NEWEST_FIRST: Final = (State.ARCHIVED, State.COMPLETED)
 """States that are looked through from the end: nobody wants the oldest failure."""

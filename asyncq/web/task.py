@@ -45,6 +45,9 @@ from asyncq.web.values import (
 EDITABLE: Final = ("scheduled", "pending", "retry", "archived", "aggregating")
 MOVABLE: Final = ("scheduled", "pending", "retry", "archived")
 
+_ALSO: Final[Mapping[str, tuple[str, ...]]] = {"cancel": ("pending", "aggregating")}
+"""States of a single task that allow it, beside those of many."""
+
 _SURE: Final = ("archive", "delete", "cancel")
 
 _COPIED: Final = 4096
@@ -75,7 +78,7 @@ async def _content(request: Request) -> Mapping[str, Any]:
         "result": _result(info),
         "progress": _progress(info),
         "events": timeline(info),
-        "actions": [action for action in ACTIONS if state in ACTIONS[action]],
+        "actions": [one for one in ACTIONS if state in ACTIONS[one] or state in _ALSO.get(one, ())],
         "words": WORDS,
         "can_edit": state in EDITABLE and not info.is_redacted,
         "can_move": state in MOVABLE,
@@ -122,17 +125,12 @@ def as_command(info: TaskInfo) -> str:
     if field is None or field.form != "json" or len(field.text) > _COPIED:
         return ""
     payload = json.dumps(json.loads(field.text), ensure_ascii=False)
-    parts = [
-        "asyncq",
-        "enqueue",
-        info.type,
-        payload,
-        "--queue",
-        info.queue,
-        "--max-retry",
-        str(info.max_retry),
-    ]
-    return shlex.join(parts)
+    parts = ["asyncq", "enqueue", f"--queue={info.queue}", f"--max-retry={info.max_retry}"]
+    parts += [f"--timeout={seconds_text(info.timeout)}"]
+    parts += [f"--retention={seconds_text(info.retention)}"] if info.retention else []
+    parts += [f"--header={name}={value}" for name, value in info.headers.items()]
+    # What begins with a dash is no option.
+    return shlex.join([*parts, "--", info.type, payload])
 
 
 def _literal(info: TaskInfo) -> str | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shlex
+import subprocess
+import sys
 from html import unescape
 from typing import Any
 
@@ -341,7 +344,29 @@ async def test_in_the_asynq_wire_it_is_the_same(any_redis: AnyRedis) -> None:
         version, payload = field(form, "version"), field(form, "payload")
         await site.post("/tasks/q/t/edit", version=version, payload=payload.replace(str(BIG), "7"))
         assert (await site.inspector.tasks.get("q", "t")).payload == {"n": 7}
-        assert "asyncq enqueue x" in text(await site.get("/tasks/q/t"))
+
+
+@pytest.mark.parametrize("any_redis", ["single"], indirect=True)
+async def test_what_is_to_be_copied_enqueues_the_same(any_redis: AnyRedis) -> None:
+    """The command and the call, as they stand on the page."""
+    payload = {"text": 'it\'s "quoted" $HOME `x`', "n": BIG}
+    async with at_site(any_redis.url) as site:
+        task = Task("-x:'y'", payload, headers={"a": "b c"}, retention=90)
+        await site.client.enqueue(task, queue="q q", task_id="t", max_retry=3, timeout=20)
+        page = await site.get("/tasks/q%2520q/t")
+        python, command = map(unescape, re.findall(r'data-copy="([^"]*)"', page))
+        found: dict[str, Any] = {"client": site.client, "Task": Task}
+        exec(f"async def again():\n    return {python}", found)  # noqa: S102 - it is what people do with it
+        await found["again"]()
+        where = ["--url", any_redis.url, "--json"]
+        arguments = [sys.executable, "-m", "asyncq", "enqueue", *where, *shlex.split(command)[2:]]
+        made = await asyncio.to_thread(subprocess.run, arguments, capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stderr
+        copies = (await site.inspector.search.find('queue:"q q" state:pending')).tasks
+        assert len(copies) == 3
+        for info in copies:
+            seen = (info.type, info.payload, dict(info.headers), info.retention, info.max_retry, info.timeout)
+            assert seen == ("-x:'y'", payload, {"a": "b c"}, 90, 3, 20)
 
 
 @pytest.mark.parametrize("any_redis", ["single"], indirect=True)

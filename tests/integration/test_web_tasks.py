@@ -7,10 +7,11 @@ from html import unescape
 from typing import Any
 
 import pytest
+from starlette.routing import Route
 
 from asyncq import Client, Task
 from asyncq.inspector import Rights
-from asyncq.web import Principal
+from asyncq.web import Principal, bulk, enqueuing, failures, schedules, task, tasks
 from tests.conftest import AnyRedis
 from tests.support.waiting import wait_until
 from tests.support.web_site import Site, at_site, text
@@ -154,6 +155,9 @@ async def test_all_that_match_are_counted_and_then_acted_upon(any_redis: AnyRedi
         path, page = await site.job(await site.post("/jobs", action="run", q="state:archived"))
         path, page = await site.job(await site.post(f"{path}/go", sure="1", rate="1000", fresh="1"))
         assert (await site.inspector.queues.get("mail")).pending == 6
+        path, page = await site.job(await site.post("/jobs", action="cancel", q="state:scheduled"))
+        await site.job(await site.post(f"{path}/go", sure="1"))
+        assert [info.reason for info in await site.inspector.search.find("state:archived")] == ["cancelled"]
         for query in ("type:nothing", "state:active"):
             _, page = await site.job(await site.post("/jobs", action="run", q=query))
             assert "No task matched" in page
@@ -192,6 +196,7 @@ async def test_a_viewer_changes_nothing(any_redis: AnyRedis) -> None:
         for path in ("/tasks", "/tasks/mail/m0", "/failures", "/schedules", "/schedules/e", "/jobs"):
             assert 'method="post"' not in (await site.get(path)).replace("/logout", "").split("<main")[1]
         before = await _everything(site)
+        refused: set[str] = set()
         for path, fields in (
             ("/tasks", {"action": "run", "task": "mail/m0"}),
             ("/tasks", {"action": "delete", "task": "mail/m0", "sure": "1"}),
@@ -206,9 +211,20 @@ async def test_a_viewer_changes_nothing(any_redis: AnyRedis) -> None:
             *(("/schedules/e", {"action": name, "sure": "1"}) for name in ("pause", "run", "remove")),
         ):
             await site.post(path, status=403, **fields)
+            refused.add(path)
+        for route in _changing():
+            if not route.path.startswith("/jobs/"):  # of a job that they cannot begin
+                assert any(route.path_regex.fullmatch(path) for path in refused), route.path
         for path in ("/enqueue", "/tasks/mail/m0/edit"):
             await site.get(path, status=403)
         assert await _everything(site) == before
+
+
+def _changing() -> list[Route]:
+    """The routes of these screens that change something."""
+    screens = (tasks, task, enqueuing, bulk, failures, schedules)
+    routes = [route for screen in screens for route in screen.routes]
+    return [route for route in routes if "POST" in (route.methods or ())]
 
 
 async def _everything(site: Site) -> Any:

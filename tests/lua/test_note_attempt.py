@@ -49,3 +49,20 @@ def test_none_is_kept_where_none_is_wanted(space: Space) -> None:
         space.active("a", "s:1")
         calls.settle("retry", *detail)(space)
         assert "attempts" not in space.task("a")
+
+
+def test_a_success_costs_no_command_more(space: Space) -> None:
+    """Nearly all deliveries end so: the record is neither read nor written."""
+
+    def commands(outcome: str, *detail: object) -> dict[str, int]:
+        space.client.flushall()
+        space.active("a", "s:1")
+        space.client.config_resetstat()
+        calls.settle(outcome, *detail)(space)
+        stats: Any = space.client.info("commandstats")
+        names = ("hget", "hmget", "hset", "hdel")
+        return {name: stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in names}
+
+    assert commands("plain") == {"hget": 0, "hmget": 1, "hset": 0, "hdel": 0}
+    # Its state and when it succeeded, and the delivery that is over.
+    assert commands("complete", False, False, 60.0) == {"hget": 0, "hmget": 1, "hset": 1, "hdel": 1}

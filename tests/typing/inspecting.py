@@ -8,9 +8,12 @@ from typing import assert_type
 from asyncq import Inspector, Task, TaskInfo
 from asyncq.errors import Missing
 from asyncq.inspector import (
+    Attempt,
+    BulkReport,
     DailyStats,
     EnqueueEvent,
     EntryInfo,
+    FailureCause,
     Found,
     GoEntryInfo,
     Node,
@@ -21,6 +24,7 @@ from asyncq.inspector import (
     SchedulerInfo,
     ServerInfo,
     Subject,
+    TaskQuery,
     TrailRecord,
     WorkerInfo,
     hide_fields,
@@ -45,6 +49,21 @@ async def rooms(inspector: Inspector) -> None:
     assert_type(await inspector.schedulers.entries(), Found[EntryInfo])
     assert_type(await inspector.schedulers.go_entries(partial=True), Found[GoEntryInfo])
     assert_type(await inspector.schedulers.events("entry", limit=3), list[EnqueueEvent])
+
+
+async def looking(inspector: Inspector) -> None:
+    """What a search finds is tasks, and what picks a cause goes into bulk work."""
+    page = await inspector.search.find("type:email:* since:2h", size=10, cursor=None)
+    assert_type(page.tasks, list[TaskInfo])
+    assert_type(page.cursor, str | None)
+    assert_type(await inspector.search.by_id("id"), Found[TaskInfo])
+    for place in await inspector.search.places(TaskQuery(type="email:*"), action="run"):
+        assert_type(await inspector.tasks.run_all(place.queue, place.state, **place.filters), BulkReport)
+    report = await inspector.failures.list("q", states=["retry"], within=1.0)
+    assert_type(report.causes, list[FailureCause])
+    assert_type(report.causes[0].places, dict[tuple[str, str], int])
+    await inspector.tasks.delete_all("q", "archived", **report.causes[0].filters)
+    assert_type((await inspector.tasks.get("q", "t")).attempts, tuple[Attempt, ...])
 
 
 async def somebody(inspector: Inspector) -> None:
