@@ -25,6 +25,12 @@ SCAN: Final = 5000
 STEP: Final = 200
 """Tasks that are looked at before the clock is."""
 
+LEAST: Final = 400
+"""Tasks that are looked at whatever time it takes, so that a small Redis is seen as a whole."""
+
+A_PLACE: Final = 20
+"""As so many tasks counts the call that a queue needs."""
+
 STATES: Final = ("retry", "archived")
 """The states of tasks that failed."""
 
@@ -109,7 +115,8 @@ class Failures:
             queue: Of this queue only.
             states: `retry`, `archived` or both.
             scan: Tasks that are looked at, at the most.
-            within: Seconds after which it tells what it knows; None for as long as it takes.
+            within: Seconds after which it tells what it knows, but for the first 400 tasks; None for as long
+                as it takes.
             partial: Look at what can be had when a node of a cluster is away.
             **filters: `type`, `error`, `since` and `until`, as for `tasks.list`.
 
@@ -134,7 +141,8 @@ class Failures:
         gathering = _Gathering()
         for at, (size, name, state) in enumerate(places):
             share = min(size, max(1, (scan - gathering.scanned) // (len(places) - at)))
-            if gathering.scanned >= scan or (gathering.scanned and loop.time() >= until):
+            has_begun = gathering.scanned + A_PLACE * at >= LEAST
+            if gathering.scanned >= scan or (has_begun and loop.time() >= until):
                 break
             await self._look(name, state, share, until, cast("TaskFilters", filters), gathering)
         total = sum(size for size, _, _ in places)
@@ -168,7 +176,8 @@ class Failures:
             gathering.scanned += page.scanned
             share -= page.scanned
             cursor = page.cursor
-            if cursor is None or asyncio.get_running_loop().time() >= until:
+            is_late = asyncio.get_running_loop().time() >= until
+            if cursor is None or (is_late and gathering.scanned >= LEAST):
                 return
 
 

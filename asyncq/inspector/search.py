@@ -51,6 +51,12 @@ ORDER: Final = (
 )
 """In which order the states come: what people ask about first."""
 
+LEAST: Final = 400
+"""Tasks that are looked at whatever time it takes."""
+
+A_PLACE: Final = 20
+"""As so many tasks counts the call that a place needs."""
+
 PlaceAction = Literal["run", "archive", "delete", "cancel"]
 
 ACTIONS: Final[dict[PlaceAction, tuple[str, ...]]] = {
@@ -109,8 +115,9 @@ class _Budget:
     @property
     def is_spent(self) -> bool:
         is_late = asyncio.get_running_loop().time() >= self.until
-        # However slow Redis is, a page comes on by something.
-        return self.size <= 0 or self.scan <= 0 or self.places <= 0 or (self.scanned > 0 and is_late)
+        # However slow Redis is, a page comes on by something, and a small Redis is seen as a whole.
+        has_begun = self.scanned + A_PLACE * (MOST_PLACES - self.places) >= LEAST
+        return self.size <= 0 or self.scan <= 0 or self.places <= 0 or (has_begun and is_late)
 
 
 _Spot = tuple[int, str, str, str | None]
@@ -146,7 +153,8 @@ class Search:
             query: What to look for; as text, see `TaskQuery.parse`. Nothing means all tasks.
             size: Tasks on a page, up to 1,000.
             scan: Tasks that are looked at for one page at the most.
-            within: Seconds after which it gives what it has; None for as long as it takes.
+            within: Seconds after which it gives what it has, but for the first 400 tasks; None for as long as
+                it takes.
             cursor: Of the page before, to go on after it.
             partial: Look at what can be had when a node of a cluster is away; `missing` of the page says
                 what cannot.
