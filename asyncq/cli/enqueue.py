@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +16,7 @@ from asyncq.cli.shapes import task_shape
 from asyncq.cli.terminal import ProgressLine
 
 if TYPE_CHECKING:
+    from asyncq.inspector import Outcome
     from asyncq.task_info import TaskInfo
 
 _PAYLOAD = "'PAYLOAD'"
@@ -68,23 +69,36 @@ async def enqueue(desk: Desk, type_: str, *, payload: str | bytes | None, **opti
     payloads = list(_lines(payload or b"") if lines else [_one(payload, raw=raw)])
     # All are made before the first is sent: what is wrong is refused before anything is done.
     tasks = [task(type_, one, **given) for one in payloads]
-    line = ProgressLine()
-    numbers = iter(range(1, len(tasks) + 1))
+    if lines and not dry_run:
+        return await _many(desk, tasks)
 
     async def act(one: Any, answers: Answers) -> None:
         if dry_run:
             answers.add("It can be enqueued.", {"type": one.type, "outcome": "dry_run"})
             return
         info = await desk.inspector.tasks.enqueue(one)
-        line.clear()
         answers.add(_sentence(info), task_shape(info), name=info.id)
-        if lines:
-            line.show("enqueue", next(numbers), len(tasks))
 
+    return await desk.each(tasks, act)
+
+
+async def _many(desk: Desk, tasks: Sequence[Any]) -> int:
+    """All lines as one change: a record of each would push everything else out of the trail."""
+    line = ProgressLine()
     try:
-        return await desk.each(tasks, act)
+        outcomes = await desk.inspector.tasks.enqueue_many(
+            tasks, on_progress=lambda count: line.show("enqueue", count, len(tasks))
+        )
     finally:
         line.clear()
+
+    async def tell(one: Outcome, answers: Answers) -> None:
+        if one.error is not None:
+            raise one.error
+        if one.info is not None:
+            answers.add(_sentence(one.info), task_shape(one.info), name=one.info.id)
+
+    return await desk.each(outcomes, tell)
 
 
 def _one(payload: str | bytes | None, *, raw: bool) -> Any:

@@ -9,6 +9,7 @@ from asyncq.inspector.bulk import BulkOptions, BulkReport
 from asyncq.inspector.cluster import Cluster
 from asyncq.inspector.door import Inspector
 from asyncq.inspector.editing import TaskChanges
+from asyncq.inspector.enqueueing import Outcome
 from asyncq.inspector.failures import FailureCause, FailureReport, Failures
 from asyncq.inspector.found import Found
 from asyncq.inspector.groups import GroupInfo, Groups
@@ -51,6 +52,7 @@ __all__ = [
     "MeasuredPoint",
     "Measures",
     "Node",
+    "Outcome",
     "Progress",
     "QueueInfo",
     "QueueMemory",

@@ -51,6 +51,7 @@ CHANGES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "tasks.edit": ("task.edit",),
         "tasks.reschedule": ("task.reschedule",),
         "tasks.enqueue": ("task.enqueue",),
+        "tasks.enqueue_many": ("task.enqueue",),
         "queues.pause": ("queue.pause",),
         "queues.unpause": ("queue.resume",),
         "queues.remove": ("queue.remove",),

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Unpack
 
 from asyncq._broker.actions import ALLOWED, Action, Terms
 from asyncq._clock import seconds, unix
-from asyncq._compose import compose
-from asyncq._compose import info_of as info_of_new
 from asyncq._wire.states import State
 from asyncq.errors import ConfigError
 from asyncq.inspector.acting import act, act_on_one
-from asyncq.inspector.bulk import Bulk, BulkOptions, BulkReport, Manner, read_options
+from asyncq.inspector.bulk import Bulk, BulkOptions, BulkReport, read_options
 from asyncq.inspector.cancel_sweep import CANCELLABLE, CancelSweep
 from asyncq.inspector.cancelling import CancelAnswer, cancel
 from asyncq.inspector.editing import Editing, TaskChanges
+from asyncq.inspector.enqueueing import Outcome, enqueue, enqueue_many
 from asyncq.inspector.listing import (
     PAGE_SIZE,
     SCAN,
-    Place,
     StateName,
     TaskFilters,
     TaskPage,
@@ -34,6 +32,7 @@ from asyncq.inspector.listing import (
     read_state,
 )
 from asyncq.inspector.reach import Reach
+from asyncq.inspector.sweeping import sweep
 from asyncq.options import TaskOptions, is_text
 from asyncq.task import Task
 from asyncq.task_info import TaskInfo
@@ -247,7 +246,7 @@ class Tasks:
         manner, filters = read_options(options)
         place = read_place(queue, read_state(state, CANCELLABLE), filters)
         work = partial(CancelSweep, self._reach, place)
-        return await self._noted("tasks.cancel_all", place, manner, work)
+        return await sweep(self._reach, "tasks.cancel_all", place, manner, work)
 
     async def edit(
         self, queue: str, task_id: str, *, version: str | None = None, **changes: Unpack[TaskChanges]
@@ -331,24 +330,7 @@ class Tasks:
         manner, filters = read_options(options)
         place = read_place(queue, read_state(state, ALLOWED[action]), filters)
         work = partial(Bulk, self._reach, place, action, fresh=fresh)
-        return await self._noted(f"tasks.{action}_all", place, manner, work)
-
-    async def _noted(
-        self, method: str, place: Place, manner: Manner, work: Callable[[Manner], Bulk | CancelSweep]
-    ) -> BulkReport:
-        """Do bulk work as a change; only to count needs no more than to look."""
-        if manner.dry_run:
-            self._reach.see(place.queue)
-            return await work(manner).run()
-        async with self._reach.change(method, place.queue, place.describe(), is_bulk=True) as change:
-            tell = manner.on_progress
-
-            def count(report: BulkReport) -> None:
-                change.count = report.done
-                if tell is not None:
-                    tell(report)
-
-            return await work(replace(manner, on_progress=count)).run()
+        return await sweep(self._reach, f"tasks.{action}_all", place, manner, work, fresh=fresh)
 
     async def cancel(
         self, queue: str, task_id: str, *, wait: float | timedelta | None = None
@@ -391,9 +373,19 @@ class Tasks:
             DuplicateTaskError: It is unique, and another one holds the lock.
             TaskIdConflictError: There is a task with this id.
         """
-        new = compose(task, options, codecs=self._reach.codecs)
-        async with self._reach.change("tasks.enqueue", new.queue, new.id) as change:
-            change.compare("type", "", new.envelope.type)
-            placed = await self._reach.broker().enqueue.submit(new)
-            info = info_of_new(new, placed.word, placed.now, self._reach.codecs)
-            return info._behind(self._reach.who.redact)
+        return await enqueue(self._reach, task, options)
+
+    async def enqueue_many(
+        self, tasks: Iterable[Task], *, on_progress: Callable[[int], None] | None = None
+    ) -> builtins.list[Outcome]:
+        """Put any number of tasks into their queues: one change, with an outcome for each task, in order.
+
+        Args:
+            tasks: All of them are read and checked before the first is sent.
+            on_progress: Called after each chunk, with how many are enqueued.
+
+        Raises:
+            ConfigError: One of them is wrong; nothing was sent.
+            BrokerUnavailableError: Redis was not reached in time. What was told to `on_progress` is there.
+        """
+        return await enqueue_many(self._reach, tasks, on_progress)

@@ -114,3 +114,27 @@ def test_pages_go_on_and_all_is_all(told: str) -> None:
 def test_what_cannot_be_understood_is_wrong_usage(arguments: list[str]) -> None:
     """Before anything is sent: there is no Redis at this address."""
     _trail("redis://localhost:1", *arguments, code=2)
+
+
+def test_whoever_sits_there_is_named(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what the system says, however odd: nobody shall be kept from acting by the name of their account."""
+    monkeypatch.setenv("LOGNAME", "root\x1b[31m" + "x" * 300)
+    acted = CliRunner().invoke(main, ["queue", "resume", "mail", "--url", told])
+    assert acted.exit_code == 0, acted.output
+    last = _items(told)[0]
+    assert last["actor"].startswith("root")
+    assert last["actor"].isprintable()
+    assert (last["via"], last["action"], last["outcome"]) == ("cli", "queue.resume", "done")
+
+
+def test_lines_are_one_change(told: str) -> None:
+    """A record at the begin, and one at the end that counts."""
+    done = CliRunner().invoke(
+        main, ["enqueue", "x", "-", "--lines", "-q", "mail", "--url", told], input="1\n2\n3\n"
+    )
+    assert done.exit_code == 0, done.output
+    assert len(done.stdout.splitlines()) == 3
+    assert [(one["outcome"], one["count"]) for one in _items(told, "--action", "task.enqueue")] == [
+        ("done", 3),
+        ("begun", None),
+    ]

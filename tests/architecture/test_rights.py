@@ -68,19 +68,30 @@ def _methods() -> dict[str, Any]:
     return found
 
 
-@cache
 def _calls(cls: type, name: str) -> dict[str, tuple[str, ...]]:
-    """The methods that one calls, with the texts they are given first, also by helpers of its class."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(getattr(cls, name))))
+    """What a method asks, and for what, also by helpers of its class and functions of this package."""
+    return _asked(getattr(cls, name), cls)
+
+
+@cache
+def _asked(function: Any, cls: type) -> dict[str, tuple[str, ...]]:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     found: dict[str, tuple[str, ...]] = {}
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        if not isinstance(node, ast.Call):
             continue
-        called, on = node.func.attr, ast.unparse(node.func.value)
-        if called in _ASKING:
-            found[called] = (*found.get(called, ()), *map(ast.unparse, node.args[:1]))
-        elif on == "self" and called != name and inspect.isfunction(getattr(cls, called, None)):
-            found |= _calls(cls, called)
+        helper = None
+        if isinstance(node.func, ast.Name):
+            helper = function.__globals__.get(node.func.id)
+        elif isinstance(node.func, ast.Attribute):
+            called = node.func.attr
+            if called in _ASKING:
+                found[called] = (*found.get(called, ()), *map(ast.unparse, node.args[:1]))
+            elif ast.unparse(node.func.value) == "self":
+                helper = getattr(cls, called, None)
+        is_ours = inspect.isfunction(helper) and helper.__module__.startswith("asyncq.inspector.")
+        if is_ours and helper is not function:
+            found |= _asked(helper, cls)
     return found
 
 

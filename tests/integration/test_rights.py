@@ -46,6 +46,7 @@ def _calls(done: str = "", waits: str = "", report: Report | None = None) -> dic
         "tasks.edit": lambda it: it.tasks.edit("q", waits, max_retry=1),
         "tasks.reschedule": lambda it: it.tasks.reschedule("q", waits, delay=7200),
         "tasks.enqueue": lambda it: it.tasks.enqueue(put, queue="q"),
+        "tasks.enqueue_many": lambda it: it.tasks.enqueue_many([Task("put", queue="q")] * 2),
         "queues.pause": lambda it: it.queues.pause("q"),
         "queues.unpause": lambda it: it.queues.unpause("q"),
         "queues.remove": lambda it: it.queues.remove("q", force=True),

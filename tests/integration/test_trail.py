@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 from asyncq import Client, Inspector, Task
-from asyncq.errors import ConfigError, NotAllowedError, QueueNotFoundError, TaskChangedError
+from asyncq.errors import (
+    ConfigError,
+    NotAllowedError,
+    QueueNotFoundError,
+    TaskChangedError,
+    TaskIdConflictError,
+)
 from asyncq.inspector import Rights, TrailRecord, hide_fields
 from asyncq.inspector.noting import REFUSALS
 from tests.conftest import AnyRedis
@@ -75,10 +81,32 @@ async def test_work_on_many_is_noted_at_its_begin_and_its_end(any_redis: AnyRedi
             ("queue.remove", "begun", None),
             ("queue.remove", "done", 0),
         ]
-        assert records[0].target == "scheduled type='x:*'"
+        assert records[0].target == "scheduled type='x:*' limit=2"
         assert records[2].target.startswith("4 tasks: ")
         assert [records[at].operation == records[at + 1].operation for at in (0, 1, 2)] == [True, False, True]
         assert len(await inspector.trail.list(operation=records[0].operation)) == 2
+
+
+async def test_enqueueing_many_is_one_change(any_redis: AnyRedis) -> None:
+    """A file with a million lines must not push everything else out of the trail."""
+    async with Inspector(any_redis.url, actor="ann") as inspector:
+        seen: list[int] = []
+        tasks = [Task("x", number, queue="ab"[number % 2]) for number in range(1200)]
+        tasks[7] = Task("one", queue="a", task_id="same")
+        tasks[8] = Task("two", queue="a", task_id="same")
+        outcomes = await inspector.tasks.enqueue_many(tasks, on_progress=seen.append)
+        assert [one.task for one in outcomes] == tasks
+        assert [at for at, one in enumerate(outcomes) if not one.is_enqueued] == [8]
+        assert isinstance(outcomes[8].error, TaskIdConflictError)
+        assert seen == [499, 999, 1199]
+        done, begun = await inspector.trail.list()
+        assert (begun.target, done.count) == ("1,200 tasks: 1,198 x, 1 one, 1 two", 1199)
+        with pytest.raises(ConfigError, match="task 1: payload"):
+            await inspector.tasks.enqueue_many([Task("x"), Task("x", object())])
+        limited = inspector.acting_as("bob", rights=Rights.all(queues=["a"]))
+        with pytest.raises(NotAllowedError, match="'b'"):
+            await limited.tasks.enqueue_many([Task("x", queue=name) for name in ("a", "b")])
+        assert (await inspector.queues.get("a")).size + (await inspector.queues.get("b")).size == 1199
 
 
 async def test_work_that_is_cancelled_says_how_far_it_came(any_redis: AnyRedis) -> None:
