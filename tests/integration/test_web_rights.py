@@ -62,6 +62,8 @@ FIELDS: Final = {
     "ids": "t-scheduled",
     "task": "vault/t-scheduled",
     "force": "1",
+    "name": "vault",
+    "tasks": "1",
     "reason": "why",
 }
 """What forms ask for, as far as one may guess. Each is sent with each action."""
@@ -137,7 +139,7 @@ async def _tried(browser: httpx2.AsyncClient, method: str, path: str, who: str) 
     """The answers to a route, to whatever may be asked of it: as a form, and as JSON."""
     headers = {"x-who": who}
     statuses = list[int]()
-    for action in ACTIONS:
+    for action in ("", *ACTIONS):
         fields = {**FIELDS, "action": action}
         forms: list[dict[str, Any]] = [{"data": fields}]
         if path.startswith("/api/"):
@@ -145,6 +147,8 @@ async def _tried(browser: httpx2.AsyncClient, method: str, path: str, who: str) 
         for form in forms:
             answer = await browser.request(method, path, headers=headers, **form)
             statuses.append(answer.status_code)
+        if 400 not in statuses:
+            break  # it asks for no action
     return statuses
 
 
