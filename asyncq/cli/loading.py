@@ -182,24 +182,24 @@ def _runs(value: object) -> bool:
 
 
 def _parts(reference: Reference, found: Any) -> Iterable[Any]:
-    if _runs(found):
-        return [found]
-    if isinstance(found, list | tuple):
-        several = cast("Sequence[Any]", found)
-        if several and all(_runs(one) for one in several):
-            return several
+    several = _listed(found) or [found]
+    if all(_runs(one) for one in several):
+        return several
     raise LoadingError(f"{reference} is {_kind(found)}, and {_EXPECTED} is wanted{_advice(reference, found)}")
 
 
-def _kind(found: object) -> str:
-    if isinstance(found, type):
-        return f"the class {found.__name__}"
-    if isinstance(found, list | tuple):
-        kinds = dict.fromkeys(type(one).__name__ for one in cast("Sequence[object]", found))
-        return (
-            f"a {type(found).__name__} of {', '.join(kinds)}" if kinds else f"an empty {type(found).__name__}"
-        )
+def _listed(found: Any) -> Sequence[Any] | None:
+    return cast("Sequence[Any]", found) if isinstance(found, list | tuple) else None
+
+
+def _kind(found: Any) -> str:
     name = type(found).__name__
+    if inspect.isclass(found):
+        return f"the class {found.__name__}"
+    several = _listed(found)
+    if several is not None:
+        kinds = ", ".join(dict.fromkeys(type(one).__name__ for one in several))
+        return f"a {name} of {kinds}" if kinds else f"an empty {name}"
     return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 

@@ -36,8 +36,9 @@ class Plan:
     @classmethod
     def loads(cls, text: str) -> Self:
         """From that text."""
-        fields = json.loads(text)
-        return cls(**{**fields, "apps": tuple(fields["apps"])})
+        fields: dict[str, Any] = json.loads(text)
+        fields["apps"] = tuple(fields["apps"])
+        return cls(**fields)
 
     def for_child(self, number: int) -> Plan:
         """The plan of one of several processes: it has a port of its own for probes."""

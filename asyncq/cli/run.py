@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 from click.core import ParameterSource
@@ -35,7 +35,7 @@ class Weights(_Type):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, int]:
         """Read them."""
         if isinstance(value, dict):
-            return value
+            return cast("dict[str, int]", value)
         weights: dict[str, int] = {}
         for part in str(value).split(","):
             queue, equals, weight = part.strip().rpartition("=") if "=" in part else (part.strip(), "=", "1")

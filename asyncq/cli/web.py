@@ -10,7 +10,6 @@ import click
 from asyncq.cli.connecting import connection_options, run
 
 PORT: Final = 8080
-_NEEDS: Final = 'the web UI is not installed: pip install "asyncq[web]"'
 
 
 @click.command()
@@ -59,8 +58,8 @@ async def _serve(**options: Any) -> int:
 
     try:
         room: Any = import_module("asyncq.web")
-    except ImportError as error:
-        raise click.ClickException(_NEEDS) from error
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from error
     token, root_path = options["token"], options["root_path"].rstrip("/")
     auth = room.Tokens.parse(token) if token else room.NoAuth()
     room.check_bind(options["host"], auth)
