@@ -71,11 +71,12 @@ async def _ask(request: Request) -> Response:
 
 async def _remove(request: Request) -> Response:
     queue: str = request.path_params["queue"]
-    form = await form_of(request)
-    if text_of(form, "name") != queue:
+    inspector, form = inspector_of(request), await form_of(request)
+    # Who may not is refused by the inspector, which notes it in the trail, before the form is judged.
+    if inspector.rights.may("queue.remove", queue) and text_of(form, "name") != queue:
         raise ConfigError("name", text_of(form, "name"), f"the name of the queue, {queue!r}, typed out")
     try:
-        removed = await inspector_of(request).queues.remove(queue, force=text_of(form, "tasks") == "1")
+        removed = await inspector.queues.remove(queue, force=text_of(form, "tasks") == "1")
     except QueueNotEmptyError as error:
         where = path_to(request, "queue_remove", queue=queue)
         return turn_to(request, where, f"{error}. Nothing was done.", kind="problem")
