@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import MappingProxyType
@@ -121,10 +121,11 @@ class Queues:
         names = await self._reach.broker().browse.names(round_)
         return Found(filter(self._reach.sees, names), round_.end())
 
-    async def list(self, *, partial: bool = False) -> Found[QueueInfo]:
+    async def list(self, *, only: Iterable[str] | None = None, partial: bool = False) -> Found[QueueInfo]:
         """All queues, by name. One call looks at all of them, or at all of one slot of a cluster.
 
         Args:
+            only: Names, as of one page out of thousands of queues. Those of none that is there are left out.
             partial: Return what can be had when a node of a cluster is away; `missing` of the list says what
                 cannot.
 
@@ -134,6 +135,9 @@ class Queues:
         self._reach.see()
         round_, broker = self._reach.round(partial=partial), self._reach.broker()
         names = [*filter(self._reach.sees, await broker.browse.names(round_))]
+        if only is not None:
+            wanted = {*only}
+            names = [name for name in names if name in wanted]
         found = await broker.queues.survey(names, round_)
         return Found([_queue_info(name, found[name]) for name in names if name in found], round_.end())
 

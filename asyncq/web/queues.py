@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from asyncq.errors import Missing
 from asyncq.inspector import QueueInfo
 from asyncq.web.forms import choice_of, form_of, text_of, whole_of
 from asyncq.web.live import live_page
 from asyncq.web.pages import turn_to
 from asyncq.web.paging import Paged, paged
-from asyncq.web.sampling import queues_of, served_queues
+from asyncq.web.sampling import queue_names, queues_of, served_queues, these_queues
 from asyncq.web.site import CONVERTOR, inspector_of, path_to, site_of
 
 SHOWS: Final = (
@@ -70,14 +71,20 @@ async def _content(request: Request) -> Mapping[str, Any]:
     order = choice_of(query, "order", ["asc", "desc"])
     search = text_of(query, "q")
     number = whole_of(query, "page", 1, least=1, most=1_000_000)
-    found, served = await queues_of(request), await served_queues(request)
-    wanted = [info for info in found if search.lower() in info.name.lower() and _is_shown(info, show, served)]
-    # By name first, so that equals stay where they are when the page is renewed.
-    wanted.sort(key=lambda info: info.name)
-    wanted.sort(key=SORTS[sort], reverse=order == "desc")
-    shown: Paged[QueueInfo] = paged(wanted, number)
+    served = await served_queues(request)
+    if sort == "name" and show == "all":
+        shown, missing = await _by_name(request, search, number, is_last_first=order == "desc")
+    else:
+        found = await queues_of(request)
+        missing = found.missing
+        wanted = [one for one in found if search.lower() in one.name.lower() and _is_shown(one, show, served)]
+        # By name first, so that equals stay where they are when the page is renewed.
+        wanted.sort(key=lambda info: info.name)
+        wanted.sort(key=SORTS[sort], reverse=order == "desc")
+        shown = paged(wanted, number)
     return {
         "title": "Queues",
+        "missing": missing,
         "nav": "queues",
         "rows": [Row(info, has_no_workers(info, served)) for info in shown.items],
         "number": shown.number,
@@ -89,6 +96,19 @@ async def _content(request: Request) -> Mapping[str, Any]:
         "sort": sort,
         "order": order,
     }
+
+
+async def _by_name(
+    request: Request, search: str, number: int, *, is_last_first: bool
+) -> tuple[Paged[QueueInfo], Sequence[Missing]]:
+    """A page by name, for which no other queues are looked at: there may be thousands."""
+    names = await queue_names(request)
+    wanted = sorted((name for name in names if search.lower() in name.lower()), reverse=is_last_first)
+    page = paged(wanted, number)
+    found = await these_queues(request, page.items)
+    by_name = {info.name: info for info in found}
+    infos = [by_name[name] for name in page.items if name in by_name]
+    return Paged(infos, page.number, page.pages, page.total), (*names.missing, *found.missing)
 
 
 async def _show(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.requests import Request
@@ -18,6 +19,22 @@ async def queues_of(request: Request) -> Found[QueueInfo]:
     inspector = inspector_of(request)
     return await site_of(request).samples.get(
         ("queues", inspector.rights), lambda: inspector.queues.list(partial=True)
+    )
+
+
+async def queue_names(request: Request) -> Found[str]:
+    """The names of all queues that the visitor may see, sorted."""
+    inspector = inspector_of(request)
+    return await site_of(request).samples.get(
+        ("names", inspector.rights), lambda: inspector.queues.names(partial=True)
+    )
+
+
+async def these_queues(request: Request, names: Sequence[str]) -> Found[QueueInfo]:
+    """Some queues, such as one page of thousands, of which the others need not be looked at."""
+    inspector = inspector_of(request)
+    return await site_of(request).samples.get(
+        ("queues", inspector.rights, *names), lambda: inspector.queues.list(only=names, partial=True)
     )
 
 

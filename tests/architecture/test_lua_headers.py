@@ -32,8 +32,8 @@ MARKER = "again"
 # The commands of scripts that only look.
 READING = {
     "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HMGET", "HSTRLEN", "LINDEX", "LLEN", "LPOS", "LRANGE",
-    "MEMORY", "SCARD", "SMEMBERS", "SRANDMEMBER", "SSCAN", "TIME", "TYPE", "ZCARD", "ZCOUNT", "ZRANGE",
-    "ZRANGEBYSCORE", "ZRANK", "ZSCAN", "ZSCORE",
+    "MEMORY", "MGET", "SCARD", "SMEMBERS", "SRANDMEMBER", "SSCAN", "TIME", "TYPE", "ZCARD", "ZCOUNT",
+    "ZRANGE", "ZRANGEBYSCORE", "ZRANK", "ZSCAN", "ZSCORE",
 }  # fmt: skip
 
 COMMON = {path.stem.removeprefix("_"): path for path in scripts() if path.stem.startswith("_")}

@@ -30,8 +30,10 @@ local function number(...)
   return tonumber(redis.pcall(...)) or 0
 end
 
-local function aggregating(base, prefix, elsewhere)
-  local number_of_sets = number('SCARD', KEYS[base + 7]) + number('ZCARD', KEYS[base + 8])
+-- Most queues have little of all this, and there may be thousands: what is known to be nothing is not asked.
+local function aggregating(base, prefix, elsewhere, groups)
+  local number_of_sets = groups + number('ZCARD', KEYS[base + 8])
+  if number_of_sets == 0 then return 0 end
   if number_of_sets > left then
     return more_than_counted(KEYS[base + 9], elsewhere, KEYS[base + 7], KEYS[base + 8], prefix)
   end
@@ -68,17 +70,15 @@ local function look(queue)
   for i = 2, 6 do sizes[i] = number('ZCARD', KEYS[base + i]) end
   local elsewhere = 0
   for i = 1, 6 do elsewhere = elsewhere + sizes[i] end
-  sizes[7] = aggregating(base, ARGV[3 + queue * 2], elsewhere)
   sizes[8] = number('SCARD', KEYS[base + 7])
-  sizes[9] = number('ZCOUNT', KEYS[base + 2], '-inf', now)
-  local counters = {}
-  for i = 11, 14 do counters[i - 10] = number('GET', KEYS[base + i]) end
-  local paused = ''
-  if redis.call('EXISTS', KEYS[base + 10]) == 1 then
-    local stands = redis.pcall('GET', KEYS[base + 10])
-    paused = type(stands) == 'string' and stands or '?'
-  end
-  local id, since, message = next_task(base, ARGV[2 + queue * 2])
+  sizes[7] = aggregating(base, ARGV[3 + queue * 2], elsewhere, sizes[8])
+  sizes[9] = sizes[2] > 0 and number('ZCOUNT', KEYS[base + 2], '-inf', now) or 0
+  local counters = redis.call('MGET', unpack(KEYS, base + 11, base + 14))
+  for i = 1, 4 do counters[i] = tonumber(counters[i] or '') or 0 end
+  local stands = redis.pcall('GET', KEYS[base + 10])
+  local paused = type(stands) == 'table' and '?' or stands or ''
+  local id, since, message = '', '', ''
+  if sizes[1] > 0 then id, since, message = next_task(base, ARGV[2 + queue * 2]) end
   return {sizes, counters, paused, tostring(redis.call('EXISTS', KEYS[base + 9])), id, since, message}
 end
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from asyncq.web.api.operations import Operation, Parameter, listed
 from asyncq.web.forms import choice_of, text_of, whole_of
-from asyncq.web.sampling import queues_of, served_queues
+from asyncq.web.sampling import queue_names, served_queues, these_queues
 from asyncq.web.site import inspector_of, site_of
 
 MOST: Final = 1000
@@ -28,11 +28,12 @@ def part_of(request: Request, items: list[Any]) -> dict[str, Any]:
 
 async def _list(request: Request) -> Any:
     search = text_of(request.query_params, "q").lower()
-    found, served = await queues_of(request), await served_queues(request)
-    answer = part_of(request, [one for one in found if search in one.name.lower()])
-    answer["items"] = [_shown(one, is_served=one.name in served) for one in answer["items"]]
-    if found.missing:
-        answer["missing"] = list(found.missing)
+    names, served = await queue_names(request), await served_queues(request)
+    answer = part_of(request, [name for name in names if search in name.lower()])
+    found = await these_queues(request, answer["items"])
+    answer["items"] = [_shown(one, is_served=one.name in served) for one in found]
+    if names.missing or found.missing:
+        answer["missing"] = [*names.missing, *found.missing]
     return answer
 
 
