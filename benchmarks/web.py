@@ -46,6 +46,7 @@ async def _page(bench: Bench, site: WebApp, browser: httpx2.AsyncClient, path: s
     return {
         "first p50 ms": quantile(first, 0.5),
         "first p99 ms": quantile(first, 0.99),
+        "our CPU ms": spent.client_cpu / len(first) * 1e3,
         "Redis CPU ms": spent.redis_cpu / len(first) * 1e3,
         "again p50 ms": quantile(again, 0.5),
     }
@@ -61,6 +62,10 @@ async def _screens(bench: Bench, title: str) -> None:
     bench.table(title, rows)
     slowest = max(rows, key=lambda path: rows[path]["first p99 ms"])
     bench.judge(f"{title}: slowest page, ms ({slowest})", rows[slowest]["first p99 ms"], most=BUDGET_MS)
+    # The same on a machine that does other things, too: nobody waits for less than is computed.
+    costly = max(rows, key=lambda path: rows[path]["our CPU ms"] + rows[path]["Redis CPU ms"])
+    cost = rows[costly]["our CPU ms"] + rows[costly]["Redis CPU ms"]
+    bench.judge(f"{title}: CPU of the costliest page, ms ({costly})", cost, most=BUDGET_MS)
 
 
 async def measure(bench: Bench) -> None:
