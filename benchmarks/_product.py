@@ -106,6 +106,7 @@ async def drain(  # noqa: PLR0913 - each is a way in which drains differ
     options: TaskOptions | None = None,
     wire: str = "native",
     filler: Callable[[], Awaitable[object]] | None = None,
+    history: bool = True,
 ) -> Mapping[str, float]:
     """Enqueue `count` tasks, then run them; the clock runs from the first handler to the last settlement.
 
@@ -119,7 +120,7 @@ async def drain(  # noqa: PLR0913 - each is a way in which drains differ
         else:
             await filler()
     finish = Finish(count)
-    server = Server(bench.server.url, concurrency=concurrency, queues=queues, wire=wire)
+    server = Server(bench.server.url, concurrency=concurrency, queues=queues, wire=wire, history=history)
     with bench.spend() as drained:
         async with server.running(finish.mux()):
             await finish.wait(bench.server, list(queues), prefix)

@@ -36,6 +36,8 @@ MODULES = (
     "entry_info",
     "semaphore",
     "inspector",
+    "measures",
+    "metrics",
     "connection",
     "shared",
     "codecs",

@@ -75,12 +75,15 @@ Of a name that begins with `^` the greatest counts, of others the sum."""
 def add(update: Update, more: Update) -> None:
     """Add numbers to numbers, as measure.lua does."""
     for kind, numbers in more.items():
-        mine = update.setdefault(kind, {})
+        mine = update.get(kind)
+        if mine is None:
+            update[kind] = dict(numbers)
+            continue
+        get = mine.get
         for name, amount in numbers.items():
-            if name.startswith("^"):
-                mine[name] = max(mine.get(name, 0), amount)
-            else:
-                mine[name] = mine.get(name, 0) + amount
+            mine[name] = get(name, 0) + amount
+        if OLDEST in numbers:
+            mine[OLDEST] = max(mine[OLDEST] - numbers[OLDEST], numbers[OLDEST])
 
 
 class Sample(NamedTuple):

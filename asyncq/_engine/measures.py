@@ -19,6 +19,7 @@ LONGEST_TYPE: Final = 120
 """Characters of a type that are kept: a type may be of any length."""
 
 _CLASSES: Final = len(BOUNDS) + 1
+_BOUNDS: Final = list(BOUNDS)  # looked through for every task: a list is a little faster
 
 
 class Times:
@@ -31,12 +32,9 @@ class Times:
         self.seconds = 0.0
 
     def add(self, seconds: float) -> None:
-        """Note one. What seems to have taken less than no time, since clocks differ, took none."""
-        if seconds > 0.0:
-            self.counts[bisect_left(BOUNDS, seconds)] += 1
-            self.seconds += seconds
-        else:
-            self.counts[0] += 1
+        """Note one, not less than 0."""
+        self.counts[bisect_left(_BOUNDS, seconds)] += 1
+        self.seconds += seconds
 
     def spread(self) -> Spread:
         """As they are now."""
@@ -74,14 +72,14 @@ class Series:
             # It has been waited for before: whoever vanished with it had it in between.
             self.redelivered += 1
             return
-        since = delivery.ready_at
+        since = delivery.ready_at or envelope.enqueued_at
         if since:
             seconds = delivery.now - since
+            if not seconds > 0.0:
+                seconds = 0.0  # clocks differ
+            self.waited.add(seconds)
             if delivery.is_delayed:
                 self.late.add(seconds)
-            self.waited.add(seconds)
-        elif envelope.enqueued_at:
-            self.waited.add(delivery.now - envelope.enqueued_at)
 
     def measures(self) -> TypeMeasures:
         """As they are now."""

@@ -20,6 +20,7 @@ from asyncq._wire.states import State
 from asyncq.cli import main
 from asyncq.entries import Rules
 from asyncq.inspector import TrailRecord
+from asyncq.metrics import Exporter
 from asyncq.options import TaskOptions
 from asyncq.periodic import ManagerConfig
 from asyncq.scheduler import SchedulerConfig
@@ -123,6 +124,7 @@ def _parameters(door: Any) -> list[str]:
             ],
         ),
         ("Inspector options", _parameters(Inspector)),
+        ("Exporter options", [name for name in _parameters(Exporter) if name != "inspector"]),
         ("Semaphore options", _parameters(Semaphore)),
         ("Connection options", [field.name for field in dataclasses.fields(ConnectionOptions)]),
     ],
@@ -135,6 +137,7 @@ def _parameters(door: Any) -> list[str]:
         "scheduler",
         "manager",
         "inspector",
+        "exporter",
         "semaphore",
         "connection",
     ],
