@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from asyncq.inspector import QueueInfo
-from asyncq.measures import MeasuredPoint
+from asyncq.measures import MeasuredPoint, Spread
 
 SPANS: Final = (
     ("1h", "hour", 3600, 60),
@@ -33,10 +33,15 @@ class Chart:
     rows: list[tuple[float, tuple[float | None, ...]]]  #: Unix seconds, and a value of each line
 
 
+_Values = Callable[[MeasuredPoint], tuple[float, ...]]
+
+
 def charts(points: Sequence[MeasuredPoint]) -> list[Chart]:
     """What is drawn of these points."""
 
-    def made(name: str, title: str, unit: str, columns: tuple[tuple[str, str], ...], values: Any) -> Chart:
+    def made(
+        name: str, title: str, unit: str, columns: tuple[tuple[str, str], ...], values: _Values
+    ) -> Chart:
         rows = [(one.at.timestamp(), tuple(_shown(value) for value in values(one))) for one in points]
         return Chart(f"chart-{name}", title, unit, columns, rows)
 
@@ -61,10 +66,10 @@ def charts(points: Sequence[MeasuredPoint]) -> list[Chart]:
     ]
 
 
-_PERCENTILES: Final = (("p50", "one"), ("p95", "three"), ("p99", "two"))
+_PERCENTILES: Final[tuple[tuple[str, str], ...]] = (("p50", "one"), ("p95", "three"), ("p99", "two"))
 
 
-def _percentiles(spread: Any) -> tuple[float, ...]:
+def _percentiles(spread: Spread) -> tuple[float, ...]:
     return tuple(spread.percentile(percent) for percent in (50, 95, 99))
 
 

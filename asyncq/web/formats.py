@@ -28,7 +28,8 @@ def duration(seconds: float | None) -> str:
         return f"{seconds * 1000:.0f}ms" if seconds >= 0.001 else "<1ms"
     if seconds < 10:
         return f"{seconds:.1f}s"
-    left, parts = int(seconds), []
+    left = int(seconds)
+    parts: list[str] = []
     for unit, size in _UNITS:
         count, left = divmod(left, size)
         if count:

@@ -85,6 +85,12 @@ def part(request: Request, template: str, **context: Any) -> str:
     def same(**changed: object) -> str:
         return here(request, **changed)
 
+    def static(name: str) -> str:
+        return path_to(request, "static", path=site.statics.path(name))
+
+    def has(name: str) -> bool:
+        return _has(request, name)
+
     return (
         _environment()
         .get_template(template)
@@ -98,11 +104,12 @@ def part(request: Request, template: str, **context: Any) -> str:
                 "preferences": preferences_of(request),
                 "path": path,
                 "here": same,
-                "static": lambda name: path_to(request, "static", path=site.statics.path(name)),
+                "static": static,
                 "may": rights.may,
                 "sees": rights.sees,
                 "navigation": _navigation(request) if principal else (),
-                "has": lambda name: _has(request, name),
+                "has": has,
+                "percent": formats.percent,
             }
         )
     )
@@ -218,6 +225,5 @@ def _environment() -> Environment:
             auto_reload=False,
         )
         made.filters.update(_FILTERS)
-        made.globals["percent"] = formats.percent
         _made.append(made)
     return _made[0]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from asyncq.errors import WireError
 from asyncq.task_info import TaskInfo
@@ -39,9 +39,11 @@ def encode(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - a case each
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: encode(getattr(value, one.name), depth + 1) for one in fields(value)}
     if isinstance(value, Mapping):
-        return {str(name): encode(one, depth + 1) for name, one in value.items()}
+        items = cast("Mapping[Any, Any]", cast("object", value)).items()
+        return {str(name): encode(one, depth + 1) for name, one in items}
     if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
-        return [encode(one, depth + 1) for one in value]
+        several = cast("Iterable[Any]", cast("object", value))
+        return [encode(one, depth + 1) for one in several]
     return _text(value)
 
 
