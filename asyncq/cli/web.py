@@ -27,6 +27,16 @@ PORT: Final = 8080
     "machine can read command lines.",
 )
 @click.option("--read-only", is_flag=True, help="Nobody may change anything.")
+@click.option(
+    "--hide",
+    "hidden",
+    metavar="NAME",
+    multiple=True,
+    help="Show no field of a payload, result or header with this name; may be given again.",
+)
+@click.option(
+    "--hide-payloads", is_flag=True, help="Show no payloads, headers, results and error texts at all."
+)
 @click.option("--root-path", default="", metavar="/PATH", help="Where a proxy shows it, when not at the top.")
 @click.option("--environment", default="", metavar="NAME", help="Shown on every page, such as production.")
 @click.option("--title", default="asyncq", show_default=True, help="Shown on every page.")
@@ -60,6 +70,10 @@ async def _serve(**options: Any) -> int:
         room: Any = import_module("asyncq.web")
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from error
+    redaction: Any = import_module("asyncq.redaction")
+    redact = redaction.hide_fields(*options["hidden"]) if options["hidden"] else None
+    if options["hide_payloads"]:
+        redact = redaction.hide_everything
     token, root_path = options["token"], options["root_path"].rstrip("/")
     auth = room.Tokens.parse(token) if token else room.NoAuth()
     room.check_bind(options["host"], auth)
@@ -73,6 +87,7 @@ async def _serve(**options: Any) -> int:
         base_path=root_path or None,
         prefix=options["prefix"],
         wire=options["wire"],
+        redact=redact,
     )
     listener = bound(options["host"], options["port"])
     where = url_of(listener, root_path)

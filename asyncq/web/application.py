@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from asyncq.connection import ConnectionOptions
 from asyncq.errors import AsyncqError, ConfigError
-from asyncq.inspector import Inspector
+from asyncq.inspector import Inspector, Redactor
 from asyncq.shared import Connection
 from asyncq.web import (
     api,
@@ -102,6 +102,7 @@ def app(  # noqa: PLR0913 - each is one thing to say about a site, all by name
     base_path: str | None = None,
     prefix: str | None = None,
     wire: str | None = None,
+    redact: Redactor | None = None,
 ) -> WebApp:
     """Make the web UI, to be mounted at any path or served by itself.
 
@@ -120,6 +121,8 @@ def app(  # noqa: PLR0913 - each is one thing to say about a site, all by name
         base_path: What its links begin with, where a proxy does not say (`root_path`) or says it wrong.
         prefix: What every key begins with, if not `asyncq:`.
         wire: How tasks look in Redis, if not `native`.
+        redact: What stands between payloads, headers, results and error texts and everybody who looks here;
+            for some of them only, give it to their `Principal`.
 
     Raises:
         ConfigError: An option is wrong.
@@ -134,12 +137,11 @@ def app(  # noqa: PLR0913 - each is one thing to say about a site, all by name
         raise ConfigError("allowed_hosts", allowed_hosts, "a list of names")
     owns_inspector = not isinstance(inspector, Inspector)
     if isinstance(inspector, Inspector):
-        if prefix is not None or wire is not None:
-            raise ConfigError(
-                "prefix" if prefix is not None else "wire", prefix or wire, "none beside an inspector"
-            )
+        for name, value in (("prefix", prefix), ("wire", wire), ("redact", redact)):
+            if value is not None:
+                raise ConfigError(name, value, "none beside an inspector, which has its own")
     else:
-        inspector = Inspector(inspector, prefix=prefix, wire=wire, via="web")
+        inspector = Inspector(inspector, prefix=prefix, wire=wire, via="web", redact=redact)
     if allowed_hosts is None:
         is_guarded = not isinstance(auth, NoAuth) or auth.even_off_loopback
         allowed_hosts = ("*",) if is_guarded else LOOPBACK_NAMES

@@ -12,7 +12,7 @@ from typing import Final
 from starlette.requests import Request
 
 from asyncq.errors import ConfigError
-from asyncq.inspector import Rights
+from asyncq.inspector import Redactor, Rights
 from asyncq.web.origins import is_loopback
 
 SESSION_SECONDS: Final = 12 * 3600
@@ -37,6 +37,9 @@ class Principal:
 
     rights: Rights = field(default_factory=Rights.viewer)
     """What they may see and do; only look, when not given."""
+
+    redact: Redactor | None = None
+    """What stands between payloads, headers, results and error texts and them; see `Inspector(redact=)`."""
 
 
 class NoAuth:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.datastructures import MutableHeaders
@@ -120,9 +121,12 @@ class Guard:
         if principal is None:
             return None if inside.startswith(OPEN) else self._stranger(request)
         rights = principal.rights & Rights.viewer() if site.read_only else principal.rights
-        request.state.principal = Principal(principal.name, rights)
+        request.state.principal = replace(principal, rights=rights)
         request.state.inspector = site.inspector.acting_as(
-            principal.name, rights=rights, via="api" if inside.startswith(API) else "web"
+            principal.name,
+            rights=rights,
+            via="api" if inside.startswith(API) else "web",
+            redact=principal.redact,
         )
         return None
 

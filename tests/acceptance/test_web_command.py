@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from asyncq import Task
 from asyncq.cli import main
+from asyncq.sync import Client
 from tests.support.commands import Command
 from tests.support.waiting import wait_until_sync
 
@@ -65,6 +67,19 @@ def test_a_token_lets_in_who_has_it(tmp_path: Path, redis_url: str) -> None:
         assert 'type="password"' not in let_in
         assert command.leave() == 0
         assert TOKEN not in command.output
+
+
+def test_what_is_to_be_hidden_is_not_shown(tmp_path: Path, redis_url: str) -> None:
+    """Fields by their names, or all of it."""
+    with Client(redis_url) as client:
+        client.enqueue(Task("x", {"card": "4111-1111", "user": "ann-7"}), task_id="t1")
+    for options, shown in ((("--hide", "card", "--hide", "pin"), True), (("--hide-payloads",), False)):
+        with Command(tmp_path, "web", "--port", "0", *options, ASYNCQ_URL=redis_url) as command:
+            status, text = get(address(command) + "tasks/default/t1")
+            assert status == 200
+            assert "4111-1111" not in text
+            assert ("ann-7" in text) is shown
+            assert command.leave() == 0
 
 
 def test_a_port_that_is_taken(tmp_path: Path, redis_url: str) -> None:

@@ -108,6 +108,8 @@ async def _site(url: str, **options: Any) -> AsyncIterator[tuple[WebApp, httpx2.
 
 
 def _principal(name: str) -> Principal:
+    if name == "clerk":
+        return Principal(name, Rights.admin(), redact=hide_everything)
     return Principal(name, WHO[name])
 
 
@@ -220,9 +222,12 @@ async def test_who_sees_other_queues_is_told_nothing_of_this_one(redis_url: str)
             assert answer.status_code < 500, path
 
 
-async def test_what_is_redacted_is_in_no_page(redis_url: str) -> None:
-    """Payload, headers, result, error, traceback and progress: for somebody with all rights."""
-    async with _site(redis_url, redact=hide_everything) as (site, browser):
+@pytest.mark.parametrize(
+    ("options", "who"), [({"redact": hide_everything}, "admin"), ({}, "clerk")], ids=["all", "one"]
+)
+async def test_what_is_redacted_is_in_no_page(redis_url: str, options: dict[str, Any], who: str) -> None:
+    """Payload, headers, result, error, traceback and progress: from everybody, or from one person."""
+    async with _site(redis_url, **options) as (site, browser):
         job = await _counted(site, browser)
         paths = [path for _, path in _paths(site, {"GET"}, job)]
         more = [
@@ -232,7 +237,9 @@ async def test_what_is_redacted_is_in_no_page(redis_url: str) -> None:
             for other in ("t-archived", "t-completed", "t-group")
         ]
         for path in [*paths, *more, f"/tasks?q={SECRET[:6]}", "/tasks?q=error:s3cret"]:
-            answer = await browser.get(path, headers={"x-who": "admin"})
+            answer = await browser.get(path, headers={"x-who": who})
             assert answer.status_code in (200, 303, 403, 404), path
             shown = answer.text.replace(SECRET[:6] + '"', "") if "?q=" in path else answer.text
             assert SECRET not in shown, path
+        shown = await browser.get("/tasks/vault/t-archived", headers={"x-who": "viewer"})
+        assert (SECRET in shown.text) is (who == "clerk")
