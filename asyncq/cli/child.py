@@ -43,13 +43,15 @@ OnStarted = Callable[[], None]
 class ParentLine:
     """The two pipes between a child and its parent.
 
-    Words come down one: `leave`, `now`, `stop`, `resume`. Objects of JSON, one a line, go up the other.
+    Down one come the plan, and then words: `leave`, `now`, `stop`, `resume`. Objects of JSON, one a line, go
+    up the other.
     """
 
     def __init__(self, orders: int, reports: int) -> None:
         for pipe in (orders, reports):
             os.set_inheritable(pipe, False)  # noqa: FBT003 - a process that a handler starts must not hold them open
-        self._orders: Final = orders
+        self._words: Final = open(orders, "rb", buffering=0, closefd=False)  # noqa: SIM115 - for all its life
+        self.plan: Final = Plan.loads(self._words.readline().decode())
         self._reports: Final = reports
         self._hear: Callable[[str], None] | None = None
         self._lock: Final = threading.Lock()
@@ -73,9 +75,8 @@ class ParentLine:
             self._hear = hear
 
     def _listen(self) -> None:
-        with open(self._orders, "rb", buffering=0) as words:  # noqa: PTH123 - no path
-            for word in words:
-                self._hand_on(word.decode().strip())
+        for word in self._words:
+            self._hand_on(word.decode().strip())
         self._hand_on("leave")
         time.sleep(self.patience + LAST_PATIENCE)
         os._exit(FINDINGS)
@@ -218,11 +219,11 @@ def _longest_leaving(app: App) -> float:
 
 
 def main(arguments: list[str]) -> int:
-    """Be a child: the plan, and the numbers of the two pipes."""
-    plan, orders, reports = arguments
+    """Be a child: the arguments are the numbers of the two pipes."""
+    orders, reports = arguments
     line = ParentLine(int(orders), int(reports))
     try:
-        return run_here(Plan.loads(plan), line)
+        return run_here(line.plan, line)
     except click.ClickException as error:
         error.show()
         return error.exit_code

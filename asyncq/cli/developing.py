@@ -14,6 +14,7 @@ from asyncq.cli.parent import Parent
 from asyncq.cli.plan import Plan
 from asyncq.cli.running import reloading
 from asyncq.cli.serving import bound, serving, url_of
+from asyncq.connection import ConnectionOptions, Topology
 
 
 async def develop(plan: Plan, *, where: str, port: int | None, reload_dirs: Sequence[str]) -> int:
@@ -54,10 +55,13 @@ def _tell(plan: Plan, where: str, web: str, reload_dirs: Sequence[str]) -> None:
     watched = (
         f"starts anew when Python files in {', '.join(reload_dirs)} change" if reload_dirs else "not reloaded"
     )
-    lines = [("program", f"{' '.join(plan.apps)}  ({watched})"), ("redis", where)]
+    options = ConnectionOptions.from_url(where)
+    lines = [("program", f"{' '.join(plan.apps)}  ({watched})"), ("redis", options.describe())]
     if web:
         lines.append(("web UI", web))
-    lines.append(("enqueue", f"asyncq enqueue TYPE '{{\"json\": true}}' --url {where}"))
+    # Another URL is known to whoever gave it, and may hold a password.
+    elsewhere = f" --url {where}" if options.topology is Topology.EMBEDDED else ""
+    lines.append(("enqueue", f"asyncq enqueue TYPE '{{\"json\": true}}'{elsewhere}"))
     click.echo(click.style("\nasyncq dev", bold=True) + "  Ctrl-C leaves\n")
     for name, text in lines:
         click.echo(f"  {click.style(name.ljust(8), fg='cyan')} {text}")

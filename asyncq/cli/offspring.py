@@ -54,7 +54,6 @@ class Offspring:
             sys.executable,
             "-m",
             "asyncq.cli.child",
-            self._plan.dumps(),
             str(theirs_in),
             str(theirs_out),
         ]
@@ -72,6 +71,8 @@ class Offspring:
         finally:
             os.close(theirs_in)
             os.close(theirs_out)
+        # Not on its command line: the URL may hold a password, and anybody may read command lines.
+        self.tell(self._plan.dumps())
         os.set_blocking(self._reports, False)
         asyncio.get_running_loop().add_reader(self._reports, self._read)
 

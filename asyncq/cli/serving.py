@@ -94,6 +94,7 @@ def _server(app: Any) -> Any:
     config = uvicorn.Config(
         app,
         log_config=None,
+        log_level="warning",
         access_log=False,
         lifespan="on",
         server_header=False,

@@ -109,12 +109,34 @@ def test_the_second_sigterm_does_not_wait(shop: Program, redis_url: str, redis_c
 
 
 def test_scheduler_and_server_leave_together(shop: Program, redis_url: str) -> None:
-    """Several references make one program."""
-    shop.write(WORK + 'beat = Scheduler(URL)\nbeat.register("@every 1s", Task("work", "tick"))\n')
-    with Command(shop.folder, "run", "shop:app", "shop:beat", "--url", redis_url, "--no-uvloop") as command:
+    """Several references make one program. What it logs can be read by programs, line by line.
+
+    A client that goes elsewhere than `--url` is said to: its tasks would wait where nobody looks.
+    """
+    shop.write(
+        WORK
+        + """
+from asyncq import Client
+client = Client("redis://127.0.0.1:1/0")
+beat = Scheduler(URL)
+beat.register("@every 1s", Task("work", "tick"))
+"""
+    )
+    options = ("--url", redis_url, "--no-uvloop", "--log-format", "json")
+    with Command(shop.folder, "run", "shop:app", "shop:beat", *options) as command:
         shop.wait("work tick", 2)
         assert command.leave() == 0
-        assert "scheduler has left" in command.output
+        records = [json.loads(line) for line in command.output.splitlines()]
+    by_event = {record["event"]: record for record in records}
+    assert "shop.client still leads to 127.0.0.1:1" in by_event["leads_elsewhere"]["message"]
+    assert {"started", "scheduler_started", "signal", "scheduler_left", "left"} <= set(by_event)
+
+
+def test_a_wire_that_the_program_is_not_of_is_refused(shop: Program, redis_url: str) -> None:
+    """Its clients would go on to write what its server could not read."""
+    with Command(shop.folder, "run", "shop", "--url", redis_url, "--wire", "asynq") as command:
+        assert command.wait() == 2
+        assert "shop was made for the native wire, not for asynq: pass wire=" in command.output
 
 
 # --- several processes ----------------------------------------------------------------------------
@@ -132,6 +154,8 @@ def test_processes_survive_each_other_and_no_task_is_lost(
     with Command(shop.folder, "run", "shop", "--url", redis_url, *options) as command:
         command.wait_for("probes of all processes: ")
         first, second = command.children(2)
+        line = Path(f"/proc/{first}/cmdline").read_text(encoding="utf-8")
+        assert redis_url not in line, "it may hold a password, and anybody may read command lines"
         shop.wait("slow began", 4)
         assert probed(command, "readyz") == (200, {"ok": True, "processes": [1, 2]})
         os.kill(first, signal.SIGKILL)
@@ -228,18 +252,19 @@ def test_reload_runs_new_code_and_loses_no_task(shop: Program, redis_url: str, r
         (old,) = command.children()
         shop.write("def f(:\n")
         command.wait_for(": invalid syntax; still running what was there before")
-        enqueue(redis_url, ("slow", 60), ("work", 1))
+        enqueue(redis_url, ("work", 1), ("slow", 60), *(("slow", 0.5) for _ in range(30)))
         assert shop.wait("work 1") == [old]
         shop.wait("slow began")
         new_code = WORK.replace('"work", task', '"new work", task').replace("sleep(task.payload)", "sleep(0)")
         shop.write(new_code)
         new = command.children(2)[-1]
-        assert shop.wait("slow ended") == [new]
         enqueue(redis_url, ("work", 2))
         assert shop.wait("new work 2") == [new]
         assert is_gone(old)
+        wait_until_sync(lambda: not counts(redis_client), "what was under way to be done with the new code")
+        assert new in shop.noted("slow ended")
         assert command.leave() == 0
-    assert take_census(redis_client).gone == {"done": 3}
+    assert take_census(redis_client).gone == {"done": 33}
 
 
 # --- embedded ---------------------------------------------------------------------------------------
