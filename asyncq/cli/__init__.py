@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "dev": "Develop: an embedded Redis, a program that is reloaded, and the web UI.",
     "doctor": "Check Redis and every task in it; repair what is damaged.",
     "enqueue": "Put a task into a queue, or many.",
+    "exporter": "Serve metrics of a whole Redis to Prometheus.",
     "failures": "Why tasks failed, and how many for each reason.",
     "group": "Look at groups of tasks; run, archive and delete what waits in one.",
     "history": "What was done day by day, and how much of it failed.",

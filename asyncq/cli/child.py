@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ from asyncq.cli.connecting import FINDINGS, UNREACHABLE, USAGE
 from asyncq.cli.loading import LoadingError, load, modules_of
 from asyncq.cli.logs import RUN_LOG, insist, set_up
 from asyncq.cli.plan import Plan
+from asyncq.errors import BrokerError, ConfigError
 
 if TYPE_CHECKING:
     from asyncq.apps import App
@@ -95,8 +97,6 @@ def run_here(plan: Plan, line: ParentLine | None = None) -> int:
     Raises:
         LoadingError: There is no such app.
     """
-    from asyncq.errors import BrokerError, ConfigError  # noqa: PLC0415 - `--help` does without
-
     set_up(plan)
     try:
         app = prepared(plan)
@@ -131,9 +131,21 @@ def prepared(plan: Plan) -> App:
     app.override(plan.url, prefix=plan.prefix, **_options_for(app, plan))
     if plan.probes is not None:
         app.probe(plan.probes)
+        _add_metrics(app)
     for problem in _others(app, plan):
         _log.warning("%s", problem, extra={"event": "leads_elsewhere"})
     return app
+
+
+def _add_metrics(app: App) -> None:
+    """Show metrics beside the probes, where the extra is installed and the program does not do so itself."""
+    if not app.servers or find_spec("prometheus_client") is None:
+        return
+    room: Any = import_module("asyncq.metrics")
+    try:
+        room.add_metrics(app.servers[0])
+    except ConfigError:
+        _log.debug("the program has a page of metrics of its own", extra={"event": "own_metrics"})
 
 
 def _options_for(app: App, plan: Plan) -> dict[str, Any]:

@@ -362,7 +362,7 @@ def test_the_deployment_for_kubernetes_is_one_that_works() -> None:
     assert pod["terminationGracePeriodSeconds"] >= 8 + 15
 
 
-@pytest.mark.parametrize("name", ["run", "dev", "bench", "web"])
+@pytest.mark.parametrize("name", ["run", "dev", "bench", "web", "exporter"])
 def test_help_needs_nothing(name: str) -> None:
     """Also where the extra of a command is not installed."""
     result = CliRunner().invoke(main, [name, "--help"])

@@ -1,4 +1,4 @@
-"""`asyncq web`: where it listens, whom it lets in, and how it leaves."""
+"""`asyncq web` and `asyncq exporter`: where they listen, whom they let in, and how they leave."""
 
 from __future__ import annotations
 
@@ -69,6 +69,7 @@ def test_a_token_lets_in_who_has_it(tmp_path: Path, redis_url: str) -> None:
         assert TOKEN not in command.output
 
 
+<<<<<<< HEAD
 def test_what_is_to_be_hidden_is_not_shown(tmp_path: Path, redis_url: str) -> None:
     """Fields by their names, or all of it."""
     with Client(redis_url) as client:
@@ -80,6 +81,29 @@ def test_what_is_to_be_hidden_is_not_shown(tmp_path: Path, redis_url: str) -> No
             assert "4111-1111" not in text
             assert ("ann-7" in text) is shown
             assert command.leave() == 0
+=======
+def test_the_exporter_serves_metrics_of_the_whole(tmp_path: Path, redis_url: str) -> None:
+    """One for all servers, as long as nobody tells it to leave."""
+    with Command(tmp_path, "exporter", "--listen", "127.0.0.1:0", ASYNCQ_URL=redis_url) as command:
+        command.wait_for("Metrics at ")
+        (url,) = re.findall(r"Metrics at (\S+)", command.output)
+        status, text = get(url)
+        assert status == 200
+        assert "\nasyncq_up 1.0\n" in text
+        assert command.leave() == 0
+
+
+def test_a_server_shows_its_metrics_beside_its_probes(tmp_path: Path, redis_url: str) -> None:
+    """`--probes` is all that it takes."""
+    program = "from asyncq import App, Mux, Server\napp = App(Server('redis://127.0.0.1:1/0'), Mux())\n"
+    (tmp_path / "shop.py").write_text(program)
+    with Command(tmp_path, "run", "shop", "--probes", "127.0.0.1:0", "--url", redis_url) as command:
+        command.wait_for("probes at ")
+        (url,) = re.findall(r"probes at (\S+)", command.output)
+        assert get(f"{url}/readyz")[0] == 200
+        assert "# TYPE asyncq_" in get(f"{url}/metrics")[1]
+        assert command.leave() == 0
+>>>>>>> 73f29af (Serve the metrics of a whole Redis by a command, and a server's beside its probes)
 
 
 def test_a_port_that_is_taken(tmp_path: Path, redis_url: str) -> None:
@@ -101,6 +125,21 @@ def test_dev_has_the_web_ui(tmp_path: Path, redis_url: str) -> None:
         (url,) = re.findall(r"web UI +(\S+)", command.output)
         wait_until_sync(lambda: get(url + "queues")[0] == 200, "the page")
         assert command.leave() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--listen", "here"], "'here' is no address"),
+        (["--listen", "192.0.2.1:9876"], "an address that can be listened on"),
+        (["--url", "http://x"], "scheme"),
+    ],
+)
+def test_bad_input_of_the_exporter(arguments: list[str], words: str) -> None:
+    """As everywhere: one line, and exit code 2."""
+    result = CliRunner().invoke(main, ["exporter", *arguments])
+    assert result.exit_code == 2, result.output
+    assert words in result.stderr
 
 
 @pytest.mark.parametrize(
