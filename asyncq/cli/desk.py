@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
@@ -60,7 +60,12 @@ class Desk:
         """
         if queue is not None:
             return queue
-        queues = [info.queue for info in await self.inspector.search.by_id(task_id)]
+        search = self.inspector.search
+        found = await search.by_id(task_id, partial=True)
+        if not found and found.missing:
+            # It may be there; this says where.
+            found = await search.by_id(task_id)
+        queues = [info.queue for info in found]
         if len(queues) > 1:
             raise click.UsageError(f"Queues {', '.join(queues)} have a task {task_id!r}: say --queue.")
         if not queues:
@@ -125,7 +130,7 @@ async def _sit_down(work: _Work, target: Target, form: Form, options: dict[str, 
 
 
 @contextlib.contextmanager
-def _warnings_shown() -> Iterator[None]:
+def _warnings_shown() -> Generator[None]:
     """Show what the library logs as an error, and keep back the rest: the command tells it already."""
     logging = importlib.import_module("logging")
     handler = logging.StreamHandler()

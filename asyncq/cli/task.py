@@ -13,7 +13,17 @@ from asyncq.cli.task_looking import find, ls, show
 
 @click.group(
     cls=Branch,
-    aliases={"list": "ls", "inspect": "show", "get": "show", "remove": "delete", "rm": "delete"},
+    aliases={
+        "list": "ls",
+        "search": "find",
+        "inspect": "show",
+        "get": "show",
+        "remove": "delete",
+        "rm": "delete",
+        "runall": "run",
+        "archiveall": "archive",
+        "deleteall": "delete",
+    },
 )
 def task() -> None:
     """Look at tasks; run, archive, cancel, delete and change them.

@@ -170,6 +170,64 @@ def test_a_task_is_enqueued_and_waited_for(stage: Stage, tmp_path: Path) -> None
     _sound(stage)
 
 
+def test_a_payload_is_changed_in_an_editor(redis_url: str, tmp_path: Path) -> None:
+    """What is saved is written, unless somebody was faster; a file that is left as it is changes nothing."""
+    stage = set_stage(redis_url)
+    task_id = stage.ids["pending"]
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i s/42/43/ "$1"\n', encoding="ascii")
+    editor.chmod(0o700)
+    for expected in (0, 1):
+        done = subprocess.run(
+            [sys.executable, "-m", "asyncq", "task", "edit", task_id, "--editor"],
+            env={**os.environ, **stage.environment, "EDITOR": str(editor), "VISUAL": str(editor)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == expected, done.stderr
+    assert "nothing was changed" in done.stderr
+    assert stage.one("task", "show", task_id)["payload"] == {"user_id": 43}
+
+
+def test_a_bar_shows_how_far_it_is(redis_url: str) -> None:
+    """On a terminal, and it leaves nothing of it behind."""
+    with Client(redis_url) as client:
+        for number in range(60):
+            client.enqueue(Task("x", number, process_in=3600))
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "asyncq",
+                "task",
+                "runall",
+                "-q",
+                "default",
+                "-s",
+                "scheduled",
+                "--rate",
+                "150/s",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            env={**os.environ, **Stage(redis_url).environment},
+            check=False,
+            timeout=60,
+        )
+        shown = os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.stdout == b"default: 60 of 60 scheduled tasks run.\n"
+    assert re.search(r"default: run scheduled  \[#*\.+\]  \d+ of 60", shown)
+    assert shown.rstrip("\r ").endswith("\r") or shown.endswith("\r")
+
+
 def test_raw_payloads(redis_url: str) -> None:
     """Bytes as they are, for programs in other languages."""
     stage = Stage(redis_url)

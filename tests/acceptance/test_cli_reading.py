@@ -9,10 +9,14 @@ import pty
 import re
 import subprocess
 import sys
+import time
 
 import pytest
+from redis import Redis
 
 from asyncq import Mux, Scheduler, Server, Task
+from asyncq._wire.asynq_records import EnqueueEvent, SchedulerEntry, Timestamp
+from asyncq._wire.keys import GoKeys
 from asyncq.sync import Client
 from tests.acceptance.staging import Stage, set_stage
 from tests.support.cluster import ClusterProcesses
@@ -281,6 +285,31 @@ async def test_entries_of_code_and_their_history(redis_url: str) -> None:
             assert stage.run("cron", "history", "clean").stdout.count("enqueued") == 1
 
         await asyncio.to_thread(look)
+
+
+def test_entries_of_go(redis_url: str, redis_client: Redis) -> None:
+    """Beside ours, in the asynq wire: to look at, and not to change."""
+    stage, keys = Stage(redis_url, "asynq"), GoKeys()
+    at = Timestamp(1_900_000_000, 0)
+    entry = SchedulerEntry(
+        entry_id="theirs", spec="@every 1h", task_type="mail", payload=b"[1]", next=at, prev=at
+    )
+    process = "web-1:77:5b1f9f4e-6c0f-4f39-9a5e-0d9a3b2f7c11"
+    redis_client.zadd(keys.schedulers, {keys.scheduler(process): int(time.time()) + 60})
+    redis_client.rpush(keys.scheduler(process), entry.encode())
+    event = EnqueueEvent(task_id="t1", enqueued_at=Timestamp(int(time.time()), 0))
+    redis_client.zadd(keys.history("theirs"), {event.encode(): event.enqueued_at.seconds})
+    with Client(redis_url, wire="asynq") as client:
+        client.schedules.add("@daily", Task("report"), entry_id="ours")
+    ours, theirs = stage.items("cron", "ls")
+    assert (ours["id"], ours["kind"], theirs["id"], theirs["kind"]) == ("ours", "stored", "theirs", "go")
+    assert (theirs["host"], theirs["pid"], theirs["payload"]) == ("web-1", 77, [1])
+    assert [item["id"] for item in stage.items("cron", "ls", "--kind", "go")] == ["theirs"]
+    shown = stage.one("cron", "show", "theirs", "-n", "2")
+    assert shown["upcoming"] == ["2030-03-17T17:46:40Z", "2030-03-17T18:46:40Z"]
+    assert "web-1:77" in stage.run("cron", "show", "theirs").stdout
+    assert [item["task_id"] for item in stage.items("cron", "history", "theirs")] == ["t1"]
+    assert "there is no entry 'theirs'" in stage.run("cron", "pause", "theirs", code=3).stderr
 
 
 def test_a_pipe_that_nobody_reads_is_no_mistake(many: Stage) -> None:

@@ -292,6 +292,38 @@ async def test_an_audit_judges_whole_queues_only(nodes: ClusterProcesses) -> Non
         assert [(finding.kind, finding.queue) for finding in report.findings] == [(Kind.ORPHAN, bad)]
 
 
+async def test_commands_show_what_the_others_hold(nodes: ClusterProcesses) -> None:
+    """In a shell, too: a table without the rest, what is missing beside it, and exit code 6."""
+    away, there = nodes.nodes[2], nodes.nodes[1]
+    good, bad = queue_on(nodes, there, "good"), queue_on(nodes, away, "bad")
+    async with _looking(nodes) as (client, _):
+        for name in (bad, good):
+            await client.enqueue(Task("x", task_id=f"in-{name}"), queue=name)
+
+    def look() -> None:
+        for command in (["queue", "ls"], ["stats"], ["server", "ls", "-w"], ["cron", "ls"]):
+            result = _command(nodes, *command)
+            assert result.exit_code in (0, 6), result.output
+            if command[0] in ("queue", "stats"):
+                assert result.exit_code == 6
+                assert good in result.stdout
+                assert f"127.0.0.1:{away.port}" in result.stderr
+        items = json.loads(_command(nodes, "queue", "ls", "--json").stdout)
+        assert [item["name"] for item in items["items"]] == [good]
+        assert items["missing"]
+        assert _command(nodes, "task", "show", f"in-{good}").exit_code == 0
+        assert _command(nodes, "task", "show", "nobody").exit_code == 5
+        assert _command(nodes, "queue", "show", bad).exit_code == 5
+
+    with _away(nodes, away, "killed"):
+        await asyncio.to_thread(look)
+
+
+def _command(cluster: ClusterProcesses, *arguments: str) -> Any:
+    url = f"{cluster.url}?connect_timeout={SOON}"
+    return CliRunner().invoke(main, [*arguments, "--url", url, "--patience", str(SOON)])
+
+
 def _doctor(cluster: ClusterProcesses, *more: str) -> Any:
     return CliRunner().invoke(main, ["doctor", "--url", f"{cluster.url}?connect_timeout={SOON}", *more])
 
