@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -12,18 +12,28 @@ from asyncq.cli.choosing import Choice, choice_options, read_ids
 from asyncq.cli.connecting import CLEAN, PARTLY
 from asyncq.cli.desk import Desk, at_desk
 from asyncq.cli.formats import DURATION
+from asyncq.cli.later import Later
 from asyncq.cli.output import Answers
 from asyncq.cli.shapes import record
 from asyncq.cli.terminal import ProgressLine, clean, confirm, counted, require_answer
 
 if TYPE_CHECKING:
+    from asyncq import errors
     from asyncq.inspector import BulkReport
+else:
+    errors = Later("asyncq.errors")
 
 _RUNNABLE: Final = ("scheduled", "retry", "archived", "completed", "aggregating")
 _ARCHIVABLE: Final = ("pending", "scheduled", "retry", "aggregating")
 _DELETABLE: Final = ("pending", "scheduled", "retry", "archived", "completed", "aggregating")
 _RETRYABLE: Final = ("archived", "retry")
 _CANCELLABLE: Final = ("active", "pending", "scheduled", "retry", "aggregating")
+
+
+_STATES: Final = {"run": _RUNNABLE, "archive": _ARCHIVABLE, "delete": _DELETABLE}
+
+_FEW: Final = 10
+"""Tasks that are each a change of its own, with its own record in the trail."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +43,8 @@ class Deed:
     verb: str  #: in the infinitive: "run"
     done: str  #: and when it is done: "run"
     asks: bool  #: whether it cannot be taken back
+    action: Literal["run", "archive", "delete"] | None = None  #: for `tasks.apply`
+    outcome: str = ""  #: the word for what becomes of one then
 
     @property
     def question(self) -> str:
@@ -40,9 +52,10 @@ class Deed:
         return self.verb.capitalize()
 
 
-RUN: Final = Deed(verb="run", done="run", asks=False)
-ARCHIVE: Final = Deed(verb="archive", done="archived", asks=False)
-DELETE: Final = Deed(verb="delete", done="deleted", asks=True)
+RUN: Final = Deed(verb="run", done="run", asks=False, action="run", outcome="pending")
+AFRESH: Final = Deed(verb="run", done="run", asks=False)
+ARCHIVE: Final = Deed(verb="archive", done="archived", asks=False, action="archive", outcome="archived")
+DELETE: Final = Deed(verb="delete", done="deleted", asks=True, action="delete", outcome="deleted")
 CANCEL: Final = Deed(verb="cancel", done="cancelled", asks=True)
 
 _ToOne = Callable[[str, str], Awaitable[str]]
@@ -64,8 +77,12 @@ async def _do_each(desk: Desk, deed: Deed, choice: Choice, one: _ToOne) -> int:
     if deed.asks and len(ids) > 1 and not choice.dry_run:
         confirm(f"{deed.question} {counted(len(ids), 'task')}?", yes=choice.yes)
 
+    queue_given = choice.queues[0] if choice.queues else None
+    if len(ids) > _FEW and deed.action is not None and not choice.dry_run:
+        return await _apply(desk, deed, deed.action, ids, queue_given)
+
     async def act(task_id: str, answers: Answers) -> None:
-        queue = await desk.queue_of(task_id, choice.queues[0] if choice.queues else None)
+        queue = await desk.queue_of(task_id, queue_given)
         if choice.dry_run:
             info = await desk.inspector.tasks.get(queue, task_id)
             word, text = "dry_run", f"{info.state.value}, would be {deed.done} if its state allows it"
@@ -75,6 +92,30 @@ async def _do_each(desk: Desk, deed: Deed, choice: Choice, one: _ToOne) -> int:
         answers.add(f"{task_id}: {text}", {"queue": queue, "id": task_id, "outcome": word}, name=task_id)
 
     return await desk.each(ids, act)
+
+
+async def _apply(
+    desk: Desk, deed: Deed, action: Literal["run", "archive", "delete"], ids: list[str], queue: str | None
+) -> int:
+    """Do it to many by their ids, as one change of each queue: a record of each would fill the trail."""
+    by_queue: dict[str, list[str]] = {}
+    for task_id in ids:
+        by_queue.setdefault(await desk.queue_of(task_id, queue), []).append(task_id)
+    words: dict[tuple[str, str], str] = {}
+    for name, some in by_queue.items():
+        found = await desk.inspector.tasks.apply(action, name, some)
+        words |= {(name, task_id): word for task_id, word in found.items()}
+
+    async def tell(one: tuple[str, str], answers: Answers) -> None:
+        name, task_id = one
+        if words[one] == "missing":
+            raise errors.TaskNotFoundError(name, task_id)
+        if words[one] != "done":
+            raise errors.TaskStateError(name, task_id, words[one], _STATES[action])
+        item = {"queue": name, "id": task_id, "outcome": deed.outcome}
+        answers.add(f"{task_id}: {deed.outcome}", item, name=task_id)
+
+    return await desk.each(words, tell)
 
 
 async def sweep(
@@ -218,7 +259,7 @@ async def _run(desk: Desk, choice: Choice, *, fresh: bool) -> int:
     async def all_of(queue: str, state: Any, **more: Any) -> BulkReport:
         return await tasks.run_all(queue, state, fresh=fresh, **more)
 
-    return await do(desk, RUN, choice, one, all_of)
+    return await do(desk, AFRESH if fresh else RUN, choice, one, all_of)
 
 
 @click.command()

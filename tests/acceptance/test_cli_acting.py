@@ -268,6 +268,16 @@ def test_ids_go_through_a_pipe(redis_url: str) -> None:
     done = stage.run("task", "run", "-", "-q", "mail", "-o", "id", input=ids)
     assert done.stdout == ids
     stage.run("task", "run", "-", "-q", "mail", input="")
+    with Client(redis_url) as client:
+        many = [client.enqueue(Task("x", number, process_in=60)).id for number in range(30)]
+    lines = "\n".join([*many, "nobody", many[0]])
+    done = stage.run("task", "archive", "-", "-q", "default", "-o", "id", input=lines, code=6)
+    assert done.stdout.split() == many
+    assert "has no task 'nobody'" in done.stderr
+    wrong = stage.run("task", "archive", *many, code=1)
+    assert wrong.stderr.count("is archived, and would have to be pending") == 30
+    changes = stage.items("trail", "-q", "default")
+    assert len(changes) <= 4  # as one change, and not as thirty: the trail has to keep the others, too
 
 
 def test_what_destroys_is_refused_where_nobody_can_be_asked(redis_url: str, redis_client: Redis) -> None:
