@@ -27,8 +27,22 @@ _ROWS: Final = {
 
 @click.command()
 @connection_options
-@click.option("--tasks", type=click.IntRange(1, 10_000_000), default=5_000, show_default=True, metavar="N")
-@click.option("--payload", type=click.IntRange(1, 1_000_000), default=100, show_default=True, metavar="BYTES")
+@click.option(
+    "--tasks",
+    type=click.IntRange(1, 10_000_000),
+    default=5_000,
+    show_default=True,
+    metavar="N",
+    help="How many tasks are enqueued and run.",
+)
+@click.option(
+    "--payload",
+    type=click.IntRange(1, 1_000_000),
+    default=100,
+    show_default=True,
+    metavar="BYTES",
+    help="Size of each payload.",
+)
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 10_000),

@@ -108,7 +108,14 @@ def server_options(function: _Function) -> _Function:
 @app_arguments
 @connection_options
 @server_options
-@click.option("--processes", type=click.IntRange(1, 1000), default=1, show_default=True, metavar="N")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="How many processes do the same work.",
+)
 @click.option(
     "--probes",
     type=Listen(),
