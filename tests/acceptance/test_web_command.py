@@ -69,7 +69,6 @@ def test_a_token_lets_in_who_has_it(tmp_path: Path, redis_url: str) -> None:
         assert TOKEN not in command.output
 
 
-<<<<<<< HEAD
 def test_what_is_to_be_hidden_is_not_shown(tmp_path: Path, redis_url: str) -> None:
     """Fields by their names, or all of it."""
     with Client(redis_url) as client:
@@ -81,7 +80,8 @@ def test_what_is_to_be_hidden_is_not_shown(tmp_path: Path, redis_url: str) -> No
             assert "4111-1111" not in text
             assert ("ann-7" in text) is shown
             assert command.leave() == 0
-=======
+
+
 def test_the_exporter_serves_metrics_of_the_whole(tmp_path: Path, redis_url: str) -> None:
     """One for all servers, as long as nobody tells it to leave."""
     with Command(tmp_path, "exporter", "--listen", "127.0.0.1:0", ASYNCQ_URL=redis_url) as command:
@@ -103,7 +103,6 @@ def test_a_server_shows_its_metrics_beside_its_probes(tmp_path: Path, redis_url:
         assert get(f"{url}/readyz")[0] == 200
         assert "# TYPE asyncq_" in get(f"{url}/metrics")[1]
         assert command.leave() == 0
->>>>>>> 73f29af (Serve the metrics of a whole Redis by a command, and a server's beside its probes)
 
 
 def test_a_port_that_is_taken(tmp_path: Path, redis_url: str) -> None:
