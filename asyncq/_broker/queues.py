@@ -229,7 +229,7 @@ class Queues:
         """Estimate the memory of a queue: by state, and what belongs to none."""
         basis, keys = self._basis, self._basis.queue(queue)
         places, today = place_keys(keys), now()
-        others = [*places[7:], keys.processed, keys.failed, keys.waiting]
+        others = [*places[7:], keys.processed, keys.failed, keys.waiting, keys.minutes, keys.hours]
         others += [keys.day("processed", today), keys.day("failed", today), *self._shared(keys)]
         reply: Any = await basis.run(
             WEIGH,
