@@ -80,7 +80,7 @@ async def _content(request: Request) -> Mapping[str, Any]:
         "events": timeline(info),
         "actions": [one for one in ACTIONS if state in ACTIONS[one] or state in _ALSO.get(one, ())],
         "words": WORDS,
-        "can_edit": state in EDITABLE and not info.is_redacted,
+        "can_edit": state in EDITABLE,
         "can_move": state in MOVABLE,
         "python": as_python(info),
         "command": as_command(info),
@@ -238,13 +238,11 @@ def _refuse_edit(request: Request, info: TaskInfo) -> None:
     inspector = inspector_of(request)
     if not inspector.rights.may("task.edit", info.queue):
         raise NotAllowedError(inspector.actor, "task.edit", info.queue)
-    if info.is_redacted:
-        raise HTTPException(403, "Its payload is hidden here, so it cannot be edited here either.")
 
 
 def _fields_of(info: TaskInfo) -> dict[str, str | None]:
     """What stands in the form; `None` for what cannot be edited as text."""
-    field = editable(info)
+    field = editable(info, is_merged=True)
     return {
         "payload": None if field is None else field.text,
         "headers": headers_text(info.headers),
@@ -271,7 +269,7 @@ def _editing(
         nav="tasks",
         info=info,
         fields=fields,
-        form=getattr(editable(info), "form", ""),
+        form=getattr(editable(info, is_merged=True), "form", ""),
         problem=problem,
     )
 
@@ -284,7 +282,7 @@ async def _edit(request: Request) -> Response:
     before = _fields_of(info)
     given = {name: _raw(form.get(name)) for name in before if name in form}
     try:
-        changes = _changes(given, before, getattr(editable(info), "form", ""))
+        changes = _changes(given, before, getattr(editable(info, is_merged=True), "form", ""))
         if changes:
             await inspector.tasks.edit(queue, task_id, version=given.get("version") or None, **changes)
     except (ConfigError, PayloadError) as error:
@@ -293,6 +291,8 @@ async def _edit(request: Request) -> Response:
         # What was written is not lost: it is there to be compared with what is there now.
         shown = {**before, **given, "version": info.version}
         return _editing(request, info, shown, problem=str(error), status=409)
+    except NotAllowedError as error:
+        return _editing(request, info, {**before, **given}, problem=str(error), status=403)
     said = "It was changed." if changes else "Nothing was changed."
     return turn_to(request, path_to(request, "task", queue=queue, id=task_id), said)
 

@@ -106,9 +106,12 @@ class Editable:
     text: str
 
 
-def editable(info: TaskInfo) -> Editable | None:
-    """The payload of a task as text to edit; `None` where editing as text would change more than is seen."""
-    if info.is_redacted:
+def editable(info: TaskInfo, *, is_merged: bool = False) -> Editable | None:
+    """The payload of a task as text to edit; `None` where editing as text would change more than is seen.
+
+    With `is_merged` also what a redactor has left of it: `tasks.edit` leaves what is hidden as it is.
+    """
+    if info.is_redacted and not is_merged:
         return None
     value, problem = payload_of(info)
     if problem:
