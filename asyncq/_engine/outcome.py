@@ -174,14 +174,14 @@ def trace(error: BaseException) -> str:
 
 
 def _one_trace(error: BaseException, depth: int = 0) -> str:
-    calls = error.__traceback__
+    calls, said = error.__traceback__, describe(error)
     while calls is not None and str(calls.tb_frame.f_globals.get("__name__")).startswith(_OURS):
         calls = calls.tb_next
     lines = traceback.format_tb(calls, -FRAMES)
     if isinstance(error, BaseExceptionGroup) and depth < LINKS:
         inner = _inside(cast("object", error))[:LINKS]
         lines += [textwrap.indent(_one_trace(one, depth + 1), "  | ") for one in inner]
-    return "".join((*lines, describe(error), "\n"))
+    return "".join((*lines, said, "\n"))
 
 
 def attempt_deadline(

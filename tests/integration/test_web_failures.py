@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from html import unescape
 from typing import Any
 
 import pytest
 
-from asyncq import Client, Mux, Scheduler, Server, SkipRetry, Task
+from asyncq import Mux, Scheduler, Server, SkipRetry, Task
+from asyncq._wire.asynq_records import EnqueueEvent, SchedulerEntry, Timestamp
+from asyncq._wire.keys import GoKeys
 from tests.conftest import AnyRedis
 from tests.support.waiting import wait_until
 from tests.support.web_site import Site, at_site, field, text
+
+GO = GoKeys()
 
 
 async def _fail(site: Site, url: str) -> None:
@@ -150,8 +155,29 @@ async def test_hundreds_of_entries_come_in_pages(any_redis: AnyRedis) -> None:
 
 
 async def test_entries_of_go_are_looked_at_only(redis_url: str, redis_client: Any) -> None:
-    """They are in the code of Go's schedulers."""
+    """They are in the code of Go's schedulers: with their history, and nothing to change them with."""
+    process, at = "web-1:77:5b1f9f4e-6c0f-4f39-9a5e-0d9a3b2f7c11", Timestamp(1_900_000_000, 0)
+    raw = [
+        SchedulerEntry(
+            entry_id="a<i>", spec="@daily", task_type="mail", payload=b"[1]", next=at, prev=at
+        ).encode(),
+        SchedulerEntry(entry_id="b", spec="@every 90m", task_type="mail", payload=b"\xff").encode(),
+    ]
+    redis_client.zadd(GO.schedulers, {GO.scheduler(process): int(datetime.now(UTC).timestamp()) + 60})
+    redis_client.rpush(GO.scheduler(process), *raw)
+    redis_client.zadd(GO.history("a<i>"), {EnqueueEvent(task_id="t1", enqueued_at=at).encode(): at.seconds})
     async with at_site(redis_url, wire="asynq") as site:
-        async with Client(redis_url, wire="asynq") as client:
-            await client.enqueue(Task("x"))
-        assert "Go's schedulers" not in text(await site.get("/schedules"))
+        page = await site.get("/schedules")
+        assert "<i>" not in page
+        said = text(page)
+        assert "Entries of Go's schedulers" in said
+        assert "a<i> @daily mail default" in said
+        path = re.search(r'href="(/schedules/a[^"]+)"', page)
+        assert path is not None
+        page = await site.get(unescape(path[1]))
+        assert "t1" in text(page)
+        assert "of Go" in text(page)
+        assert 'name="action"' not in page
+        await site.get("/schedules/b")
+        for action in ("pause", "run", "remove"):
+            await site.post(unescape(path[1]), status=404, action=action, sure="1")
