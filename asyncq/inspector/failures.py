@@ -15,9 +15,10 @@ from asyncq._clock import seconds
 from asyncq._wire.states import State
 from asyncq.errors import ConfigError, Missing, NotFoundError
 from asyncq.inspector.causes import Cause, cause_of
+from asyncq.inspector.found import Found
 from asyncq.inspector.listing import TaskFilters, read_state
 from asyncq.inspector.query import TaskQuery
-from asyncq.inspector.queues import Queues
+from asyncq.inspector.queues import QueueInfo, Queues
 from asyncq.inspector.tasks import Tasks
 from asyncq.task_info import TaskInfo
 
@@ -104,6 +105,7 @@ class Failures:
         scan: int = SCAN,
         within: float | None = None,
         partial: bool = False,
+        among: Found[QueueInfo] | None = None,
         **filters: object,
     ) -> FailureReport:
         """Look at tasks that failed, and tell the causes.
@@ -118,6 +120,7 @@ class Failures:
             within: Seconds after which it tells what it knows, but for the first 400 tasks; None for as long
                 as it takes.
             partial: Look at what can be had when a node of a cluster is away.
+            among: What `queues.list` said a moment ago, to be spared asking thousands of queues anew.
             **filters: `type`, `error`, `since` and `until`, as for `tasks.list`.
 
         Raises:
@@ -134,7 +137,7 @@ class Failures:
         if queue is not None:
             queues = [await self._queues.get(queue)]
         else:
-            found = await self._queues.list(partial=partial)
+            found = await self._queues.list(partial=partial) if among is None else among
             queues, missing = builtins.list(found), found.missing
         places = [(info.sizes[state], info.name, state) for info in queues for state in wanted]
         places = sorted(place for place in places if place[0])

@@ -28,7 +28,7 @@ from asyncq.inspector.found import Found
 from asyncq.inspector.groups import Groups
 from asyncq.inspector.listing import LARGEST_PAGE, PAGE_SIZE, SCAN, TaskFilters
 from asyncq.inspector.query import TaskQuery
-from asyncq.inspector.queues import Queues
+from asyncq.inspector.queues import QueueInfo, Queues
 from asyncq.inspector.reach import Reach
 from asyncq.inspector.tasks import Tasks
 from asyncq.options import is_text
@@ -133,7 +133,7 @@ class Search:
         self._queues: Final = queues
         self._groups: Final = groups
 
-    async def find(
+    async def find(  # noqa: PLR0913 - each is a thing a caller wants to say
         self,
         query: TaskQuery | str = "",
         *,
@@ -142,6 +142,7 @@ class Search:
         within: float | None = None,
         cursor: str | None = None,
         partial: bool = False,
+        among: Found[QueueInfo] | None = None,
     ) -> SearchPage:
         """Look for tasks, a page at a time.
 
@@ -158,6 +159,7 @@ class Search:
             cursor: Of the page before, to go on after it.
             partial: Look at what can be had when a node of a cluster is away; `missing` of the page says
                 what cannot.
+            among: What `queues.list` said a moment ago, to be spared asking thousands of queues anew.
 
         Raises:
             ConfigError: Something is wrong with the query or with what was asked for.
@@ -172,7 +174,7 @@ class Search:
         if cursor is None and len(wanted.words) == 1 and wanted == TaskQuery(words=wanted.words):
             first = [*await self.by_id(wanted.words[0], partial=partial)]
         known = {(info.queue, info.id) for info in first}
-        places, missing = await self._places(wanted, partial=partial)
+        places, missing = await self._places(wanted, partial=partial, among=among)
         page = SearchPage(wanted, first, sum(place.size for place in places), 0, None, missing)
         budget.size -= len(first)
         spot = await self._through(places, after, budget, page.tasks, known)
@@ -258,9 +260,9 @@ class Search:
         return SearchPage(wanted, tasks, len(found), len(found), None, found.missing)
 
     async def _places(
-        self, wanted: TaskQuery, *, partial: bool
+        self, wanted: TaskQuery, *, partial: bool, among: Found[QueueInfo] | None = None
     ) -> tuple[builtins.list[SearchPlace], tuple[Missing, ...]]:
-        queues = await self._queues.list(partial=partial)
+        queues = await self._queues.list(partial=partial) if among is None else among
         states = wanted.state or ((State.AGGREGATING,) if wanted.group else ORDER)
         filters = wanted.filters()
         if wanted.group:

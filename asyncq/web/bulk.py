@@ -97,6 +97,7 @@ async def _go(request: Request) -> Response:
         limit=limit or None,
         fresh=bool(text_of(form, "fresh")),
     )
+    site_of(request).samples.forget()
     job = site_of(request).jobs.start(inspector_of(request), order)
     return turn_to(request, path_to(request, "job", job=job.id))
 

@@ -19,7 +19,7 @@ from asyncq.task import Task
 from asyncq.task_info import TaskInfo
 from asyncq.web.forms import choice_of, form_of, text_of
 from asyncq.web.pages import page, turn_to
-from asyncq.web.site import inspector_of, path_to
+from asyncq.web.site import inspector_of, path_to, site_of
 from asyncq.web.task import read_when
 from asyncq.web.values import editable, headers_text, read_headers, read_payload, seconds_text
 
@@ -126,6 +126,7 @@ async def _enqueue(request: Request) -> Response:
         return _page(request, fields, copied, problem=str(error), status=400)
     except EnqueueRefusedError as error:
         return _page(request, fields, copied, problem=str(error), status=409)
+    site_of(request).samples.forget()
     return turn_to(request, path_to(request, "task", queue=info.queue, id=info.id), "The task was enqueued.")
 
 

@@ -13,6 +13,7 @@ from asyncq.inspector import ACTIONS
 from asyncq.web.bulk import WORDS
 from asyncq.web.forms import choice_of, text_of, whole_of
 from asyncq.web.pages import page
+from asyncq.web.sampling import queues_now
 from asyncq.web.site import inspector_of
 
 SCAN: Final = 2000
@@ -43,6 +44,7 @@ async def _list(request: Request) -> Response:
             scan=scan,
             within=WITHIN if scan <= SCAN else WITHIN_MORE,
             partial=True,
+            among=None if queue else await queues_now(request),
             **filters,
         )
     except ConfigError as error:

@@ -29,7 +29,7 @@ from asyncq.web.bulk import WORDS, allowed_or_refuse
 from asyncq.web.forms import choice_of, form_of, text_of
 from asyncq.web.live import live_page
 from asyncq.web.pages import page, preferences_of, turn_to
-from asyncq.web.site import inspector_of, path_to
+from asyncq.web.site import inspector_of, path_to, site_of
 from asyncq.web.timeline import timeline
 from asyncq.web.values import (
     NOTHING,
@@ -188,6 +188,7 @@ async def _act(request: Request) -> Response:
                 if word == "requested"
                 else f"Not cancelled: {word}."
             )
+    site_of(request).samples.forget()
     return turn_to(request, following, said)
 
 

@@ -19,7 +19,8 @@ from asyncq.task_info import TaskInfo
 from asyncq.web.bulk import WORDS, allowed_or_refuse
 from asyncq.web.forms import choice_of, form_of, text_of, whole_of
 from asyncq.web.pages import page, turn_to
-from asyncq.web.site import inspector_of, path_to, with_query
+from asyncq.web.sampling import queues_now
+from asyncq.web.site import inspector_of, path_to, site_of, with_query
 
 SIZE: Final = 50
 LARGEST: Final = 500
@@ -51,8 +52,15 @@ async def _list(request: Request) -> Response:
     size = whole_of(given, "size", SIZE, least=1, most=LARGEST)
     try:
         query = _merged(TaskQuery.parse(text), given)
+        queues = await queues_now(request)
         found = await inspector.search.find(
-            query, size=size, scan=SCAN, within=WITHIN, cursor=text_of(given, "cursor") or None, partial=True
+            query,
+            size=size,
+            scan=SCAN,
+            within=WITHIN,
+            cursor=text_of(given, "cursor") or None,
+            partial=True,
+            among=queues,
         )
     except ConfigError as error:
         context: dict[str, Any] = {
@@ -63,7 +71,6 @@ async def _list(request: Request) -> Response:
             "problem": str(error),
         }
         return _page(request, context, status=400)
-    queues = await inspector.queues.list(partial=True)
     counts = Counter[str]()
     for info in queues:
         if query.names(info.name):
@@ -177,6 +184,7 @@ async def _act(request: Request) -> Response:
     words: Counter[str] = Counter()
     for queue, ids in chosen.items():
         words.update(await _do(inspector_of(request), action, queue, ids))
+    site_of(request).samples.forget()
     done = words.pop("done", 0)
     said = f"{done} of {count} tasks {WORDS[action][1]}"
     if words:

@@ -31,6 +31,7 @@ class Site:
 
     async def get(self, path: str, status: int = 200) -> str:
         """The text of a page."""
+        self.app.site.samples.forget()
         answer = await self.visitor.get(path)
         assert answer.status_code == status, (answer.status_code, text(answer.text))
         return answer.text
