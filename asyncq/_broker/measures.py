@@ -165,7 +165,7 @@ class Measures:
         found: list[Sample] = []
         for number, pending, active, delayed, since, message in reply[1:]:
             age = self._age(now, since, message) if pending else 0.0
-            found.append(Sample(queues[number - 1], pending, active, delayed, age))
+            found.append(Sample(queues[int(number) - 1], pending, active, delayed, age))
         return now, found
 
     def _age(self, now: float, since: bytes, message: bytes) -> float:
