@@ -197,6 +197,22 @@ def test_signals_are_passed_on_with_their_meaning(shop: Program, redis_url: str,
     assert counts(redis_client) == {"pending": 1}
 
 
+def test_a_third_sigterm_kills(shop: Program, redis_url: str, redis_client: Redis) -> None:
+    """A handler that blocks its event loop hears nothing; its task runs again when its lease is over."""
+    shop.write(WORK.replace("await asyncio.sleep(task.payload)", "time.sleep(task.payload)"))
+    enqueue(redis_url, ("slow", 600))
+    with Command(shop.folder, "run", "shop", "--url", redis_url, "--reload") as command:
+        (child,) = command.children()
+        shop.wait("slow began")
+        for words in ("asked to leave", "asked to leave, again: now"):
+            command.send(signal.SIGTERM)
+            command.wait_for(words + "\n")
+        assert not is_gone(child)
+        assert command.leave() == 1
+        assert is_gone(child)
+    assert counts(redis_client) == {"active": 1}
+
+
 def test_children_do_not_outlive_their_parent(shop: Program, redis_url: str, redis_client: Redis) -> None:
     """They notice that it is gone, whatever ended it, and leave in order."""
     enqueue(redis_url, ("slow", 0.5))
