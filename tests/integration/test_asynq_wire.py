@@ -86,6 +86,14 @@ CHOSEN = {
         "a_task_that_changed_meanwhile_is_left_alone",
         "an_archived_task_is_repaired_and_runs",
     ],
+    "measures": [
+        "counts_are_what_happened",
+        "a_delayed_task_is_late_from_its_time_on",
+        "a_retry_waits_from_its_time_on",
+        "somebody_looks_how_much_there_is_to_do",
+        "a_removed_queue_takes_its_numbers_along",
+    ],
+    "metrics": ["the_exporter_shows_what_there_is"],
     "queues": ["a_queue_is_seen_with_all_that_is_in_it", "all_queues_are_seen_at_once"],
     "removing_queues": [
         "with_force_all_goes_and_other_queues_stay",
