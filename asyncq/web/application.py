@@ -61,6 +61,10 @@ SCREENS: Final = (
 """Modules with `routes`, in the order in which a path is compared with them."""
 
 
+PATIENCE: Final = 3.0
+"""Seconds for which a page waits for Redis to be back, before it says that it is away."""
+
+
 class WebApp(Starlette):
     """The app, as `app` makes it. Served by itself it closes what it opened; mounted, `aclose` does."""
 
@@ -141,7 +145,9 @@ def app(  # noqa: PLR0913 - each is one thing to say about a site, all by name
             if value is not None:
                 raise ConfigError(name, value, "none beside an inspector, which has its own")
     else:
-        inspector = Inspector(inspector, prefix=prefix, wire=wire, via="web", redact=redact)
+        inspector = Inspector(
+            inspector, prefix=prefix, wire=wire, via="web", redact=redact, patience=PATIENCE
+        )
     if allowed_hosts is None:
         is_guarded = not isinstance(auth, NoAuth) or auth.even_off_loopback
         allowed_hosts = ("*",) if is_guarded else LOOPBACK_NAMES

@@ -87,7 +87,7 @@ async def _content(request: Request) -> Mapping[str, Any]:
         "pace": pace(recent),
         "nodes": nodes,
         "warnings": [(node, text) for node in nodes for text in warnings_of(node)],
-        "missing": [*queues.missing, *servers.missing],
+        "missing": [*queues.missing, *servers.missing, *points.missing, *types.missing],
         "charts": charts(points),
         "span": span,
         "spans": SPANS,

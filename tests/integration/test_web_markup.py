@@ -12,6 +12,7 @@ from redis import Redis
 
 from asyncq import Client, Inspector, Mux, Server, Task
 from asyncq.web import NoAuth, WebApp
+from tests.conftest import AnyRedis
 from tests.support.waiting import wait_until
 from tests.support.web import Made, visitor
 
@@ -166,3 +167,32 @@ async def test_a_page_costs_redis_the_same_however_many_tasks_there_are(
     few, many = spent
     assert {path: (few[path], many[path]) for path in few if many[path] > few[path] + 20} == {}
     assert max(many.values()) < 3000, many
+
+
+async def _all_answer(made: WebApp, parts: dict[str, str]) -> None:
+    async with visitor(made) as browser:
+        for path in _paths(made, **parts):
+            answer = await browser.get(path)
+            wanted = {200, 404} if "/servers/" in path or "/schedules/" in path else {200, 400}
+            assert answer.status_code in wanted, (path, answer.status_code)
+
+
+async def test_every_page_answers_on_any_redis(any_redis: AnyRedis, web: Made) -> None:
+    """Single, cluster, behind sentinels, and the oldest that is supported."""
+    async with Client(any_redis.url) as client:
+        info = await client.enqueue(Task("greet", 1), queue="mail")
+        await client.enqueue(Task("greet", 1), queue="mail", group="g1")
+        await client.schedules.add("0 3 * * *", Task("greet"), entry_id="nightly", queue="mail")
+        parts = {"queue": "mail", "id": info.id, "group": "g1", "entry": "nightly", "server": "nobody"}
+        made = web(any_redis.url, auth=NoAuth())
+        await _all_answer(made, parts)
+        await made.aclose()
+
+
+async def test_every_page_answers_on_the_wire_of_asynq(redis_url: str, web: Made) -> None:
+    """Where programs of Go's work on the same data."""
+    async with Client(redis_url, wire="asynq") as client:
+        info = await client.enqueue(Task("greet", {"name": "x"}), queue="mail")
+        await client.enqueue(Task("greet", {"name": "x"}), queue="mail", group="g1")
+        parts = {"queue": "mail", "id": info.id, "group": "g1", "entry": "nothing", "server": "nobody"}
+        await _all_answer(web(redis_url, auth=NoAuth(), wire="asynq"), parts)

@@ -9,6 +9,8 @@
   let stopped = false;
   document.addEventListener("htmx:sse:before:message", (event) => { if (stopped) event.preventDefault(); });
   document.addEventListener("htmx:sse:before:connection", (event) => { if (stopped) event.preventDefault(); });
+  // Who is logged out is sent to the login by the page itself.
+  document.addEventListener("htmx:sse:error", (event) => { if (event.detail.status === 401) location.reload(); });
   const toggleUpdates = () => {
     if (stopped) { location.reload(); return; }
     const button = $("#pause");
