@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 
+from asyncq.errors import BrokerUnavailableError, Missing
 from asyncq.inspector import Found
 from asyncq.measures import MeasuredPoint, TypeSummary
 from asyncq.web.figures import SPANS
@@ -28,3 +31,23 @@ async def types_of(request: Request, queue: str | None = None) -> Found[TypeSumm
     return await site_of(request).samples.get(
         ("types", inspector.rights, queue), lambda: inspector.measures.types(queue, partial=True), fresh=SLOW
     )
+
+
+async def drawn(request: Request, queue: str | None, span: str) -> Found[MeasuredPoint]:
+    """What is drawn on a page that has more to show: nothing, when the node that knows it is away."""
+    try:
+        return await measured(request, queue, span)
+    except BrokerUnavailableError as error:
+        return _away(error)
+
+
+async def listed_types(request: Request, queue: str | None = None) -> Found[TypeSummary]:
+    """The types on a page that has more to show: none, when the node that knows them is away."""
+    try:
+        return await types_of(request, queue)
+    except BrokerUnavailableError as error:
+        return _away(error)
+
+
+def _away(error: BrokerUnavailableError) -> Found[Any]:
+    return Found((), [Missing("index", "measures", error.where, str(error))])

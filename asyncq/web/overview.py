@@ -14,7 +14,7 @@ from asyncq.inspector import QueueInfo, ServerInfo
 from asyncq.web.figures import SPANS, charts, pace
 from asyncq.web.forms import choice_of
 from asyncq.web.live import live_page
-from asyncq.web.measuring import measured, types_of
+from asyncq.web.measuring import drawn, listed_types
 from asyncq.web.queues import has_no_workers
 from asyncq.web.redis import warnings_of
 from asyncq.web.sampling import queues_of, redis_of, servers_of
@@ -76,9 +76,9 @@ async def _content(request: Request) -> Mapping[str, Any]:
     queues, servers = await queues_of(request), await servers_of(request)
     served = frozenset(name for info in servers for name in info.queues)
     nodes = await redis_of(request)
-    points = await measured(request, None, span)
-    recent = points if span == "1h" else await measured(request, None, "1h")
-    types = await types_of(request)
+    points = await drawn(request, None, span)
+    recent = points if span == "1h" else await drawn(request, None, "1h")
+    types = await listed_types(request)
     return {
         "title": "Overview",
         "nav": "overview",

@@ -14,7 +14,7 @@ from asyncq.inspector import DailyStats, QueueMemory
 from asyncq.web.figures import SPANS, charts, pace
 from asyncq.web.forms import choice_of, form_of, text_of
 from asyncq.web.live import live_page
-from asyncq.web.measuring import measured, types_of
+from asyncq.web.measuring import drawn, listed_types
 from asyncq.web.pages import page, turn_to
 from asyncq.web.queues import has_no_workers
 from asyncq.web.sampling import servers_of
@@ -33,8 +33,8 @@ async def _content(request: Request) -> Mapping[str, Any]:
     span = choice_of(request.query_params, "span", [one[0] for one in SPANS])
     info = await inspector.queues.get(queue)
     servers = await servers_of(request)
-    points = await measured(request, queue, span)
-    recent = points if span == "1h" else await measured(request, queue, "1h")
+    points = await drawn(request, queue, span)
+    recent = points if span == "1h" else await drawn(request, queue, "1h")
     speed = pace(recent)
     history: list[DailyStats] = await samples.get(
         ("history", inspector.rights, queue), lambda: inspector.queues.history(queue, days=DAYS), fresh=FRESH
@@ -52,7 +52,7 @@ async def _content(request: Request) -> Mapping[str, Any]:
         "drain": speed.drain(info),
         "history": history,
         "memory": memory,
-        "types": await types_of(request, queue),
+        "types": await listed_types(request, queue),
         "charts": charts(points),
         "span": span,
         "spans": SPANS,
