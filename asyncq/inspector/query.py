@@ -92,6 +92,11 @@ class TaskQuery:
         """Whether the tasks of this queue are meant."""
         return not self.queue or any(like(name)(queue) for name in self.queue)
 
+    @property
+    def exact_queues(self) -> tuple[str, ...] | None:
+        """The queues that are meant, where their names are said in full; `None` where others may be, too."""
+        return self.queue if self.queue and not any("*" in name for name in self.queue) else None
+
     def filters(self) -> TaskFilters:
         """Return what it says about the tasks of one state of one queue, and of one group where it is one."""
         given: dict[str, Any] = {"type": self.type, "cause": self.cause, "since": self.since}

@@ -262,7 +262,9 @@ class Search:
     async def _places(
         self, wanted: TaskQuery, *, partial: bool, among: Found[QueueInfo] | None = None
     ) -> tuple[builtins.list[SearchPlace], tuple[Missing, ...]]:
-        queues = await self._queues.list(partial=partial) if among is None else among
+        queues = among
+        if queues is None:
+            queues = await self._queues.list(only=wanted.exact_queues, partial=partial)
         states = wanted.state or ((State.AGGREGATING,) if wanted.group else ORDER)
         filters = wanted.filters()
         if wanted.group:

@@ -128,6 +128,13 @@ def test_payloads_of_any_kind_are_looked_through(payload: Any) -> None:
     assert found is (payload in (b"\xff\xfe caf\xc3\xa9", "café"))
 
 
+def test_queues_may_be_named_in_full() -> None:
+    """Then no others need to be looked at."""
+    assert TaskQuery.parse("queue:a,b").exact_queues == ("a", "b")
+    assert TaskQuery.parse("queue:a,b-*").exact_queues is None
+    assert TaskQuery.parse("type:x").exact_queues is None
+
+
 def test_a_pattern_takes_no_longer_than_the_text_is() -> None:
     """It comes from a browser, and the types from anybody."""
     query = TaskQuery.parse("type:" + "*a" * 40 + "b")
