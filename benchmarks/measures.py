@@ -23,7 +23,7 @@ from asyncq.metrics import Exporter
 
 TYPES = 100
 QUEUES = 1000
-COUNTED = 200_000
+COUNTED = 20_000
 
 
 def _recorder(types: int) -> Recorder:
@@ -42,22 +42,20 @@ async def _count(bench: Bench) -> Mapping[str, float]:
     recorder = _recorder(20)
     delivery = Delivery("default", "id", "s:1", 0, 0, 0, 1000.5)
     envelope = Envelope("type:7", b"", enqueued_at=1000.0)
-    count, clock = bench.size(COUNTED), time.monotonic
-    began = time.process_time()
-    for _ in range(count):
-        pass
-    empty = time.process_time() - began
-    began = time.process_time()
-    for _ in range(count):
-        series = recorder.of(delivery.queue, envelope.type)
-        series.arrived(delivery, envelope)
-        begun = clock()
-        series.ran.add(clock() - begun)
-        tally = series.done
-        if tally is not None:
-            tally.count += 1
-    spent = time.process_time() - began - empty
-    return {"µs a task": spent / count * 1e6}
+    clock, best = time.monotonic, float("inf")
+    # The best of some: it is short, and whoever else is on the machine is not what is asked about.
+    for _ in range(bench.size(20)):
+        began = time.process_time()
+        for _ in range(COUNTED):
+            series = recorder.of(delivery.queue, envelope.type)
+            series.arrived(delivery, envelope)
+            begun = clock()
+            series.ran.add(clock() - begun)
+            tally = series.done
+            if tally is not None:
+                tally.count += 1
+        best = min(best, time.process_time() - began)
+    return {"µs a task": best / COUNTED * 1e6}
 
 
 async def _news(bench: Bench) -> Mapping[str, float]:

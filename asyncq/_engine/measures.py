@@ -123,8 +123,9 @@ class Recorder:
 
     def __init__(self, queues: Iterable[str], *, most: int) -> None:
         self._most: Final = most
-        self._series: Final[dict[tuple[str, str], Series]] = {}
         self._others: Final = {queue: Series(queue, OTHER) for queue in queues}
+        self._series: Final[dict[str, dict[str, Series]]] = {queue: {} for queue in self._others}
+        self._count = 0
         self.queues: Final = {queue: QueueCounts(queue) for queue in self._others}
         self.stalls = 0
         self.stalled_seconds = 0.0
@@ -132,8 +133,7 @@ class Recorder:
 
     def of(self, queue: str, task_type: str) -> Series:
         """The series of a type that has a handler here; called for each task."""
-        found = self._series.get((queue, task_type))
-        return found if found is not None else self._first(queue, task_type)
+        return self._series[queue].get(task_type) or self._first(queue, task_type)
 
     def other(self, queue: str) -> Series:
         """The series of what has no handler here, or cannot be read."""
@@ -141,13 +141,15 @@ class Recorder:
 
     def _first(self, queue: str, task_type: str) -> Series:
         shown = task_type[:LONGEST_TYPE].encode("utf-8", "replace").decode()
-        found = self._series.get((queue, shown))
+        found = self._series[queue].get(shown)
         if found is None:
-            if shown == OTHER or len(self._series) >= self._most:
+            if shown == OTHER or self._count >= self._most:
                 return self._others[queue]
-            found = self._series[queue, shown] = Series(queue, shown)
+            self._count += 1
+            found = self._series[queue][shown] = Series(queue, shown)
         return found
 
     def series(self) -> list[Series]:
         """All that have seen anything, or can."""
-        return [*list(self._series.values()), *self._others.values()]
+        own = [one for types in self._series.values() for one in list(types.values())]
+        return [*own, *self._others.values()]
