@@ -1,0 +1,183 @@
+"""The screens that say how it goes: overview, one queue, groups, servers, Redis and the trail."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from math import isfinite
+
+from asyncq import Client, Mux, Server, Task
+from asyncq.inspector import QueueInfo, RedisInfo
+from asyncq.measures import MeasuredPoint
+from asyncq.web import NoAuth, Principal, Tokens
+from asyncq.web.figures import charts, pace
+from asyncq.web.queues import has_no_workers
+from asyncq.web.redis import warnings_of
+from tests.support.waiting import wait_until
+from tests.support.web import Made, visitor
+from tests.support.web_site import text
+
+
+async def test_the_overview_says_where_to_look(redis_url: str, web: Made) -> None:
+    """Backlog, what nobody serves, who works; and each chart is a table for whoever sees none."""
+    made = web(redis_url, auth=NoAuth(), environment="production")
+    mux, go_on = Mux(), asyncio.Event()
+
+    @mux.handle("wait")
+    async def wait(_: Task) -> None:
+        await go_on.wait()
+
+    async with Client(redis_url) as client, Server(redis_url, concurrency=4).running(mux) as server:
+        await client.enqueue(Task("wait"))
+        for _ in range(3):
+            await client.enqueue(Task("mail"), queue="mail")
+        async with visitor(made) as browser:
+
+            async def is_busy() -> bool:
+                made.site.samples.forget()
+                return "1 of 4" in text((await browser.get("/servers")).text)
+
+            await wait_until(is_busy, "the task to run")
+            made.site.samples.forget()
+            page = await browser.get("/")
+            words = text(page.text)
+            assert "Pending 3 in 2 queues" in words
+            assert "Active 1 of 4 slots" in words
+            assert "Without workers 1 queues with tasks" in words
+            assert "Servers 1 25.0 % busy" in words
+            assert "production" in words
+            assert page.text.count("<figure") == page.text.count("<caption") == 5
+            words = text((await browser.get("/servers")).text)
+            assert "What runs now" in words
+            assert "1 tasks, the longest running first" in words
+            assert server.id in (await browser.get(f"/servers/{server.id}")).text
+            words = text((await browser.get("/queues/mail")).text)
+            assert "Pending 3" in words
+            assert "no workers" in words
+            assert "nothing is worked off" in words
+            answer = await browser.get("/servers/nobody")
+            assert answer.status_code == 404
+        go_on.set()
+
+
+async def test_removing_a_queue_is_confirmed(redis_url: str, web: Made) -> None:
+    """By its name, typed out; and its tasks go only if that was ticked."""
+    made = web(redis_url, auth=NoAuth())
+    async with Client(redis_url) as client, visitor(made) as browser:
+        await client.enqueue(Task("mail"), queue="mail")
+        page = await browser.get("/queues/mail/remove")
+        assert "holds 1 tasks" in text(page.text)
+        answer = await browser.post("/queues/mail/remove", data={"name": "mial", "tasks": "1"})
+        assert (answer.status_code, "typed out" in answer.text) == (400, True)
+        answer = await browser.post("/queues/mail/remove", data={"name": "mail"})
+        assert answer.headers["location"] == "/queues/mail/remove"
+        page = await browser.get(answer.headers["location"])
+        assert "still holds 1 pending" in text(page.text)
+        assert "Nothing was done" in text(page.text)
+        answer = await browser.post("/queues/mail/remove", data={"name": "mail", "tasks": "1"})
+        assert answer.headers["location"] == "/queues"
+        page = await browser.get("/queues")
+        assert "Queue mail was removed, with 1 tasks." in text(page.text)
+        assert (await browser.get("/queues/mail")).status_code == 404
+
+
+async def test_groups_are_shown_and_run(redis_url: str, web: Made) -> None:
+    """A queue with groups, its groups, and their tasks let go one by one."""
+    made = web(redis_url, auth=NoAuth())
+    async with Client(redis_url) as client, visitor(made) as browser:
+        for queue in ("bills", "mail"):
+            for number in range(2):
+                await client.enqueue(Task("mail", number), queue=queue, group="eve/1")
+        words = text((await browser.get("/groups")).text)
+        assert "bills 1 2" in words
+        page = await browser.get("/groups?queue=mail")
+        (path,) = set(re.findall(r'action="(/groups/[^"]+/run)"', page.text))
+        answer = await browser.post(path, data={"next": "/groups?queue=mail"})
+        assert answer.headers["location"] == "/groups?queue=mail"
+        words = text((await browser.get("/groups?queue=mail")).text)
+        assert "2 tasks of group eve/1 run now, each by itself" in words
+        assert "No task waits in a group of this queue" in words
+        assert (await browser.get("/groups?queue=nothing")).status_code == 404
+
+
+async def test_the_trail_says_who_did_what(redis_url: str, web: Made) -> None:
+    """Filtered by who, what, where and outcome, and in pages."""
+    made = web(redis_url, auth=Tokens({"the-secret-of-olga!": Principal("olga", NoAuth().rights)}))
+    async with (
+        Client(redis_url) as client,
+        visitor(made, headers={"Authorization": "Bearer the-secret-of-olga!"}) as browser,
+    ):
+        await client.enqueue(Task("mail"), queue="mail")
+        await browser.post("/queues/mail/pause")
+        await browser.post("/queues/mail/resume")
+        words = text((await browser.get("/audit")).text)
+        assert "olga web queue.pause mail" in words
+        assert "olga web queue.resume mail" in words
+        words = text((await browser.get("/audit?action=queue.pause&actor=olga&queue=mail&outcome=done")).text)
+        assert "olga web queue.pause" in words
+        assert "olga web queue.resume" not in words
+        assert "Nothing is like that" in text((await browser.get("/audit?actor=bob")).text)
+        assert (await browser.get("/audit?action=odd")).status_code == 400
+        assert (await browser.get("/audit?cursor=odd")).status_code == 400
+
+
+def test_redis_is_judged() -> None:
+    """What costs tasks is said first; what is as it should be is not said at all."""
+    from dataclasses import replace
+
+    fine = RedisInfo(
+        address="here", server="valkey 9", role="primary", uptime=1.0, clients=1, memory_used=10,
+        memory_peak=10, memory_max=100, eviction_policy="noeviction", keys=0, operations=0, fragmentation=1.0, appends=True,
+        append_failed=False, snapshot_failed=False, snapshot_at=None, unsaved=0,
+    )  # fmt: skip
+    assert warnings_of(fine) == []
+    bad = replace(
+        fine,
+        append_failed=True,
+        snapshot_failed=True,
+        memory_used=90,
+        eviction_policy="allkeys-lru",
+        appends=False,
+    )
+    found = warnings_of(bad)
+    assert len(found) == 5
+    assert "append-only file failed" in found[0]
+    assert any("allkeys-lru" in one for one in found)
+    assert warnings_of(replace(fine, memory_max=None, memory_used=10**12)) == []
+    assert len(warnings_of(replace(fine, memory_max=None, memory_used=10**9, fragmentation=2.0))) == 1
+
+
+def test_the_pace_of_a_queue_says_when_it_is_empty() -> None:
+    """A guess from the last minutes; no figure is ever `nan` on a page."""
+    from datetime import UTC, datetime
+
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    points = [MeasuredPoint(at=at, seconds=60.0, outcomes={"done": 90, "retried": 30}) for _ in range(3)]
+    assert pace(points).throughput == 2.0
+    assert pace(points).failed == 0.5
+    assert pace(points).drain(_queue(pending=10)) == 5.0
+    assert pace(points).drain(_queue(pending=0)) == 0.0
+    assert pace([]).drain(_queue(pending=1)) == float("inf")
+    values = [value for chart in charts(points) for _, row in chart.rows for value in row]
+    assert None in values  # percentiles of nothing
+    assert all(value is None or isfinite(value) for value in values)
+
+
+def test_a_queue_that_nobody_serves_is_told_from_one_that_rests() -> None:
+    """A paused queue is left alone on purpose, and an empty one needs nobody."""
+    assert has_no_workers(_queue(pending=1), frozenset())
+    assert not has_no_workers(_queue(pending=1), frozenset({"mail"}))
+    assert not has_no_workers(_queue(pending=1, is_paused=True), frozenset())
+    assert not has_no_workers(_queue(pending=0), frozenset())
+
+
+def _queue(*, pending: int, is_paused: bool = False) -> QueueInfo:
+    from datetime import UTC, datetime
+
+    states = ("active", "scheduled", "retry", "archived", "completed", "aggregating")
+    return QueueInfo(
+        name="mail", sizes={"pending": pending, **dict.fromkeys(states, 0)}, groups=0, orphaned=0,
+        latency=0.0,
+        processed_total=0, failed_total=0, processed=0, failed=0, is_paused=is_paused, paused_at=None,
+        is_being_removed=False, at=datetime(2026, 11, 21, tzinfo=UTC),
+    )  # fmt: skip
