@@ -154,8 +154,8 @@ class Semaphore:
         wire: str | None = None,
     ) -> None:
         self._connection, self._owns_connection = read_connection(url, prefix, wire)
-        place = Place(self._connection.options, self._connection.wire.keys.prefix)
-        self.limit: Final = Limit(scope, maximum, place=place)
+        self.limit: Final = Limit(scope, maximum, place=self._place())
+        self._connection._tell_when_redirected(self._follow)
         self._lease: Final = seconds(lease, name="lease")
         if not 1.0 <= self._lease < math.inf:
             raise ConfigError("lease", lease, "one second or more, and an end")
@@ -164,6 +164,13 @@ class Semaphore:
         self._is_closed = False
         # A semaphore is entered by many tasks at the same time, and by one several times.
         self._entered: dict[asyncio.Task[object] | None, list[Slot]] = {}
+
+    def _place(self) -> Place:
+        return Place(self._connection.options, self._connection.wire.keys.prefix)
+
+    def _follow(self) -> None:
+        """The connection leads elsewhere now. Muxes have the limit already, so it is changed in place."""
+        object.__setattr__(self.limit, "place", self._place())
 
     @property
     def scope(self) -> str:

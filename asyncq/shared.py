@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Self
 
 from asyncq._redis.router import Router
@@ -43,6 +44,7 @@ class Connection:
         self._router: Router | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
+        self._followers: list[Callable[[], None]] = []
 
     def router(self) -> Router:
         """The way through Redis in the running event loop.
@@ -57,6 +59,7 @@ class Connection:
         if self._router is None:
             router = Router(self.options, name="asyncq:shared", dialect=self.wire.name)
             self._router, self._loop = router, loop
+            self._followers.clear()
         elif self._loop is not loop:
             raise ConfigError(
                 "connection", self, "the event loop it was first used in; make one for each loop"
@@ -81,6 +84,12 @@ class Connection:
         if prefix is not None:
             self.wire = _wire(self.wire.name, prefix)
         self.options = options
+        for follow in self._followers:
+            follow()
+
+    def _tell_when_redirected(self, follow: Callable[[], None]) -> None:
+        if self._router is None:  # afterwards it stays where it is, and nobody need be remembered
+            self._followers.append(follow)
 
     async def aclose(self) -> None:
         """Close it. May be called twice."""

@@ -32,6 +32,7 @@ from asyncq.errors import BrokerError, ConfigError
 
 if TYPE_CHECKING:
     from asyncq.apps import App
+    from asyncq.shared import Connection
 
 LAST_PATIENCE: Final = 30.0
 """Seconds beyond what its servers allow themselves, after which a child without a parent ends the hard
@@ -39,7 +40,8 @@ way: its event loop is stuck, and nobody else would ever end it."""
 
 _log: Final = logging.getLogger(RUN_LOG)
 
-OnStarted = Callable[[], None]
+_INNER: Final = ("_client", "_semaphore", "_reach")
+"""Where those keep their connection that do not hold it themselves."""
 
 
 class ParentLine:
@@ -165,8 +167,8 @@ def _others(app: App, plan: Plan) -> list[str]:
     found: list[str] = []
     for module in modules_of(plan.apps):
         for name, value in vars(module).items():
-            connection = getattr(value, "_connection", None)
-            if connection is None or not type(value).__module__.startswith("asyncq."):
+            connection = _connection_of(value)
+            if connection is None:
                 continue
             if (connection.options, connection.wire.keys.prefix) not in places:
                 where = connection.options.describe()
@@ -175,6 +177,14 @@ def _others(app: App, plan: Plan) -> list[str]:
                     f'make it with os.environ["ASYNCQ_URL"], or on the Connection of the server'
                 )
     return found
+
+
+def _connection_of(value: object) -> Connection | None:
+    """The way to Redis of a client, an inspector, a semaphore, or one of them for blocking code."""
+    if not type(value).__module__.startswith("asyncq."):
+        return None
+    inner = next((vars(value)[name] for name in _INNER if name in getattr(value, "__dict__", ())), value)
+    return getattr(inner, "_connection", None)
 
 
 def _loop_factory(plan: Plan) -> Callable[[], asyncio.AbstractEventLoop] | None:

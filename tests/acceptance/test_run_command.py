@@ -116,8 +116,9 @@ def test_scheduler_and_server_leave_together(shop: Program, redis_url: str) -> N
     shop.write(
         WORK
         + """
-from asyncq import Client
-client = Client("redis://127.0.0.1:1/0")
+from asyncq import Client, sync
+client = Client(URL)
+elsewhere = sync.Client("redis://127.0.0.1:1/0")
 beat = Scheduler(URL)
 beat.register("@every 1s", Task("work", "tick"))
 """
@@ -128,7 +129,7 @@ beat.register("@every 1s", Task("work", "tick"))
         assert command.leave() == 0
         records = [json.loads(line) for line in command.output.splitlines()]
     by_event = {record["event"]: record for record in records}
-    assert "shop.client still leads to 127.0.0.1:1" in by_event["leads_elsewhere"]["message"]
+    assert "shop.elsewhere still leads to 127.0.0.1:1" in by_event["leads_elsewhere"]["message"]
     assert {"started", "scheduler_started", "signal", "scheduler_left", "left"} <= set(by_event)
 
 

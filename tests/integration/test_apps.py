@@ -22,6 +22,7 @@ from asyncq.errors import (
 )
 from asyncq.mux import Mux
 from asyncq.scheduler import Scheduler
+from asyncq.semaphore import Semaphore
 from asyncq.server import Server
 from asyncq.shared import Connection
 from asyncq.task import Task
@@ -174,11 +175,19 @@ async def test_a_connection_is_redirected_with_its_clients(redis_url: str) -> No
     """`--url` reaches every door that shares one."""
     connection = Connection(NOWHERE, prefix="old:")
     client, ran = Client(connection), list[object]()
-    app = App(Server(connection), _noting(ran))
+    mux = _noting(ran)
+    semaphore = Semaphore(connection, "narrow", 1)
+
+    @mux.handle("limited", limit=semaphore)
+    async def limited(task: Task) -> None:
+        ran.append(task.payload)
+
+    app = App(Server(connection), mux)
     app.override(redis_url, prefix="new:")
     async with connection, app.running(), client:
         await client.enqueue(Task("work", 1))
-        await wait_until(lambda: ran, "the task to run")
+        await client.enqueue(Task("limited", 2))
+        await wait_until(lambda: len(ran) == 2, "the tasks to run")
         with pytest.raises(ConfigError, match="one that was not used yet"):
             connection.redirect(NOWHERE)
     with pytest.raises(ClosedError):
