@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Final, Literal, TextIO, TypedDict
+from typing import Final, Literal, TextIO, TypedDict, cast
 
 from asyncq.context import find_context
 from asyncq.errors import ConfigError
@@ -121,7 +122,7 @@ class JsonFormatter(logging.Formatter):
 
 def _as_text(value: object) -> object:
     if isinstance(value, (set, frozenset)):
-        return sorted(map(str, value))
+        return sorted(map(str, cast("Iterable[object]", value)))
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 

@@ -10,7 +10,7 @@ SDK of its choice. Without one nothing is recorded, and next to nothing paid.
 from __future__ import annotations
 
 try:
-    import opentelemetry.trace
+    from opentelemetry import trace as _trace
 except ImportError as error:  # pragma: no cover - the tests have it
     advice = 'asyncq.tracing needs OpenTelemetry: pip install "asyncq[otel]"'
     raise ImportError(advice) from error
@@ -20,6 +20,6 @@ from asyncq.tracing.gathering import aggregator
 from asyncq.tracing.logs import TraceFilter
 from asyncq.tracing.producing import batch, producer
 
-del opentelemetry
+del _trace
 
 __all__ = ["TraceFilter", "aggregator", "batch", "consumer", "producer"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, cast
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
@@ -42,7 +42,7 @@ class Means:
     def written(self, context: Context) -> dict[str, str]:
         """A context as headers."""
         headers: dict[str, str] = {}
-        self._text().inject(headers, context)
+        self._text().inject(cast("Any", headers), context)
         return headers
 
     def read(self, headers: Mapping[str, str]) -> Context:

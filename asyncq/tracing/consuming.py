@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final, cast
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
@@ -147,6 +147,6 @@ def _control(error: BaseException) -> RevokeTask | RetryIn | None:
     if isinstance(error, (RevokeTask, RetryIn)):
         return error
     if isinstance(error, BaseExceptionGroup):
-        inner: Iterable[BaseException] = error.exceptions
+        inner = cast("Iterable[BaseException]", cast("Any", error).exceptions)
         return next((found for one in inner if (found := _control(one)) is not None), None)
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,7 +51,7 @@ def aggregator(
 
 
 @contextmanager
-def _span(means: Means, group: str, tasks: list[Task]) -> Iterator[Span]:
+def _span(means: Means, group: str, tasks: list[Task]) -> Generator[Span]:
     tracer = means.tracer()
     if tracer is None:
         yield INVALID_SPAN
@@ -83,4 +83,5 @@ def _marked(made: object, means: Means, span: Span) -> Any:
     options: dict[str, Any] = {**made.options}
     context = means.written(trace.set_span_in_context(span))
     headers = {**options.get("headers", {}), **context, conventions.SENT_AT: f"{time.time():.3f}"}
-    return Task(made.type, made.payload, **{**options, "headers": headers})
+    options["headers"] = headers
+    return Task(made.type, made.payload, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
@@ -121,7 +121,7 @@ def _with(options: TaskOptions, headers: Mapping[str, str]) -> TaskOptions:
 @contextmanager
 def batch(
     name: str = "", *, per_task: bool = False, tracer_provider: TracerProvider | None = None
-) -> Iterator[Span]:
+) -> Generator[Span]:
     """One span for all tasks that are sent inside a `with` block, by a client that has `producer`.
 
         with tracing.batch():
