@@ -112,7 +112,13 @@ async def test_hostile_types_are_bounded_and_text(redis_url: str) -> None:
             await client.enqueue(Task(kind))
         for number in range(60):
             await client.enqueue(Task(f"nobody:{number}"))
-        await wait_until(lambda: server.measures().processed == len(odd) + 60, "them to be done")
+
+        def all_is_counted() -> bool:
+            measures = server.measures()
+            put_back = sum(one.count("put_back") for one in measures.types)
+            return measures.processed == len(odd) + 60 and put_back == 60
+
+        await wait_until(all_is_counted, "all to be counted")
         found = await _scrape(f"{server.probes_url}/metrics")
     types = {dict(labels)["type"] for name, labels in found if name == "asyncq_task_outcomes_total"}
     assert len(types) == 21
