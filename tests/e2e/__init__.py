@@ -1,0 +1,1 @@
+"""The web UI as people meet it: in a real browser."""
