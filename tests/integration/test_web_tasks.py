@@ -22,7 +22,9 @@ HOSTILE = "<script>alert('x')</script>\"'{{7*7}}"
 async def _fill(client: Client) -> None:
     for number in range(6):
         await client.enqueue(Task("email:send", {"user": number}), queue="mail", task_id=f"m{number}")
-    await client.enqueue(Task("bill:make", "x"), queue="bill/é {{x}}".replace("{{x}}", "x"), process_in=600)
+    await client.enqueue(
+        Task("bill:make", "x"), queue="bill/é {{x}}".replace("{{x}}", "x"), process_in=600, task_id="b0"
+    )
 
 
 async def test_all_tasks_are_in_one_list(any_redis: AnyRedis) -> None:
@@ -34,8 +36,7 @@ async def test_all_tasks_are_in_one_list(any_redis: AnyRedis) -> None:
         assert "m0" in page
         assert "bill:make" in page
         assert "7 shown, 7 looked at, of 7" in page
-        assert "m0" not in await site.get("/tasks?state=scheduled")
-        page = await site.get("/tasks", status=200)
+        assert " m0 " not in text(await site.get("/tasks?state=scheduled"))
         for query, found in (
             ("queue:mail payload.user:3", ["m3"]),
             ("id:m4", ["m4"]),
