@@ -128,7 +128,8 @@ def test_redis_is_judged() -> None:
     fine = RedisInfo(
         address="here", server="valkey 9", role="primary", uptime=1.0, clients=1, memory_used=10,
         memory_peak=10, memory_max=100, eviction_policy="noeviction", keys=0, operations=0,
-        fragmentation=1.0, appends=True, append_failed=False, snapshot_failed=False, snapshot_at=None, unsaved=0,
+        fragmentation=1.0, appends=True, append_failed=False, snapshot_failed=False, snapshot_at=None,
+        unsaved=0,
     )  # fmt: skip
     assert warnings_of(fine) == []
     bad = replace(
