@@ -16,7 +16,7 @@ from asyncq.cli.shapes import queue_shape, record
 from asyncq.cli.terminal import ProgressLine, confirm, counted
 
 if TYPE_CHECKING:
-    from asyncq.inspector import DailyStats, Progress, QueueInfo
+    from asyncq.inspector import DailyStats, Found, Progress, QueueInfo, ServerInfo
 
 STATES: Final = ("pending", "active", "scheduled", "retry", "archived", "completed", "aggregating")
 
@@ -38,11 +38,25 @@ def queue() -> None:
     """Look at queues; pause, resume and remove them."""
 
 
-def condition(info: QueueInfo) -> str:
+def condition(info: QueueInfo, served: Served | None = None) -> str:
     """What a queue does, in a word."""
     if info.is_being_removed:
         return "removing"
-    return "paused" if info.is_paused else "open"
+    if info.is_paused:
+        return "paused"
+    return "no server" if info.pending and served is not None and not served.has(info.name) else "open"
+
+
+class Served:
+    """Which queues have a server, as far as is known."""
+
+    def __init__(self, servers: Found[ServerInfo]) -> None:
+        self._names = frozenset(name for info in servers for name in info.queues)
+        self._is_whole = servers.is_whole
+
+    def has(self, queue: str) -> bool:
+        """Whether somebody would take tasks from it. One that could not be looked at may."""
+        return queue in self._names or not self._is_whole
 
 
 def _number(name: str) -> Column:
@@ -50,20 +64,30 @@ def _number(name: str) -> Column:
     return Column(title, lambda info: f"{info.sizes[name]:,}", is_number=True)
 
 
-QUEUES: Final = View(
-    columns=(
-        Column("QUEUE", lambda info: info.name, is_elastic=True),
-        Column("STATE", condition, colour=lambda info: "yellow" if info.is_paused else None),
-        Column("SIZE", lambda info: f"{info.size:,}", is_number=True),
-        *(_number(state) for state in STATES),
-        Column("LATENCY", lambda info: span(info.latency) if info.latency else "-", is_number=True),
-        Column("PROCESSED", lambda info: f"{info.processed:,}", is_number=True),
-        Column("FAILED", lambda info: f"{info.failed:,}", is_number=True),
-    ),
-    shape=queue_shape,
-    name=lambda info: info.name,
-    none="There are no queues.",
-)
+_COLOURS: Final = {"paused": "yellow", "removing": "yellow", "no server": "red"}
+
+
+def queues_view(served: Served) -> View:
+    """How queues are shown."""
+    return View(
+        columns=(
+            Column("QUEUE", lambda info: info.name, is_elastic=True),
+            Column(
+                "STATE",
+                lambda info: condition(info, served),
+                colour=lambda info: _COLOURS.get(condition(info, served)),
+            ),
+            Column("SIZE", lambda info: f"{info.size:,}", is_number=True),
+            *(_number(state) for state in STATES),
+            Column("LATENCY", lambda info: span(info.latency) if info.latency else "-", is_number=True),
+            Column("PROCESSED", lambda info: f"{info.processed:,}", is_number=True),
+            Column("FAILED", lambda info: f"{info.failed:,}", is_number=True),
+        ),
+        shape=lambda info: queue_shape(info) | {"is_served": served.has(info.name)},
+        name=lambda info: info.name,
+        none="There are no queues.",
+    )
+
 
 _DAYS: Final = View(
     columns=(
@@ -87,18 +111,20 @@ _DAYS: Final = View(
 async def ls(desk: Desk, patterns: tuple[str, ...], *, paused: bool, sort: str) -> int:
     """List queues: tasks by state, how long the next one has waited, and what was done today.
 
-    Several PATTERNs such as 'mail-*' name what any of them names. Days are those of UTC.
+    Several PATTERNs such as 'mail-*' name what any of them names. Days are those of UTC. The state is `open`,
+    `paused`, `removing`, or `no server` where tasks wait that nobody would take.
     """
     found = await desk.inspector.queues.list(partial=True)
+    servers = await desk.inspector.servers.list(partial=True)
     meant = [
         info
         for info in found
         if (not paused or info.is_paused)
         and (not patterns or any(fnmatch.fnmatchcase(info.name, pattern) for pattern in patterns))
     ]
-    sheet = desk.sheet(QUEUES)
+    sheet = desk.sheet(queues_view(Served(servers)))
     sheet.add(sorted(meant, key=lambda info: (0 if sort == "name" else -getattr(info, sort), info.name)))
-    return sheet.end(found.missing)
+    return sheet.end(tuple(dict.fromkeys((*found.missing, *servers.missing))))
 
 
 @queue.command("show")

@@ -10,7 +10,7 @@ import click
 from asyncq.cli.desk import Desk, at_desk
 from asyncq.cli.formats import percent, size, span
 from asyncq.cli.output import View, details
-from asyncq.cli.queue import QUEUES, STATES
+from asyncq.cli.queue import STATES, Served, queues_view
 from asyncq.cli.shapes import queue_shape, record
 from asyncq.cli.terminal import counted
 
@@ -39,7 +39,7 @@ async def stats(desk: Desk) -> int:
         return sheet.end(missing)
     _tell(facts, servers, redis)
     click.echo("")
-    sheet = desk.sheet(QUEUES)
+    sheet = desk.sheet(queues_view(Served(servers)))
     sheet.add(queues)
     return sheet.end(missing)
 

@@ -44,6 +44,8 @@ def _when(info: TaskInfo) -> str:
         return away(info.next_process_at)
     if state == "archived":
         return away(info.last_failed_at)
+    if state == "active":
+        return away(info.delivered_at)
     return away(info.completed_at if state == "completed" else info.enqueued_at)
 
 
@@ -98,8 +100,8 @@ async def ls(desk: Desk, /, **options: Any) -> int:
     """List the tasks of a queue.
 
     Pending tasks come in the order in which they will be taken, others by the time that their state is
-    about: due, archived, succeeded. WHEN is that time, and of pending and active tasks when they were
-    enqueued. With filters a page looks at 2,000 tasks at the most; then it says how to go on.
+    about: due, archived, succeeded. WHEN is that time, of active tasks when they began, and of pending ones
+    when they were enqueued. With filters a page looks at 2,000 tasks at the most; then it says how to go on.
     """
     wish = _Wish(options)
     sheet = desk.sheet(TASKS)

@@ -81,7 +81,7 @@ def test_everything_is_shown(stage: Stage) -> None:
     assert stage.run("queue", "ls", "-o", "id").stdout.splitlines() == ["mail", "日本"]
     table = stage.run("queue", "ls").stdout.splitlines()
     assert table[0].split()[:3] == ["QUEUE", "STATE", "SIZE"]
-    assert table[1].split()[:10] == ["mail", "open", "7", "1", "0", "1", "1", "1", "1", "2"]
+    assert table[1].split()[:10] == ["mail", "no", "server", "7", "1", "0", "1", "1", "1", "1"]
 
     shown = stage.one("queue", "show", "mail")
     assert set(shown) >= QUEUE_KEYS | {"memory", "slot", "nodes", "history"}
@@ -246,6 +246,10 @@ async def test_servers_and_what_they_work_on(redis_url: str, wire: str) -> None:
             assert set(worker) >= WORKER_KEYS
             assert (worker["task_id"], worker["type"]) == ("s1", "slow")
             assert stage.items("server", "ls", "-q", "other") == []
+            stage.run("enqueue", "slow", "-q", "other")
+            served = {item["name"]: item["is_served"] for item in stage.items("queue", "ls")}
+            assert served == {"mail": True, "other": False}
+            assert re.search(r"^other +no server", stage.run("stats").stdout, re.MULTILINE)
             assert stage.one("server", "workers", info["id"]) == worker
             assert stage.one("server", "show", info["id"])["id"] == info["id"]
             text = stage.run("server", "ls", "-w").stdout
