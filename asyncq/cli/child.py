@@ -206,7 +206,12 @@ async def _live(app: App, line: ParentLine | None) -> None:
         await app._run(orders.by_signal, lambda: _tell_probes(app))
         return
     line.patience = _longest_leaving(app)
-    words = {"leave": orders.leave, "now": orders.hurry, "stop": orders.stop, "resume": orders.resume}
+    words = {
+        "leave": orders.leave_in_order,
+        "now": orders.hurry,
+        "stop": orders.stop,
+        "resume": orders.resume,
+    }
     loop = asyncio.get_running_loop()
     line.hear(lambda word: _call_in(loop, words[word]))
     by_signal = {

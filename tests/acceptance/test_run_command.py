@@ -188,10 +188,11 @@ def test_signals_are_passed_on_with_their_meaning(shop: Program, redis_url: str,
         assert counts(redis_client) == {"pending": 1}
         command.send(signal.SIGCONT)
         (runs,) = shop.wait("slow began")
+        os.kill(runs, signal.SIGTERM)
+        command.wait_for("asked to leave")
         command.send(signal.SIGTERM)
-        for pid in children:
-            os.kill(pid, signal.SIGTERM)
         command.wait_for("asked to leave", 3)
+        os.kill(runs, signal.SIGTERM)
         wait_until_sync(lambda: all(is_gone(pid) for pid in children if pid != runs), "the idle one to leave")
         assert not is_gone(runs), "it waits for its task"
         assert command.leave() == 0
