@@ -40,7 +40,7 @@ async def live_page(request: Request, template: str, live_part: str, content: Co
         live_part: The template of the part.
         content: What both show. Puts `title` and `nav` in, too.
     """
-    if "live" in request.query_params:
+    if "live" in request.query_params and request.method == "GET":
         return Stream(request, live_part, content)
     return page(request, template, part=live_part, **await content(request))
 

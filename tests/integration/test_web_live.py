@@ -195,3 +195,5 @@ async def test_pages_that_stay_as_they_are_open_no_stream(redis_url: str, web: M
     async with visitor(made) as browser:
         assert "live=1" in (await browser.get("/queues")).text
         assert "live=1" not in (await browser.get("/queues", headers=never)).text
+        assert (await browser.head("/queues?live=1")).status_code == 200
+        assert made.site.streams.open == 0
