@@ -29,6 +29,7 @@ MODULES = (
     "context",
     "logs",
     "tracing",
+    "dash",
     "retry",
     "scheduler",
     "periodic",

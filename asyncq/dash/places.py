@@ -1,0 +1,117 @@
+"""Where somebody is in the dashboard, and how he says where he wants to go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from asyncq._checks import near_misses
+
+STATES: Final = ("pending", "active", "scheduled", "retry", "archived", "completed", "aggregating")
+
+ALIASES: Final = {
+    "q": "queues",
+    "queue": "queues",
+    "t": "tasks",
+    "s": "servers",
+    "server": "servers",
+    "w": "workers",
+    "worker": "workers",
+    "g": "groups",
+    "group": "groups",
+    "sch": "schedulers",
+    "scheduler": "schedulers",
+    "e": "entries",
+    "entry": "entries",
+    "cron": "entries",
+    "schedules": "entries",
+    "h": "history",
+    "quit": "quit",
+    "exit": "quit",
+    "q!": "quit",
+}
+
+USAGE: Final = {
+    "queues": "queues",
+    "tasks": "tasks QUEUE [STATE]",
+    "task": "task QUEUE ID",
+    "groups": "groups QUEUE",
+    "servers": "servers",
+    "workers": "workers [SERVER]",
+    "schedulers": "schedulers",
+    "entries": "entries [QUEUE]",
+    "history": "history ENTRY",
+    "quit": "quit",
+}
+"""Where one can go, and what has to be said beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A list or a page, and what it is about."""
+
+    view: str
+    queue: str = ""
+    state: str = ""
+    group: str = ""
+    id: str = ""
+    text: str = ""  #: what the list is filtered by
+    cursors: tuple[str, ...] = ()  #: of the pages before this one, and of this one
+
+
+class NoSuchPlaceError(ValueError):
+    """What was typed leads nowhere; the text says what would."""
+
+
+def read_jump(text: str, here: Place) -> Place:
+    """Where a command leads.
+
+    Args:
+        text: What was typed behind the colon.
+        here: Where we are: `tasks` alone means those of the queue that is looked at.
+
+    Raises:
+        NoSuchPlaceError: Nowhere.
+    """
+    words = text.split()
+    if not words:
+        raise NoSuchPlaceError(f"there are {', '.join(USAGE)}")
+    name = ALIASES.get(words[0].lower(), words[0].lower())
+    if name in STATES:
+        words = ["tasks", here.queue or "default", name]
+        name = "tasks"
+    if name not in USAGE:
+        near = near_misses(name, [*USAGE, *ALIASES, *STATES])[:1]
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(USAGE)}"
+        raise NoSuchPlaceError(f"{words[0]!r} is no place; {hint}")
+    return _place(name, words[1:], here)
+
+
+def _place(name: str, said: Sequence[str], here: Place) -> Place:
+    queue = said[0] if said else here.queue or "default"
+    if name == "tasks":
+        state = _state(said[1]) if len(said) > 1 else here.state or "pending"
+        return (
+            Place("groups", queue=queue) if state == "aggregating" else Place(name, queue=queue, state=state)
+        )
+    if name == "task":
+        if len(said) != 2:
+            raise NoSuchPlaceError(f"say it like this: {USAGE[name]}")
+        return Place(name, queue=said[0], id=said[1])
+    if name == "groups":
+        return Place(name, queue=queue)
+    if name == "history":
+        if not said:
+            raise NoSuchPlaceError(f"say it like this: {USAGE[name]}")
+        return Place(name, id=" ".join(said))
+    if name == "workers":
+        return Place(name, id=said[0] if said else "")
+    return Place(name, queue=said[0] if said and name == "entries" else "")
+
+
+def _state(text: str) -> str:
+    found = [state for state in STATES if state.startswith(text.lower())]
+    if len(found) != 1:
+        raise NoSuchPlaceError(f"{text!r} is no state; there are {', '.join(STATES)}")
+    return found[0]

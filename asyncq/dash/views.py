@@ -1,0 +1,446 @@
+"""The lists and pages of the dashboard: what is read for each, and how it is shown."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from asyncq.dash import acting
+from asyncq.dash.pages import read_task
+from asyncq.dash.places import Place
+from asyncq.dash.rows import Column, Reading, Row, View
+from asyncq.dash.texts import NOTHING, away, clean, line, number, span
+from asyncq.inspector import EntryInfo, GoEntryInfo, Inspector, QueueInfo, TaskFilters
+from asyncq.inspector.listing import StateName
+from asyncq.task_info import TaskInfo
+
+PAGE_SIZE: Final = 100
+
+_NEWEST_FIRST: Final = ("archived", "completed")
+
+
+def _holds(place: Place, *texts: str) -> bool:
+    wanted = place.text.casefold()
+    return any(wanted in text.casefold() for text in texts)
+
+
+# --- queues -------------------------------------------------------------------------------------
+
+
+async def _queues(inspector: Inspector, place: Place) -> Reading:
+    found = await inspector.queues.list(partial=True)
+    rows = [_queue(info) for info in found if _holds(place, info.name)]
+    return Reading(rows, missing=found.missing)
+
+
+def _queue(info: QueueInfo) -> Row:
+    state = "removing" if info.is_being_removed else "paused" if info.is_paused else "open"
+    cells = (
+        clean(info.name),
+        state,
+        number(info.pending),
+        number(info.active),
+        number(info.scheduled),
+        number(info.retry),
+        number(info.archived),
+        span(info.latency) if info.latency else NOTHING,
+        number(info.completed),
+        number(info.aggregating),
+        number(info.processed),
+        number(info.failed),
+    )
+    style = "red" if info.orphaned else "" if state == "open" else "yellow"
+    return Row(info.name, cells, info, style, Place("tasks", queue=info.name, state=_first(info)))
+
+
+def _first(info: QueueInfo) -> str:
+    """The state that somebody wants to see first who opens a queue."""
+    for state in ("pending", "active", "retry", "archived", "scheduled", "completed"):
+        if info.sizes[state]:
+            return state
+    return "pending"
+
+
+QUEUES: Final = View(
+    "queues",
+    lambda _: "Queues",
+    (
+        Column("QUEUE"),
+        Column("STATE"),
+        Column("PENDING", is_number=True),
+        Column("ACTIVE", is_number=True),
+        Column("SCHEDULED", is_number=True, least=70),
+        Column("RETRY", is_number=True),
+        Column("ARCHIVED", is_number=True),
+        Column("LATENCY", is_number=True, least=60),
+        Column("COMPLETED", is_number=True, least=118),
+        Column("IN GROUPS", is_number=True, least=118),
+        Column("TODAY", is_number=True, least=90),
+        Column("FAILED", is_number=True, least=90),
+    ),
+    _queues,
+    acting.OF_QUEUES,
+    ("enter tasks", "g groups"),
+)
+
+
+# --- tasks --------------------------------------------------------------------------------------
+
+
+async def _tasks(inspector: Inspector, place: Place) -> Reading:
+    def suits(info: TaskInfo) -> bool:
+        return _holds(place, info.id, info.type, info.last_error)
+
+    filters: TaskFilters = {}
+    if place.group:
+        filters["group"] = place.group
+    if place.text:
+        filters["where"] = suits
+    page = await inspector.tasks.list(
+        place.queue,
+        cast("StateName", place.state),
+        size=PAGE_SIZE,
+        cursor=place.cursors[-1] if place.cursors else None,
+        newest_first=place.state in _NEWEST_FIRST,
+        **filters,
+    )
+    rows = [_task(info, place) for info in page]
+    remark = f"looked at {page.scanned:,} of {page.total:,}" if place.text else ""
+    return Reading(rows, page.total, page.cursor, remark)
+
+
+def _task(info: TaskInfo, place: Place) -> Row:
+    cells = (
+        clean(info.id),
+        clean(info.type) if not info.unreadable else "cannot be read",
+        away(_moment(info, place.state)),
+        f"{info.retried}/{info.max_retry}",
+        line(info.last_error) or NOTHING,
+    )
+    style = "red" if info.unreadable or info.is_orphaned else ""
+    return Row(info.id, cells, info, style, Place("task", queue=info.queue, id=info.id))
+
+
+def _moment(info: TaskInfo, state: str) -> datetime | None:
+    """The time that a state is about."""
+    if state in ("scheduled", "retry"):
+        return info.next_process_at
+    if state == "archived":
+        return info.last_failed_at or info.enqueued_at
+    return info.completed_at if state == "completed" else info.enqueued_at
+
+
+def _tasks_title(place: Place) -> str:
+    group = f" in group {clean(place.group)}" if place.group else ""
+    return f"Tasks {place.state} in {clean(place.queue)}{group}"
+
+
+TASKS: Final = {
+    state: View(
+        "tasks",
+        _tasks_title,
+        (
+            Column("ID"),
+            Column("TYPE"),
+            Column("DUE" if state in ("scheduled", "retry") else "WHEN", is_number=True),
+            Column("RETRIED", is_number=True, least=60),
+            Column("LAST ERROR", least=80),
+        ),
+        _tasks,
+        actions,
+        ("enter details", "1-7 state", "n b page"),
+    )
+    for state, actions in acting.OF_TASKS.items()
+}
+
+
+def _task_actions(state: str) -> View:
+    return View(
+        "task",
+        lambda place: f"Task {clean(place.id)} in {clean(place.queue)}",
+        (),
+        read_task,
+        acting.OF_TASKS.get(state, ()),
+    )
+
+
+TASK: Final = {state: _task_actions(state) for state in (*acting.OF_TASKS, "")}
+
+
+# --- groups -------------------------------------------------------------------------------------
+
+
+async def _groups(inspector: Inspector, place: Place) -> Reading:
+    rows = [
+        Row(
+            info.name,
+            (
+                clean(info.name),
+                number(info.size),
+                number(info.aggregating),
+                away(info.oldest_at),
+                away(info.latest_at),
+            ),
+            info,
+            leads_to=Place("tasks", queue=info.queue, state="aggregating", group=info.name),
+        )
+        for info in await inspector.groups.list(place.queue)
+        if _holds(place, info.name)
+    ]
+    return Reading(rows)
+
+
+GROUPS: Final = View(
+    "groups",
+    lambda place: f"Groups of {clean(place.queue)}",
+    (
+        Column("GROUP"),
+        Column("TASKS", is_number=True),
+        Column("IN HAND", is_number=True),
+        Column("OLDEST", is_number=True),
+        Column("LATEST", is_number=True, least=70),
+    ),
+    _groups,
+    hints=("enter tasks",),
+)
+
+
+# --- servers, and what they work on ----------------------------------------------------------------
+
+
+async def _servers(inspector: Inspector, place: Place) -> Reading:
+    found = await inspector.servers.list(partial=True)
+    rows = [
+        Row(
+            info.id,
+            (
+                clean(info.id),
+                f"{clean(info.host)}:{info.pid}",
+                clean(info.name) or NOTHING,
+                clean(info.status),
+                f"{info.active}/{info.concurrency}",
+                " ".join(f"{clean(name)}:{weight}" for name, weight in info.queues.items()),
+                away(info.started_at),
+            ),
+            info,
+            "" if info.status == "active" else "yellow",
+            Place("workers", id=info.id),
+        )
+        for info in found
+        if _holds(place, info.id, info.host, info.name, *info.queues)
+    ]
+    return Reading(rows, missing=found.missing)
+
+
+SERVERS: Final = View(
+    "servers",
+    lambda _: "Servers",
+    (
+        Column("SERVER"),
+        Column("WHERE"),
+        Column("NAME", least=100),
+        Column("STATUS"),
+        Column("BUSY", is_number=True),
+        Column("QUEUES", least=80),
+        Column("STARTED", is_number=True, least=70),
+    ),
+    _servers,
+    hints=("enter what it runs",),
+)
+
+
+async def _workers(inspector: Inspector, place: Place) -> Reading:
+    found = await inspector.servers.workers(server_id=place.id or None, partial=True)
+    now = datetime.now(UTC)
+    rows = [
+        Row(
+            f"{info.queue} {info.task_id}",
+            (
+                clean(info.task_id),
+                clean(info.type) or "cannot be read",
+                clean(info.queue),
+                span((now - info.started_at).total_seconds()) if info.started_at else NOTHING,
+                str(info.attempt),
+                clean(info.server_id),
+                "ran out" if info.is_orphaned else away(info.lease_ends_at),
+            ),
+            info,
+            "red" if info.is_orphaned else "",
+            Place("task", queue=info.queue, id=info.task_id),
+        )
+        for info in found
+        if _holds(place, info.task_id, info.type, info.queue, info.server_id)
+    ]
+    return Reading(rows, missing=found.missing)
+
+
+WORKERS: Final = View(
+    "workers",
+    lambda place: f"Work of server {clean(place.id)}" if place.id else "Work",
+    (
+        Column("TASK"),
+        Column("TYPE"),
+        Column("QUEUE"),
+        Column("FOR", is_number=True),
+        Column("ATTEMPT", is_number=True, least=80),
+        Column("SERVER", least=90),
+        Column("LEASE", is_number=True, least=70),
+    ),
+    _workers,
+    acting.OF_WORKERS,
+    ("enter details",),
+)
+
+
+# --- schedulers, and their entries -----------------------------------------------------------------
+
+
+async def _schedulers(inspector: Inspector, place: Place) -> Reading:
+    found = await inspector.schedulers.list(partial=True)
+    rows = [
+        Row(
+            info.id,
+            (
+                clean(info.id),
+                f"{clean(info.host)}:{info.pid}",
+                clean(info.name) or NOTHING,
+                clean(info.status),
+                clean(info.health),
+                number(info.entries),
+                away(info.last_tick_at),
+                line(info.sync_error) or NOTHING,
+            ),
+            info,
+            "" if info.health == "ok" else "red",
+            Place("entries"),
+        )
+        for info in found
+        if _holds(place, info.id, info.host, info.name, info.application)
+    ]
+    return Reading(rows, missing=found.missing)
+
+
+SCHEDULERS: Final = View(
+    "schedulers",
+    lambda _: "Schedulers",
+    (
+        Column("SCHEDULER"),
+        Column("WHERE"),
+        Column("NAME", least=100),
+        Column("STATUS"),
+        Column("HEALTH"),
+        Column("ENTRIES", is_number=True, least=60),
+        Column("LAST TIME", is_number=True, least=70),
+        Column("TROUBLE", least=110),
+    ),
+    _schedulers,
+    hints=("enter entries",),
+)
+
+
+async def _entries(inspector: Inspector, place: Place) -> Reading:
+    found = await inspector.schedulers.entries(queue=place.queue or None, partial=True)
+    theirs = await inspector.schedulers.go_entries(partial=True)
+    rows = [_entry(info) for info in found if _holds(place, info.id, info.type, info.queue, info.spec)]
+    rows += [_of_go(info) for info in theirs if _holds(place, info.id, info.type, info.queue, info.spec)]
+    return Reading(rows, missing=(*found.missing, *theirs.missing))
+
+
+def _entry(info: EntryInfo) -> Row:
+    state = "paused" if info.is_paused else "orphan" if info.is_orphan else "on"
+    cells = (
+        clean(info.id),
+        clean(info.spec),
+        clean(info.type),
+        clean(info.queue),
+        state,
+        away(info.next_at),
+        away(info.previous_at),
+        line(info.last_error) or NOTHING,
+    )
+    style = "red" if info.last_error else "" if state == "on" else "yellow"
+    return Row(info.id, cells, info, style, Place("history", id=info.id))
+
+
+def _of_go(info: GoEntryInfo) -> Row:
+    cells = (
+        clean(info.id),
+        clean(info.spec),
+        clean(info.type),
+        clean(info.queue),
+        "of Go",
+        away(info.next_at),
+        away(info.previous_at),
+        NOTHING,
+    )
+    return Row(info.id, cells, info, leads_to=Place("history", id=info.id))
+
+
+ENTRIES: Final = View(
+    "entries",
+    lambda place: f"Entries of schedulers{f' for {clean(place.queue)}' if place.queue else ''}",
+    (
+        Column("ENTRY"),
+        Column("SPEC"),
+        Column("TYPE", least=80),
+        Column("QUEUE", least=100),
+        Column("STATE"),
+        Column("NEXT", is_number=True),
+        Column("PREVIOUS", is_number=True, least=70),
+        Column("LAST ERROR", least=120),
+    ),
+    _entries,
+    acting.OF_ENTRIES,
+    ("enter history",),
+)
+
+
+async def _history(inspector: Inspector, place: Place) -> Reading:
+    events = await inspector.schedulers.events(place.id)
+    rows = [
+        Row(
+            f"{event.nominal_at.timestamp()} {event.enqueued_at.timestamp()} {event.task_id}",
+            (
+                away(event.nominal_at),
+                event.outcome + (" by hand" if event.is_manual else ""),
+                span(event.lateness) if event.lateness is not None else NOTHING,
+                clean(event.task_id) or NOTHING,
+                line(event.error or event.reason) or NOTHING,
+            ),
+            event,
+            "red" if event.outcome == "failed" else "",
+            Place("task", queue=event.queue, id=event.task_id) if event.task_id else None,
+        )
+        for event in events
+        if _holds(place, event.task_id, event.outcome, event.error)
+    ]
+    return Reading(rows)
+
+
+HISTORY: Final = View(
+    "history",
+    lambda place: f"History of {clean(place.id)}",
+    (
+        Column("DUE", is_number=True),
+        Column("OUTCOME"),
+        Column("LATE BY", is_number=True, least=60),
+        Column("TASK"),
+        Column("WHY", least=80),
+    ),
+    _history,
+    hints=("enter task",),
+)
+
+_PLAIN: Final = {view.name: view for view in (QUEUES, GROUPS, SERVERS, WORKERS, SCHEDULERS, ENTRIES, HISTORY)}
+
+
+def view_of(place: Place, state: str = "") -> View:
+    """What is shown at a place.
+
+    Args:
+        place: Where.
+        state: That of the task, of the page of one.
+    """
+    if place.view == "tasks":
+        return TASKS[place.state]
+    return TASK.get(state, TASK[""]) if place.view == "task" else _PLAIN[place.view]
