@@ -40,6 +40,8 @@ def dash(ctx: click.Context, /, place: tuple[str, ...], interval: float, **optio
 
 async def _show(room: Any, target: Target, interval: float, start: str) -> int:
     async with open_inspector(target) as inspector:
-        board = room.Dashboard(inspector, read_only=target.read_only, interval=interval, start=start)
+        # What is done here is found in the trail as done here.
+        view = inspector.acting_as(inspector.actor, via="dash")
+        board = room.Dashboard(view, read_only=target.read_only, interval=interval, start=start)
         await board.run_async()
         return int(board.return_code or CLEAN)

@@ -88,3 +88,11 @@ OF_ENTRIES: Final = (
     Action("r", "run", _run_entry),
     Action("X", "remove", _remove_entry, is_dangerous=True),
 )
+
+
+def name_of(subject: Any) -> str:
+    """What something is called, in questions and answers."""
+    for attribute in ("task_id", "id", "name"):
+        if name := getattr(subject, attribute, ""):
+            return str(name)
+    return "this"

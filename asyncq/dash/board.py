@@ -16,7 +16,9 @@ from textual.suggester import SuggestFromList
 from textual.widgets import DataTable, Footer, Input, Static
 from textual.worker import Worker
 
+from asyncq.dash.acting import name_of
 from asyncq.dash.dialogs import Confirm, Help
+from asyncq.dash.headline import headline, remark
 from asyncq.dash.listing import Listing
 from asyncq.dash.places import STATES, USAGE, NoSuchPlaceError, Place, read_jump
 from asyncq.dash.rows import Action, Reading, View
@@ -158,7 +160,11 @@ class Board(Screen[None]):
             rows = [] if reading is None else reading.rows
             self._marked &= {row.key for row in rows}
             listing.show(view.columns, rows, self._marked, self.size.width)
-        self._write("#head", self._head(view, reading))
+        state = "" if reading is not None else "nothing" if self._trouble else "reading …"
+        others = [f"{len(self._marked)} marked"] if self._marked else []
+        others += ["read-only"] if self._read_only else []
+        others.append(f"asyncq at {self._inspector.where}")
+        self._write("#head", headline(view, self.place, reading, state, others))
         self._show_note(reading)
         keys = (self.place.view, self.place.queue, view.actions, bool(self.place.cursors), self._has_more())
         if keys != self._keys_shown:
@@ -174,31 +180,9 @@ class Board(Screen[None]):
     def _has_more(self) -> bool:
         return self.reading is not None and self.reading.cursor is not None
 
-    def _head(self, view: View, reading: Reading | None) -> str:
-        parts = [view.title(self.place)]
-        if reading is None:
-            parts.append("reading …" if not self._trouble else "nothing")
-        elif view.columns:
-            total = f" of {reading.total:,}" if reading.total is not None else ""
-            parts.append(f"{len(reading.rows):,}{total}")
-        if self.place.cursors:
-            parts.append(f"page {len(self.place.cursors) + 1}")
-        if self.place.text:
-            parts.append(f"/{clean(self.place.text)}")
-        if self._marked:
-            parts.append(f"{len(self._marked)} marked")
-        if self._read_only:
-            parts.append("read-only")
-        return "  ·  ".join([*parts, f"asyncq at {self._inspector.where}"])
-
     def _show_note(self, reading: Reading | None) -> None:
         note = self.query_one("#note", Static)
-        text = self._trouble
-        if not text and reading is not None:
-            text = reading.remark
-            if reading.missing:
-                away = "; ".join(sorted({str(one) for one in reading.missing}))
-                text = f"A part of Redis is away, and what lives there is missing: {clean(away)}"
+        text = self._trouble or remark(reading)
         self._write("#note", text)
         note.display = bool(text)
         note.set_class(bool(self._trouble), "trouble")
@@ -347,7 +331,7 @@ class Board(Screen[None]):
         if not action.is_dangerous:
             self._do(action, subjects)
             return
-        what = _name(subjects[0]) if len(subjects) == 1 else f"{len(subjects)} at once"
+        what = name_of(subjects[0]) if len(subjects) == 1 else f"{len(subjects)} at once"
         typed = action.must_type(subjects[0]) if action.must_type and len(subjects) == 1 else ""
         if action.must_type and len(subjects) > 1:
             self.notify(f"One at a time, to {action.name} it.", severity="error", markup=False)
@@ -383,7 +367,7 @@ class Board(Screen[None]):
             else:
                 done += 1
                 if len(subjects) == 1:
-                    self.notify(f"{clean(_name(subject))}: {word}", markup=False)
+                    self.notify(f"{clean(name_of(subject))}: {word}", markup=False)
         if len(subjects) > 1:
             self.notify(f"{action.name}: {done} of {counted(len(subjects), 'line')}", markup=False)
         self._marked.clear()
@@ -411,11 +395,3 @@ class Board(Screen[None]):
     def action_leave(self) -> None:
         """Leave."""
         self.app.exit()
-
-
-def _name(subject: Any) -> str:
-    """What something is called, in questions and answers."""
-    for attribute in ("task_id", "id", "name"):
-        if name := getattr(subject, attribute, ""):
-            return str(name)
-    return "this"

@@ -59,6 +59,11 @@ class Place:
     text: str = ""  #: what the list is filtered by
     cursors: tuple[str, ...] = ()  #: of the pages before this one, and of this one
 
+    def takes(self, *texts: str) -> bool:
+        """Whether the filter lets a line with these texts through."""
+        wanted = self.text.casefold()
+        return any(wanted in text.casefold() for text in texts)
+
 
 class NoSuchPlaceError(ValueError):
     """What was typed leads nowhere; the text says what would."""

@@ -9,8 +9,9 @@ from asyncq.dash import acting
 from asyncq.dash.pages import read_task
 from asyncq.dash.places import Place
 from asyncq.dash.rows import Column, Reading, Row, View
+from asyncq.dash.schedules import ENTRIES, HISTORY, SCHEDULERS
 from asyncq.dash.texts import NOTHING, away, clean, line, number, span
-from asyncq.inspector import EntryInfo, GoEntryInfo, Inspector, QueueInfo, TaskFilters
+from asyncq.inspector import Inspector, QueueInfo, TaskFilters
 from asyncq.inspector.listing import StateName
 from asyncq.task_info import TaskInfo
 
@@ -19,17 +20,12 @@ PAGE_SIZE: Final = 100
 _NEWEST_FIRST: Final = ("archived", "completed")
 
 
-def _holds(place: Place, *texts: str) -> bool:
-    wanted = place.text.casefold()
-    return any(wanted in text.casefold() for text in texts)
-
-
 # --- queues -------------------------------------------------------------------------------------
 
 
 async def _queues(inspector: Inspector, place: Place) -> Reading:
     found = await inspector.queues.list(partial=True)
-    rows = [_queue(info) for info in found if _holds(place, info.name)]
+    rows = [_queue(info) for info in found if place.takes(info.name)]
     return Reading(rows, missing=found.missing)
 
 
@@ -89,7 +85,7 @@ QUEUES: Final = View(
 
 async def _tasks(inspector: Inspector, place: Place) -> Reading:
     def suits(info: TaskInfo) -> bool:
-        return _holds(place, info.id, info.type, info.last_error)
+        return place.takes(info.id, info.type, info.last_error)
 
     filters: TaskFilters = {}
     if place.group:
@@ -185,7 +181,7 @@ async def _groups(inspector: Inspector, place: Place) -> Reading:
             leads_to=Place("tasks", queue=info.queue, state="aggregating", group=info.name),
         )
         for info in await inspector.groups.list(place.queue)
-        if _holds(place, info.name)
+        if place.takes(info.name)
     ]
     return Reading(rows)
 
@@ -227,7 +223,7 @@ async def _servers(inspector: Inspector, place: Place) -> Reading:
             Place("workers", id=info.id),
         )
         for info in found
-        if _holds(place, info.id, info.host, info.name, *info.queues)
+        if place.takes(info.id, info.host, info.name, *info.queues)
     ]
     return Reading(rows, missing=found.missing)
 
@@ -269,7 +265,7 @@ async def _workers(inspector: Inspector, place: Place) -> Reading:
             Place("task", queue=info.queue, id=info.task_id),
         )
         for info in found
-        if _holds(place, info.task_id, info.type, info.queue, info.server_id)
+        if place.takes(info.task_id, info.type, info.queue, info.server_id)
     ]
     return Reading(rows, missing=found.missing)
 
@@ -291,145 +287,6 @@ WORKERS: Final = View(
     ("enter details",),
 )
 
-
-# --- schedulers, and their entries -----------------------------------------------------------------
-
-
-async def _schedulers(inspector: Inspector, place: Place) -> Reading:
-    found = await inspector.schedulers.list(partial=True)
-    rows = [
-        Row(
-            info.id,
-            (
-                clean(info.id),
-                f"{clean(info.host)}:{info.pid}",
-                clean(info.name) or NOTHING,
-                clean(info.status),
-                clean(info.health),
-                number(info.entries),
-                away(info.last_tick_at),
-                line(info.sync_error) or NOTHING,
-            ),
-            info,
-            "" if info.health == "ok" else "red",
-            Place("entries"),
-        )
-        for info in found
-        if _holds(place, info.id, info.host, info.name, info.application)
-    ]
-    return Reading(rows, missing=found.missing)
-
-
-SCHEDULERS: Final = View(
-    "schedulers",
-    lambda _: "Schedulers",
-    (
-        Column("SCHEDULER"),
-        Column("WHERE"),
-        Column("NAME", least=100),
-        Column("STATUS"),
-        Column("HEALTH"),
-        Column("ENTRIES", is_number=True, least=60),
-        Column("LAST TIME", is_number=True, least=70),
-        Column("TROUBLE", least=110),
-    ),
-    _schedulers,
-    hints=("enter entries",),
-)
-
-
-async def _entries(inspector: Inspector, place: Place) -> Reading:
-    found = await inspector.schedulers.entries(queue=place.queue or None, partial=True)
-    theirs = await inspector.schedulers.go_entries(partial=True)
-    rows = [_entry(info) for info in found if _holds(place, info.id, info.type, info.queue, info.spec)]
-    rows += [_of_go(info) for info in theirs if _holds(place, info.id, info.type, info.queue, info.spec)]
-    return Reading(rows, missing=(*found.missing, *theirs.missing))
-
-
-def _entry(info: EntryInfo) -> Row:
-    state = "paused" if info.is_paused else "orphan" if info.is_orphan else "on"
-    cells = (
-        clean(info.id),
-        clean(info.spec),
-        clean(info.type),
-        clean(info.queue),
-        state,
-        away(info.next_at),
-        away(info.previous_at),
-        line(info.last_error) or NOTHING,
-    )
-    style = "red" if info.last_error else "" if state == "on" else "yellow"
-    return Row(info.id, cells, info, style, Place("history", id=info.id))
-
-
-def _of_go(info: GoEntryInfo) -> Row:
-    cells = (
-        clean(info.id),
-        clean(info.spec),
-        clean(info.type),
-        clean(info.queue),
-        "of Go",
-        away(info.next_at),
-        away(info.previous_at),
-        NOTHING,
-    )
-    return Row(info.id, cells, info, leads_to=Place("history", id=info.id))
-
-
-ENTRIES: Final = View(
-    "entries",
-    lambda place: f"Entries of schedulers{f' for {clean(place.queue)}' if place.queue else ''}",
-    (
-        Column("ENTRY"),
-        Column("SPEC"),
-        Column("TYPE", least=80),
-        Column("QUEUE", least=100),
-        Column("STATE"),
-        Column("NEXT", is_number=True),
-        Column("PREVIOUS", is_number=True, least=70),
-        Column("LAST ERROR", least=120),
-    ),
-    _entries,
-    acting.OF_ENTRIES,
-    ("enter history",),
-)
-
-
-async def _history(inspector: Inspector, place: Place) -> Reading:
-    events = await inspector.schedulers.events(place.id)
-    rows = [
-        Row(
-            f"{event.nominal_at.timestamp()} {event.enqueued_at.timestamp()} {event.task_id}",
-            (
-                away(event.nominal_at),
-                event.outcome + (" by hand" if event.is_manual else ""),
-                span(event.lateness) if event.lateness is not None else NOTHING,
-                clean(event.task_id) or NOTHING,
-                line(event.error or event.reason) or NOTHING,
-            ),
-            event,
-            "red" if event.outcome == "failed" else "",
-            Place("task", queue=event.queue, id=event.task_id) if event.task_id else None,
-        )
-        for event in events
-        if _holds(place, event.task_id, event.outcome, event.error)
-    ]
-    return Reading(rows)
-
-
-HISTORY: Final = View(
-    "history",
-    lambda place: f"History of {clean(place.id)}",
-    (
-        Column("DUE", is_number=True),
-        Column("OUTCOME"),
-        Column("LATE BY", is_number=True, least=60),
-        Column("TASK"),
-        Column("WHY", least=80),
-    ),
-    _history,
-    hints=("enter task",),
-)
 
 _PLAIN: Final = {view.name: view for view in (QUEUES, GROUPS, SERVERS, WORKERS, SCHEDULERS, ENTRIES, HISTORY)}
 
