@@ -264,6 +264,7 @@ def _seconds(code: str) -> float:
     return used.ru_utime + used.ru_stime
 
 
+@pytest.mark.alone
 def test_help_is_quick() -> None:
     """Under a tenth of a second, on a machine on which Python and click alone take half of that.
 
