@@ -34,6 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.timeout(120))  # a browser is a lot for a busy machine
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
