@@ -7,14 +7,12 @@ Needs the extra `cli`. Everything it shows and does goes through one `Inspector`
 
 from __future__ import annotations
 
-try:
-    import textual.app
-except ImportError as error:  # pragma: no cover - the tests have it
+from importlib.util import find_spec
+
+if find_spec("textual") is None:  # pragma: no cover - the tests have it
     advice = 'asyncq dash needs Textual: pip install "asyncq[cli]"'
-    raise ImportError(advice) from error
+    raise ImportError(advice)
 
 from asyncq.dash.app import Dashboard
-
-del textual
 
 __all__ = ["Dashboard"]

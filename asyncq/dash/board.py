@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from textual import work
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.events import Resize
@@ -93,6 +93,10 @@ class Board(Screen[None]):
     def on_resize(self, event: Resize) -> None:  # noqa: ARG002 - Textual's signature
         """Show as many columns as there is room for."""
         self._show()
+
+    @property
+    def _program(self) -> App[None]:
+        return cast("App[None]", cast("Any", self).app)
 
     # -- reading -------------------------------------------------------------------------------------
 
@@ -196,12 +200,11 @@ class Board(Screen[None]):
             self._enter(place)
 
     def _enter(self, place: Place) -> None:
-        current = self.query_one(Listing).current
-        if current is not None:
-            self._cursor_at[self.place] = current.key
+        listing = self.query_one(Listing)
+        if listing.current is not None:
+            self._cursor_at[self.place] = listing.current.key
         self.place, self.reading, self._trouble = place, None, ""
         self._marked.clear()
-        listing = self.query_one(Listing)
         listing.want(self._cursor_at.get(place, ""))
         self._show()
         (listing if self.view.columns else self.query_one("#page")).focus()
@@ -299,7 +302,7 @@ class Board(Screen[None]):
             self.notify(str(error), severity="error", markup=False)
             return
         if place.view == "quit":
-            self.app.exit()
+            self._program.exit()
         else:
             self.go(place)
 
@@ -343,7 +346,7 @@ class Board(Screen[None]):
             else:
                 self.notify("Nothing was done.", markup=False)
 
-        self.app.push_screen(Confirm(f"{action.name.capitalize()} {clean(what)}?", typed), answered)
+        self._program.push_screen(Confirm(f"{action.name.capitalize()} {clean(what)}?", typed), answered)
 
     def _subjects(self) -> list[Any]:
         if not self.view.columns:
@@ -390,8 +393,8 @@ class Board(Screen[None]):
 
     def action_help(self) -> None:
         """Say which keys there are."""
-        self.app.push_screen(Help())
+        self._program.push_screen(Help())
 
     def action_leave(self) -> None:
         """Leave."""
-        self.app.exit()
+        self._program.exit()

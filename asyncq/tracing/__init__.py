@@ -9,17 +9,15 @@ SDK of its choice. Without one nothing is recorded, and next to nothing paid.
 
 from __future__ import annotations
 
-try:
-    from opentelemetry import trace as _trace
-except ImportError as error:  # pragma: no cover - the tests have it
+from importlib.util import find_spec
+
+if find_spec("opentelemetry") is None:  # pragma: no cover - the tests have it
     advice = 'asyncq.tracing needs OpenTelemetry: pip install "asyncq[otel]"'
-    raise ImportError(advice) from error
+    raise ImportError(advice)
 
 from asyncq.tracing.consuming import consumer
 from asyncq.tracing.gathering import aggregator
 from asyncq.tracing.logs import TraceFilter
 from asyncq.tracing.producing import batch, producer
-
-del _trace
 
 __all__ = ["TraceFilter", "aggregator", "batch", "consumer", "producer"]

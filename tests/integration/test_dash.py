@@ -11,6 +11,7 @@ from redis import Redis
 from asyncq import Client, Inspector, Mux, Scheduler, Task
 from asyncq.dash import Dashboard
 from asyncq.errors import ConfigError
+from asyncq.inspector import Rights
 from tests.conftest import AnyRedis
 from tests.integration.serving import at_work
 from tests.support.census import take_census
@@ -240,6 +241,23 @@ async def test_nothing_is_changed_in_a_read_only_dashboard(redis_url: str, redis
         await operator.press("enter", "D", "y")
         await operator.sees("Tasks pending", "1 of 1", but="Delete")
         assert take_census(redis_client).counts == {"pending": 1}
+
+
+async def test_what_the_operator_may_not_do_is_refused(redis_url: str, redis_client: Redis) -> None:
+    """By the inspector, whose rights are those of every tool; and queues of others are not even shown."""
+    rights = Rights.viewer(queues=["mail"])
+    async with Client(redis_url) as client, at_dashboard(redis_url, rights=rights) as operator:
+        await client.enqueue(Task("work"), queue="mail")
+        await client.enqueue(Task("work"), queue="secret")
+        await operator.sees("Queues  ·  1", "mail", but="secret")
+        await operator.press("enter", "D")
+        await operator.sees("Delete")
+        await operator.press("y")
+        await operator.sees("lacks the right", "1 of 1")
+        await operator.press("colon")
+        await operator.say("tasks secret")
+        await operator.sees("Tasks pending in secret", "lacks the right")
+        assert take_census(redis_client, "mail").counts == {"pending": 1}
 
 
 async def test_what_others_wrote_cannot_hurt_the_terminal(redis_url: str) -> None:

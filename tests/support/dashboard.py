@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from asyncq.dash import Dashboard
 from asyncq.dash.board import Board
-from asyncq.inspector import Inspector
+from asyncq.inspector import Inspector, Rights
 from tests.support.waiting import wait_until
 
 __all__ = ["Operator", "at_dashboard"]
@@ -73,10 +73,15 @@ class Operator:
 
 @asynccontextmanager
 async def at_dashboard(
-    url: str, *, size: tuple[int, int] = (120, 30), wire: str | None = None, **options: Any
+    url: str,
+    *,
+    size: tuple[int, int] = (120, 30),
+    wire: str | None = None,
+    rights: Rights | None = None,
+    **options: Any,
 ) -> AsyncGenerator[Operator]:
     """Sit in front of a dashboard for the length of a block."""
-    async with Inspector(url, wire=wire, patience=0.5) as inspector:
+    async with Inspector(url, wire=wire, patience=0.5, rights=rights) as inspector:
         app = Dashboard(inspector, **{"interval": 0.3, **options})
         async with app.run_test(size=size, notifications=True) as pilot:
             yield Operator(app, pilot)
