@@ -202,9 +202,9 @@ def test_signals_are_passed_on_with_their_meaning(shop: Program, redis_url: str,
 def test_a_third_sigterm_kills(shop: Program, redis_url: str, redis_client: Redis) -> None:
     """A handler that blocks its event loop hears nothing; its task runs again when its lease is over."""
     shop.write(WORK.replace("await asyncio.sleep(task.payload)", "time.sleep(task.payload)"))
-    enqueue(redis_url, ("slow", 600))
     with Command(shop.folder, "run", "shop", "--url", redis_url, "--reload") as command:
         (child,) = command.children()
+        enqueue(redis_url, ("slow", 600))
         shop.wait("slow began")
         for words in ("asked to leave", "asked to leave, again: now"):
             command.send(signal.SIGTERM)

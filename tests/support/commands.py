@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -124,6 +125,17 @@ class Command:
         self.send(signal.SIGTERM)
         return self.wait()
 
+    def _hard_end(self) -> set[int]:
+        """Kill the children, which may be stuck, so that no other test suffers for this one."""
+        found: set[int] = set()
+        for file in Path(f"/proc/{self.pid}/task").glob("*/children"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found |= {int(pid) for pid in file.read_text().split()}
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return found
+
     def __enter__(self) -> Self:
         return self
 
@@ -133,9 +145,11 @@ class Command:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        pids = {int(pid) for pid in re.findall(r"\(pid (\d+)\)", self.output)}
+        if error is not None:
+            pids |= self._hard_end()
         self._process.kill()
         self._process.wait()
-        pids = {int(pid) for pid in re.findall(r"\(pid (\d+)\)", self.output)}
         wait_until_sync(lambda: all(is_gone(pid) for pid in pids), "the children to leave", _TIMEOUT)
         if error is not None:
             error.add_note(self.output[-6000:])
