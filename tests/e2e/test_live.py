@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.async_api import expect
+import asyncio
+
+from playwright.async_api import Route, expect
 
 from .conftest import Visit
 from .world import World
@@ -63,3 +65,20 @@ async def test_what_was_said_is_read_to_those_who_listen(visit: Visit, site: Wor
     await expect(page.locator("#messages")).to_have_attribute("role", "status")
     await page.get_by_role("button", name="Pause live-said").click()
     await expect(page.locator("#messages[role=status]")).to_contain_text("live-said")
+
+
+async def test_a_page_follows_however_slowly_its_scripts_come(visit: Visit, site: World) -> None:
+    """The part that opens the stream comes last here: what began before would never know of it."""
+    await site.tasks("live-slow", 1)
+    visitor = await visit("/settings")
+    page = visitor.page
+
+    async def later(route: Route) -> None:
+        await asyncio.sleep(0.5)
+        await route.continue_()
+
+    await page.route("**/hx-sse.min.js", later)
+    async with page.expect_request("**live=1**"):
+        await visitor.go("/queues?q=live-slow")
+    await site.tasks("live-slow", 1)
+    await expect(page.locator("main tbody tr td[data-label=Pending]")).to_have_text("2")
