@@ -8,6 +8,7 @@ Several workers (pytest-xdist) take tests from one line in this order, two at a 
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -54,6 +55,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the folder that the workers of this run share, or learn of it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So it is for what a shell starts in the background, and programs of tests would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if getattr(config.option, "maxschedchunk", 1) is None:
         config.option.maxschedchunk = 1  # each worker has one test in reserve and no more
     shared: dict[str, Any] | None = getattr(config, "workerinput", None)

@@ -93,18 +93,31 @@ class Bench:
     async def opened(self) -> AsyncGenerator[Inspector]:
         """An inspector, for the length of the run; afterwards nothing of us is left in Redis.
 
-        SIGTERM is taken as Ctrl-C is, which cancels us: so the end of the block comes in either case.
+        SIGTERM and Ctrl-C cancel what is done in the block, so its end comes in either case.
+
+        Raises:
+            KeyboardInterrupt: One of them came.
         """
-        wish = self._wish
-        hurried = {signal.SIGTERM: lambda: signal.raise_signal(signal.SIGINT)}
+        wish, ours, was_told = self._wish, asyncio.current_task(), False
+
+        def leave() -> None:
+            nonlocal was_told
+            was_told = True
+            if ours is not None:
+                ours.cancel()
+
         async with (
             Connection(wish.url, prefix=wish.prefix, wire=wish.wire) as connection,
             Inspector(connection) as inspector,
         ):
-            with handled(hurried):
+            with handled({signal.SIGTERM: leave, signal.SIGINT: leave}):
                 self._connection, self._inspector = connection, inspector
                 try:
                     yield inspector
+                except asyncio.CancelledError:
+                    if was_told:
+                        raise KeyboardInterrupt from None
+                    raise
                 finally:
                     if self._has_begun:
                         with suppress(QueueNotFoundError):
