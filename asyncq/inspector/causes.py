@@ -18,7 +18,8 @@ _CLASS: Final = re.compile(r"([A-Za-z_][\w.]{0,100}?)(?:: |\Z)")
 _HEX: Final = r"[0-9a-fA-F]"
 # The order matters: what is found first is not looked at again.
 _CASES: Final = (
-    (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "<mail>"),
+    # Not from the middle of a word: without that, each sign of a long one would be tried as a beginning.
+    (re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+"), "<mail>"),
     (re.compile(rf"{_HEX}{{8}}-(?:{_HEX}{{4}}-){{3}}{_HEX}{{12}}"), "<id>"),
     (re.compile(rf"0x{_HEX}+"), "<hex>"),
     (re.compile(rf"\b(?=[a-fA-F]*\d)(?=\d*[a-fA-F]){_HEX}{{8,}}\b"), "<hex>"),

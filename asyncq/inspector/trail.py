@@ -133,8 +133,8 @@ class Trail:
         return rights.sees(record.queue) if record.queue else not rights.is_limited
 
     def _shown(self, record: TrailRecord) -> TrailRecord:
-        """A record as it may be shown: what nobody has redacted was perhaps seen by somebody who may."""
-        if self._reach.who.redact is None or record.is_redacted:
+        """A record as it may be shown: its texts are as somebody saw them to whom perhaps less was hidden."""
+        if self._reach.who.redact is None:
             return record
         hidden = {
             name: (HIDDEN, HIDDEN) if name in _DELICATE else texts for name, texts in record.changes.items()

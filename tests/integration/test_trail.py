@@ -268,6 +268,8 @@ async def test_what_one_could_see_is_not_shown_to_one_who_cannot(any_redis: AnyR
         record = (await inspector.trail.list()).records[0]
         assert record.changes == {"payload": ('{"card": "[hidden]", "n": 1}', '{"card": "[hidden]", "n": 2}')}
         assert "4222" not in repr((await careful.trail.list()).records)
+        other = inspector.acting_as("pat", redact=hide_fields("n"))
+        assert (await other.trail.list()).records[0].changes["payload"] == ("[hidden]", "[hidden]")
 
 
 async def test_a_trail_that_cannot_be_written_does_not_hold_up_the_change(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from asyncq.inspector.causes import LONGEST, cause_of
@@ -41,6 +43,17 @@ def test_what_names_a_case_makes_no_cause_of_its_own(one: str, other: str) -> No
 def test_other_reasons_are_other_causes(one: tuple[str, str], other: tuple[str, str]) -> None:
     """Type, class and what it says."""
     assert cause_of(*one).id != cause_of(*other).id
+
+
+def test_no_text_takes_long() -> None:
+    """Of a long word only the beginning can be one of an address, so it is read once."""
+    from asyncq.inspector.causes import _CASES
+
+    pattern, _ = _CASES[0]
+    began = time.process_time()
+    assert pattern.sub("", "a" * 200_000) == "a" * 200_000
+    assert time.process_time() - began < 5
+    assert pattern.sub("<mail>", "x@ann@example.com, <bob@example.org>") == "x@<mail>, <<mail>>"
 
 
 @pytest.mark.parametrize(
