@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
@@ -47,13 +47,18 @@ def url_of(listener: socket.socket, root_path: str = "") -> str:
 
 
 @asynccontextmanager
-async def serving(app: Any, listener: socket.socket) -> AsyncGenerator[None]:
+async def serving(app: Any, listener: socket.socket, *, proxies: Sequence[str] = ()) -> AsyncGenerator[None]:
     """Serve an application for the length of a block.
+
+    Args:
+        app: The application.
+        listener: Where it is served.
+        proxies: Addresses and networks of proxies that are believed who asks, and by which scheme.
 
     Raises:
         LoadingError: It does not start.
     """
-    server, errands = _server(app), Errands()
+    server, errands = _server(app, proxies), Errands()
     life = errands.start(server.serve(sockets=[listener]), name="web")
     try:
         while not (server.started or life.done()):  # noqa: ASYNC110 - uvicorn has no event for it
@@ -68,16 +73,18 @@ async def serving(app: Any, listener: socket.socket) -> AsyncGenerator[None]:
         listener.close()
 
 
-async def serve_until_told(app: Any, listener: socket.socket, on_started: Callable[[], None]) -> None:
+async def serve_until_told(
+    app: Any, listener: socket.socket, on_started: Callable[[], None], *, proxies: Sequence[str] = ()
+) -> None:
     """Serve until SIGTERM or SIGINT; says when it has begun."""
     told = asyncio.Event()
     with handled({signal.SIGTERM: told.set, signal.SIGINT: told.set}):
-        async with serving(app, listener):
+        async with serving(app, listener, proxies=proxies):
             on_started()
             await told.wait()
 
 
-def _server(app: Any) -> Any:
+def _server(app: Any, proxies: Sequence[str]) -> Any:
     try:
         import uvicorn  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -99,7 +106,8 @@ def _server(app: Any) -> Any:
         lifespan="on",
         server_header=False,
         # What stands in these headers is up to whoever asks, unless a proxy of ours put it there.
-        proxy_headers=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=",".join(proxies),
         timeout_graceful_shutdown=LAST_PATIENCE,
     )
     return Quiet(config)

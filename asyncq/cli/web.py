@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from ipaddress import ip_network
 from typing import Any, Final
 
 import click
@@ -10,6 +11,19 @@ import click
 from asyncq.cli.connecting import connection_options, run
 
 PORT: Final = 8080
+
+
+def _read_proxies(_ctx: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    found: list[str] = []
+    for address in given:
+        try:
+            network = ip_network(address, strict=False)
+        except ValueError:
+            raise click.BadParameter(
+                f"{address!r} is no address or network, such as 10.0.0.7 or 10.0.0.0/24"
+            ) from None
+        found.append(str(network) if "/" in address else address)
+    return tuple(found)
 
 
 @click.command()
@@ -38,6 +52,15 @@ PORT: Final = 8080
     "--hide-payloads", is_flag=True, help="Show no payloads, headers, results and error texts at all."
 )
 @click.option("--root-path", default="", metavar="/PATH", help="Where a proxy shows it, when not at the top.")
+@click.option(
+    "--proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    callback=_read_proxies,
+    help="Address or network of a proxy in front that is believed who asks, and by http or https "
+    "(X-Forwarded-For, X-Forwarded-Proto); may be given again. Needs a token.",
+)
 @click.option("--environment", default="", metavar="NAME", help="Shown on every page, such as production.")
 @click.option("--title", default="asyncq", show_default=True, help="Shown on every page.")
 @click.option(
@@ -75,6 +98,8 @@ async def _serve(**options: Any) -> int:
     if options["hide_payloads"]:
         redact = redaction.hide_everything
     token, root_path = options["token"], options["root_path"].rstrip("/")
+    if options["proxies"] and not token:
+        raise click.UsageError("--proxy needs a token: without a login only this machine is served")
     auth = room.Tokens.parse(token) if token else room.NoAuth()
     room.check_bind(options["host"], auth)
     app = room.app(
@@ -91,5 +116,10 @@ async def _serve(**options: Any) -> int:
     )
     listener = bound(options["host"], options["port"])
     where = url_of(listener, root_path)
-    await serve_until_told(app, listener, lambda: click.echo(f"Web UI at {where}  (Ctrl-C leaves)"))
+    await serve_until_told(
+        app,
+        listener,
+        lambda: click.echo(f"Web UI at {where}  (Ctrl-C leaves)"),
+        proxies=options["proxies"],
+    )
     return 0

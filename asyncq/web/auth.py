@@ -18,6 +18,9 @@ from asyncq.web.origins import is_loopback
 SESSION_SECONDS: Final = 12 * 3600
 """How long a login lasts."""
 
+_LONGEST_TIME: Final = 12
+"""Digits. Python reads no whole number of thousands of them."""
+
 SHORTEST_TOKEN: Final = 16
 """Characters. What is shorter can be guessed from a signed cookie."""
 
@@ -130,7 +133,8 @@ class Tokens:
     def of_session(self, session: str, *, now: float | None = None) -> Principal | None:
         """Who has this cookie; `None` when it ended, or when its token is none any more."""
         ends, _, signature = session.partition(".")
-        if not ends.isascii() or not ends.isdigit() or not signature.isascii():
+        is_time = ends.isascii() and ends.isdigit() and len(ends) <= _LONGEST_TIME
+        if not is_time or not signature.isascii():
             return None
         found = None
         for digest, principal in self._known:

@@ -49,6 +49,9 @@ HEADERS: Final[Mapping[str, str]] = {
 LARGEST_BODY: Final = 1024 * 1024
 """Bytes of a form or a JSON document: payloads that are edited by hand are smaller."""
 
+FORWARDED: Final = ("x-forwarded-for", "forwarded", "via")
+"""What proxies say of themselves: behind one of this machine, everybody seems to come from here."""
+
 OPEN: Final = ("/static/", "/login")
 """What strangers may see."""
 
@@ -136,6 +139,12 @@ class Guard:
             principal = auth.principal(address_of(request))
             if principal is None:
                 raise HTTPException(403, "Without a login it serves this machine only.")
+            if not auth.even_off_loopback and any(name in request.headers for name in FORWARDED):
+                raise HTTPException(
+                    403,
+                    "Without a login it serves this machine only, and this came through a proxy. "
+                    "Give the UI tokens, or a function that tells who is there.",
+                )
             return principal
         if isinstance(auth, Tokens):
             return self._of_token(request, auth, token) if token else auth.of_session(_cookie(request, auth))
@@ -143,12 +152,13 @@ class Guard:
         return await found if inspect.isawaitable(found) else found
 
     def _of_token(self, request: Request, auth: Tokens, token: str) -> Principal | None:
-        who = f"bearer {address_of(request)}"
-        if wait := self._site.throttle.wait(who):
-            raise HTTPException(429, "Too many wrong tokens.", {"Retry-After": str(math.ceil(wait))})
+        # First the token: nobody is locked out by what others try from behind the same proxy.
         principal = auth.principal(token)
         if principal is None:
-            self._site.throttle.failed(who)
+            throttle, address = self._site.throttle, str(address_of(request))
+            if wait := throttle.wait("bearer", address):
+                raise HTTPException(429, "Too many wrong tokens.", {"Retry-After": str(math.ceil(wait))})
+            throttle.failed("bearer", address)
         return principal
 
     def _stranger(self, request: Request) -> Response:
@@ -188,7 +198,7 @@ def _refuse_foreign(request: Request, host: str) -> None:
 
 
 def _refuse_large(length: str) -> None:
-    if not length.isascii() or not length.isdigit() or int(length) > LARGEST_BODY:
+    if not length.isascii() or not length.isdigit() or len(length) > 12 or int(length) > LARGEST_BODY:
         raise HTTPException(413, f"A body has {LARGEST_BODY:,} bytes at most.")
 
 

@@ -33,15 +33,15 @@ async def _form(request: Request) -> Response:
 
 async def _login(request: Request) -> Response:
     auth, throttle = _tokens(request), site_of(request).throttle
-    who = f"form {address_of(request)}"
-    if wait := throttle.wait(who):
+    address = str(address_of(request))
+    if wait := throttle.wait("form", address):
         raise HTTPException(
             429, "Too many wrong tokens. Wait a minute.", {"Retry-After": str(math.ceil(wait))}
         )
     form = await form_of(request)
     token, following = text_of(form, "token"), safe_path(text_of(form, "next"), base_of(request))
     if auth.principal(token) is None:
-        throttle.failed(who)
+        throttle.failed("form", address)
         problem = "That is none of the tokens."
         return page(request, "login.html", status=403, title="Log in", following=following, problem=problem)
     response = RedirectResponse(following, 303)

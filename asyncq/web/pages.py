@@ -141,8 +141,11 @@ def turn_to(request: Request, path: str, message: str = "", *, kind: str = "done
 
 
 def is_secure(request: Request) -> bool:
-    """Whether cookies can be kept from plain connections."""
-    return request.url.scheme == "https"
+    """Whether cookies can be kept from plain connections.
+
+    Behind a proxy that ends TLS only the origin of the form tells; the guard has checked that it is ours.
+    """
+    return request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
 
 
 def _read_flash(cookie: str | None) -> tuple[str, str] | None:

@@ -17,22 +17,22 @@ MOST_ADDRESSES: Final = 10_000
 
 
 class Throttle:
-    """Remembers failed attempts by address. In memory: a restart forgets them."""
+    """Remembers failed attempts by kind (a form, a header) and address. In memory: a restart forgets them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
+        self._failures: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
-    def wait(self, address: str) -> float:
+    def wait(self, kind: str, address: str) -> float:
         """Seconds until this address may try again; 0 when it may now."""
-        times = self._failures.get(_network(address))
+        times = self._failures.get((kind, _network(address)))
         if times is None or len(times) < MOST_FAILURES:
             return 0.0
         return max(0.0, times[0] + WINDOW - self._clock())
 
-    def failed(self, address: str) -> None:
+    def failed(self, kind: str, address: str) -> None:
         """Note a failed attempt."""
-        key = _network(address)
+        key = kind, _network(address)
         times = self._failures.setdefault(key, deque(maxlen=MOST_FAILURES))
         times.append(self._clock())
         self._failures.move_to_end(key)

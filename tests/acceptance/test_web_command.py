@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from asyncq import Task
 from asyncq.cli import main
 from asyncq.sync import Client
+from asyncq.web.throttle import MOST_FAILURES
 from tests.support.commands import Command
 from tests.support.waiting import wait_until_sync
 
@@ -67,6 +68,19 @@ def test_a_token_lets_in_who_has_it(tmp_path: Path, redis_url: str) -> None:
         assert 'type="password"' not in let_in
         assert command.leave() == 0
         assert TOKEN not in command.output
+
+
+def test_a_proxy_is_believed_who_asks(tmp_path: Path, redis_url: str) -> None:
+    """Only where that was said; else whoever asks could say it of himself."""
+    wrong = {"Authorization": "Bearer wrong"}
+    usual = ("--url", redis_url, "--port", "0")
+    for options, status in (((), 429), (("--proxy", "127.0.0.0/8"), 401)):
+        with Command(tmp_path, "web", *usual, *options, ASYNCQ_TOKEN=TOKEN) as command:
+            url = address(command) + "api/v1/queues"
+            for _ in range(MOST_FAILURES):
+                assert get(url, **wrong, **{"X-Forwarded-For": "192.0.2.1"})[0] == 401
+            assert get(url, **wrong, **{"X-Forwarded-For": "192.0.2.2"})[0] == status
+            assert command.leave() == 0
 
 
 def test_what_is_to_be_hidden_is_not_shown(tmp_path: Path, redis_url: str) -> None:
@@ -148,6 +162,8 @@ def test_bad_input_of_the_exporter(arguments: list[str], words: str) -> None:
         (["--token", "short"], "token"),
         (["--token", "a:king:sixteen-characters-long"], "viewer, operator or admin"),
         (["--port", "99999"], "99999 is not in the range"),
+        (["--proxy", "10.0.0.7"], "--proxy needs a token"),
+        (["--proxy", "proxy.example"], "no address or network"),
         (["--root-path", "x"], "a path that begins with a slash"),
         (["--url", "http://x"], "scheme"),
     ],

@@ -181,7 +181,7 @@ async def test_logging_in_and_out(redis_url: str, web: Made) -> None:
 
 
 async def test_a_wrong_token_is_said_and_soon_refused(redis_url: str, web: Made) -> None:
-    """Ten in a minute; then even the right one has to wait, or a guess would count."""
+    """Ten in a minute; then the form waits. A program with the right one never does."""
     made = web(redis_url, auth=Tokens(SECRET))
     async with visitor(made) as browser:
         for _ in range(MOST_FAILURES):
@@ -196,7 +196,52 @@ async def test_a_wrong_token_is_said_and_soon_refused(redis_url: str, web: Made)
         assert (await browser.get("/queues", headers=bearer)).status_code == 200
         for _ in range(MOST_FAILURES):
             assert (await browser.get("/queues", headers={"Authorization": "Bearer x"})).status_code == 303
-        assert (await browser.get("/queues", headers=bearer)).status_code == 429
+        assert (await browser.get("/queues", headers={"Authorization": "Bearer x"})).status_code == 429
+        assert (await browser.get("/queues", headers=bearer)).status_code == 200
+
+
+async def test_one_ipv6_network_is_one_guesser(redis_url: str, web: Made) -> None:
+    """Whoever has one address has all of its network, and a new one for each guess."""
+    made = web(redis_url, auth=Tokens(SECRET))
+    for last in range(MOST_FAILURES):
+        async with visitor(made, address=f"2001:db8::{last}") as browser:
+            assert (await browser.post("/login", data={"token": "wrong"})).status_code == 403
+            assert (await browser.get("/queues", headers={"Authorization": "Bearer x"})).status_code == 303
+    async with visitor(made, address="2001:db8::ffff") as browser:
+        assert (await browser.post("/login", data={"token": "wrong"})).status_code == 429
+        assert (await browser.get("/queues", headers={"Authorization": "Bearer x"})).status_code == 429
+
+
+async def test_a_cookie_is_kept_from_plain_connections_behind_a_proxy(redis_url: str, web: Made) -> None:
+    """A proxy that ends TLS speaks plain HTTP to us; the origin of the form tells what the browser speaks."""
+    made = web(redis_url, auth=Tokens(SECRET))
+    for origin, is_secure in (("https://localhost", True), ("http://localhost", False)):
+        async with visitor(made) as browser:
+            answer = await browser.post("/login", data={"token": SECRET}, headers={"Origin": origin})
+            assert answer.status_code == 303
+            assert ("secure" in answer.headers["set-cookie"].lower()) is is_secure
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "Via"])
+async def test_an_open_site_serves_no_proxy(redis_url: str, web: Made, name: str) -> None:
+    """Behind one of this machine everybody in the world seems to come from here."""
+    async with visitor(web(redis_url, auth=NoAuth())) as browser:
+        answer = await browser.get("/queues", headers={name: "x"})
+        assert answer.status_code == 403
+        assert "through a proxy" in answer.text
+        assert (await browser.get("/queues")).status_code == 200
+    async with visitor(web(redis_url, auth=NoAuth(even_off_loopback=True))) as browser:
+        assert (await browser.get("/queues", headers={name: "x"})).status_code == 200
+
+
+async def test_odd_lengths_and_cookies_are_no_bugs(redis_url: str, web: Made) -> None:
+    """Python reads no whole number of thousands of digits."""
+    auth = Tokens(SECRET)
+    async with visitor(web(redis_url, auth=auth)) as browser:
+        cookie = {"Cookie": f"{auth.cookie}={'9' * 5000}.x"}
+        assert (await browser.get("/queues", headers=cookie)).status_code == 303
+        length = {"Content-Length": "9" * 5000}
+        assert (await browser.get("/queues", headers=length)).status_code == 413
 
 
 async def test_a_login_leads_nowhere_else(redis_url: str, web: Made) -> None:
