@@ -12,7 +12,8 @@ from starlette.routing import Route
 from asyncq.inspector import RIGHTS
 from asyncq.web.forms import choice_of, text_of
 from asyncq.web.live import live_page
-from asyncq.web.site import inspector_of
+from asyncq.web.sampling import eyes_of
+from asyncq.web.site import inspector_of, site_of
 
 OUTCOMES: Final = ("", "begun", "done", "failed", "refused", "interrupted")
 ACTIONS: Final = ("", *(name for name in RIGHTS if name not in ("view", "trail")))
@@ -24,13 +25,17 @@ async def _content(request: Request) -> Mapping[str, Any]:
     actor, queue = text_of(query, "actor"), text_of(query, "queue")
     action, outcome = choice_of(query, "action", ACTIONS), choice_of(query, "outcome", OUTCOMES)
     wanted: Any = outcome or None
-    page = await inspector_of(request).trail.list(
-        actor=actor or None,
-        action=action or None,
-        queue=queue or None,
-        outcome=wanted,
-        size=PAGE_SIZE,
-        cursor=text_of(query, "cursor") or None,
+    cursor, trail = text_of(query, "cursor"), inspector_of(request).trail
+    page = await site_of(request).samples.get(
+        ("trail", eyes_of(request), actor, action, queue, outcome, cursor),
+        lambda: trail.list(
+            actor=actor or None,
+            action=action or None,
+            queue=queue or None,
+            outcome=wanted,
+            size=PAGE_SIZE,
+            cursor=cursor or None,
+        ),
     )
     return {
         "title": "Audit",
@@ -45,7 +50,7 @@ async def _content(request: Request) -> Mapping[str, Any]:
         "outcome": outcome,
         "actions": ACTIONS,
         "outcomes": OUTCOMES,
-        "is_first": not text_of(query, "cursor"),
+        "is_first": not cursor,
     }
 
 

@@ -21,7 +21,8 @@ from asyncq.web.site import CONVERTOR, inspector_of, path_to, site_of
 async def _content(request: Request) -> Mapping[str, Any]:
     query = request.query_params
     queue, search = text_of(query, "queue"), text_of(query, "q")
-    with_groups = [info for info in await queues_of(request) if info.groups]
+    queues = await queues_of(request)
+    with_groups = [info for info in queues if info.groups]
     if not queue and len(with_groups) == 1:
         queue = with_groups[0].name
     groups: list[GroupInfo] = []
@@ -39,6 +40,7 @@ async def _content(request: Request) -> Mapping[str, Any]:
         "queues": paged(with_groups, 1 if queue else number, size=200 if queue else 50),
         "shown": paged(wanted, number),
         "search": search,
+        "missing": queues.missing,
     }
 
 

@@ -38,7 +38,8 @@ async def live_page(request: Request, template: str, live_part: str, content: Co
         request: For the page, or with `?live=1` for the stream.
         template: The page. It holds `{% call ui.live() %}{% include part %}{% endcall %}`.
         live_part: The template of the part.
-        content: What both show. Puts `title` and `nav` in, too.
+        content: What both show. Puts `title` and `nav` in, too, and `is_final` where a stream need not look
+            again.
     """
     if "live" in request.query_params and request.method == "GET":
         return Stream(request, live_part, content)
@@ -59,6 +60,7 @@ class Stream(Response):
         self._sent = ""
         self._is_away = False
         self._is_over = False
+        self._is_final = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the protocol's
         """Send events until the browser or the time is over."""
@@ -75,9 +77,9 @@ class Stream(Response):
                 if html is not None:
                     async with asyncio.timeout(PATIENCE):
                         await send({"type": "http.response.body", "body": _event(html), "more_body": True})
-                if not await _is_there(receive, min(pace, ends - loop.time())):
+                if not await _is_there(receive, LONGEST if self._is_final else min(pace, ends - loop.time())):
                     return
-                if loop.time() >= ends or self._is_over:
+                if loop.time() >= ends or self._is_over or self._is_final:
                     break
                 html = await self._look_again()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -94,7 +96,9 @@ class Stream(Response):
         """What is to be changed on the page; `None` when it is as it was."""
         request = self._request
         try:
-            html = part(request, self._template, **await self._content(request))
+            context = await self._content(request)
+            self._is_final = bool(context.get("is_final"))
+            html = part(request, self._template, **context)
         except BrokerError as error:
             if self._is_away:
                 return None

@@ -15,6 +15,8 @@ from typing import Any, Final, TypeVar
 
 from starlette.exceptions import HTTPException
 
+from asyncq.errors import BrokerError
+
 T = TypeVar("T")
 
 FRESH: Final = 1.0
@@ -23,7 +25,9 @@ FRESH: Final = 1.0
 COST_FACTOR: Final = 10.0
 """A sample that took long is shown so many times as long: watching keeps Redis busy for a tenth at most."""
 
-MOST_SAMPLES: Final = 64
+MOST_SAMPLES: Final = 1000
+"""More than are shown at the same time, or visitors would throw away what others are about to be shown."""
+
 MOST_STREAMS: Final = 200
 MOST_OF_ONE: Final = 6
 """Streams of one client: a browser holds six connections to a host."""
@@ -33,6 +37,7 @@ class _Sample:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.value: Any = None
+        self.error: BrokerError | None = None
         self.taken_at = float("-inf")
         self.cost = 0.0
 
@@ -51,21 +56,48 @@ class Samples:
             key: What it is of. Who may see different things has different keys: put `rights` into it.
             take: Reads it.
             fresh: Seconds for which it is shown; longer when it took long to take.
+
+        Raises:
+            BrokerError: Redis is away. Whoever waited meanwhile is told so at once, instead of trying again
+                one after the other, each with all of its patience.
         """
+        asked_at = self._clock()
         sample = self._samples.get(key)
         if sample is None:
             sample = self._samples[key] = _Sample()
-            if len(self._samples) > MOST_SAMPLES:
-                self._samples.popitem(last=False)
+            self._make_room()
         self._samples.move_to_end(key)
         async with sample.lock:
-            if self._clock() - sample.taken_at >= max(fresh, COST_FACTOR * sample.cost):
-                started = self._clock()
-                sample.value = await take()
-                sample.taken_at = self._clock()
-                sample.cost = sample.taken_at - started
-        value: T = sample.value
+            if sample.error is not None:
+                is_new = sample.taken_at > asked_at or self._clock() - sample.taken_at < min(fresh, FRESH)
+                if is_new:
+                    raise sample.error.with_traceback(None)
+            elif self._clock() - sample.taken_at < max(fresh, COST_FACTOR * sample.cost):
+                value: T = sample.value
+                return value
+            return await self._take(sample, take)
+
+    async def _take(self, sample: _Sample, take: Callable[[], Awaitable[T]]) -> T:
+        started = self._clock()
+        try:
+            sample.value = value = await take()
+        except BrokerError as error:
+            # Other errors may name who asked, and are not for others.
+            sample.error = error
+            sample.taken_at = self._clock()
+            raise
+        sample.error = None
+        sample.taken_at = self._clock()
+        sample.cost = sample.taken_at - started
         return value
+
+    def _make_room(self) -> None:
+        """Forget what was looked at longest ago, but nothing that somebody is taking: others wait for it."""
+        if len(self._samples) > MOST_SAMPLES:
+            over = next((key for key, one in self._samples.items() if not one.lock.locked()), None)
+            # The last one is what this is done for.
+            if over is not None and over != next(reversed(self._samples)):
+                del self._samples[over]
 
     def forget(self) -> None:
         """Read everything anew: something was changed."""

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final
 
 from starlette.requests import Request
 
 from asyncq.inspector import Found, QueueInfo, RedisInfo, ServerInfo, WorkerInfo
-from asyncq.web.site import inspector_of, site_of
+from asyncq.web.site import inspector_of, principal_of, site_of
 
 SLOW: Final = 5.0
 """Seconds for which numbers are shown that change by the minute."""
+
+
+class _Same:
+    """Stands for a function in the name of a sample: that very one, whatever it says of being equal."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other._value is self._value
+
+    def __hash__(self) -> int:
+        return id(self._value)
+
+
+def eyes_of(request: Request) -> Hashable:
+    """Who sees the same, also of payloads and texts: what a sample of these has in its name."""
+    principal = principal_of(request)
+    redact = None if principal is None else principal.redact
+    return inspector_of(request).rights, None if redact is None else _Same(redact)
 
 
 async def queues_of(request: Request) -> Found[QueueInfo]:
@@ -32,9 +52,11 @@ async def queue_names(request: Request) -> Found[str]:
 
 async def these_queues(request: Request, names: Sequence[str]) -> Found[QueueInfo]:
     """Some queues, such as one page of thousands, of which the others need not be looked at."""
+    if not names:
+        return Found()
     inspector = inspector_of(request)
     return await site_of(request).samples.get(
-        ("queues", inspector.rights, *names), lambda: inspector.queues.list(only=names, partial=True)
+        ("these", inspector.rights, *names), lambda: inspector.queues.list(only=names, partial=True)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,11 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from asyncq.entry_info import EntryInfo, GoEntryInfo
-from asyncq.errors import EntryNotFoundError, NotAllowedError, WireError
+from asyncq.errors import EntryNotFoundError, Missing, NotAllowedError, WireError
 from asyncq.web.forms import choice_of, form_of, text_of, whole_of
 from asyncq.web.live import live_page
 from asyncq.web.pages import page, turn_to
-from asyncq.web.site import inspector_of, path_to
+from asyncq.web.sampling import eyes_of
+from asyncq.web.site import inspector_of, path_to, site_of
 from asyncq.web.values import NOTHING, Shown, show
 
 PAGE: Final = 100
@@ -23,12 +24,7 @@ HISTORY: Final = 100
 NEXT: Final = 5
 
 _SHOWS: Final = ("all", "paused", "orphans", "failing")
-_ACTIONS: Final = {
-    "pause": "entry.pause",
-    "resume": "entry.resume",
-    "run": "entry.run",
-    "remove": "entry.remove",
-}
+_ACTIONS: Final = ("pause", "resume", "run", "remove")
 
 
 async def _list(request: Request) -> Response:
@@ -40,13 +36,13 @@ async def _entries(request: Request) -> Mapping[str, Any]:
     shown = choice_of(given, "show", _SHOWS)
     search, queue = text_of(given, "q"), text_of(given, "queue")
     number = whole_of(given, "page", 1, least=1, most=1_000_000)
-    schedulers = await inspector.schedulers.list(partial=True)
-    found = await inspector.schedulers.entries(queue=queue or None, partial=True)
-    go = [
-        info
-        for info in await inspector.schedulers.go_entries(partial=True)
-        if not queue or info.queue == queue
-    ]
+    samples, eyes = site_of(request).samples, eyes_of(request)
+    schedulers = await samples.get(("schedulers", eyes), lambda: inspector.schedulers.list(partial=True))
+    found = await samples.get(
+        ("entries", eyes, queue), lambda: inspector.schedulers.entries(queue=queue or None, partial=True)
+    )
+    of_go = await samples.get(("go entries", eyes), lambda: inspector.schedulers.go_entries(partial=True))
+    go = [info for info in of_go if not queue or info.queue == queue]
     wanted = [info for info in found if _is_shown(info, shown) and _matches(info, search)]
     pages = max(1, -(-len(wanted) // PAGE))
     number = min(number, pages)
@@ -59,7 +55,7 @@ async def _entries(request: Request) -> Mapping[str, Any]:
         "number": number,
         "pages": pages,
         "go_entries": [info for info in go if _matches(info, search)][:PAGE] if shown == "all" else [],
-        "missing": [*schedulers.missing, *found.missing],
+        "missing": [*dict.fromkeys((*schedulers.missing, *found.missing, *of_go.missing))],
         "show": shown,
         "shows": _SHOWS,
         "search": search,
@@ -88,20 +84,20 @@ async def _show(request: Request) -> Response:
 async def _one(request: Request) -> Mapping[str, Any]:
     inspector, entry_id = inspector_of(request), request.path_params["entry"]
     info: EntryInfo | GoEntryInfo | None = None
+    missing: Sequence[Missing] = ()
     try:
         info = await inspector.schedulers.entry(entry_id)
     except EntryNotFoundError:
-        go = [one for one in await inspector.schedulers.go_entries(partial=True) if one.id == entry_id]
-        info = go[0] if go else None
-        # Of an entry that is gone its history is still there; of one that never was, nothing.
-        events = await inspector.schedulers.events(entry_id, limit=HISTORY)
-    else:
-        events = await inspector.schedulers.events(entry_id, limit=HISTORY)
+        of_go = await inspector.schedulers.go_entries(partial=True)
+        info, missing = next((one for one in of_go if one.id == entry_id), None), of_go.missing
+    # Of an entry that is gone its history is still there; of one that never was, nothing.
+    events = await inspector.schedulers.events(entry_id, limit=HISTORY)
     return {
         "title": f"Schedule {entry_id}",
         "nav": "schedules",
         "entry_id": entry_id,
         "entry": info,
+        "missing": missing,
         "is_go": isinstance(info, GoEntryInfo),
         "payload": NOTHING if info is None else _payload(info),
         "upcoming": [] if info is None else _upcoming(info),
@@ -123,10 +119,8 @@ def _upcoming(info: EntryInfo | GoEntryInfo) -> list[datetime]:
 async def _act(request: Request) -> Response:
     entry_id = request.path_params["entry"]
     form = await form_of(request)
-    action = choice_of(form, "action", tuple(_ACTIONS))
+    action = choice_of(form, "action", _ACTIONS)
     inspector = inspector_of(request)
-    if not inspector.rights.may(_ACTIONS[action]):
-        raise NotAllowedError(inspector.actor, _ACTIONS[action], None)
     back = path_to(request, "entry", entry=entry_id)
     following = text_of(form, "next") or back
     if action == "pause":
@@ -140,6 +134,9 @@ async def _act(request: Request) -> Response:
         said = f"{entry_id}: task {info.id} was enqueued."
     else:
         if not text_of(form, "sure"):
+            # The change itself is refused by the inspector: that stands in the trail.
+            if not inspector.rights.may("entry.remove"):
+                raise NotAllowedError(inspector.actor, "entry.remove", None)
             return page(
                 request,
                 "confirm.html",
@@ -153,6 +150,7 @@ async def _act(request: Request) -> Response:
             )
         await inspector.schedules.remove(entry_id)
         said = f"{entry_id} was removed."
+    site_of(request).samples.forget()
     return turn_to(request, following, said)
 
 

@@ -31,7 +31,7 @@ async def test_pages_show_what_the_other_nodes_hold(lasting_cluster: ClusterProc
             assert (await browser.get(f"/queues/{lost}")).status_code == 200
             away.kill()
             try:
-                for path in ("/", "/queues", "/queues?sort=pending", "/servers", "/redis"):
+                for path in ("/", "/queues", "/queues?sort=pending", "/servers", "/redis", "/groups"):
                     made.site.samples.forget()
                     page = await browser.get(path)
                     assert page.status_code == 200, (path, page.text.partition("lead")[2][:300])

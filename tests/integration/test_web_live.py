@@ -10,9 +10,12 @@ import httpx2
 import pytest
 
 from asyncq import Client, Inspector, Task
-from asyncq.web import NoAuth, live
+from asyncq.errors import BrokerError
+from asyncq.inspector import Rights
+from asyncq.redaction import hide_everything
+from asyncq.web import NoAuth, Principal, Tokens, live
 from asyncq.web.preferences import COOKIE, Preferences
-from asyncq.web.samples import MOST_OF_ONE, Samples
+from asyncq.web.samples import MOST_OF_ONE, MOST_SAMPLES, Samples
 from tests.support.servers import RedisOptions, RedisProcess
 from tests.support.waiting import wait_until
 from tests.support.web import Made, serving, visitor
@@ -164,6 +167,114 @@ async def test_many_who_look_cost_as_much_as_one() -> None:
     samples.forget()
     assert await samples.get("x", take) == 3
     assert await samples.get("y", take) == 4
+
+
+async def test_many_who_wait_for_a_redis_that_is_away_wait_once() -> None:
+    """One after the other they would wait as often as there are of them, each with all of its patience."""
+    time, taken, go_on = [100.0], [0], asyncio.Event()
+
+    async def take() -> int:
+        taken[0] += 1
+        await go_on.wait()
+        time[0] += 3.0
+        if taken[0] == 1:
+            raise BrokerError("here:1", "gone")
+        return taken[0]
+
+    samples = Samples(clock=lambda: time[0])
+    waiting = [asyncio.create_task(samples.get("x", take, fresh=0.0)) for _ in range(20)]
+    await asyncio.sleep(0)
+    go_on.set()
+    told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(one) for one in told} == {BrokerError}
+    assert taken == [1]
+    time[0] += 0.5
+    with pytest.raises(BrokerError):
+        await samples.get("x", take)
+    time[0] += 0.5
+    assert await samples.get("x", take) == 2
+
+
+async def test_what_is_being_taken_is_not_forgotten() -> None:
+    """Others wait for it: a second one would ask Redis the same at the same time."""
+    taken, go_on = [0], asyncio.Event()
+
+    async def take() -> int:
+        taken[0] += 1
+        await go_on.wait()
+        return taken[0]
+
+    async def at_once() -> int:
+        return 0
+
+    samples = Samples(clock=lambda: 100.0)
+    first = asyncio.create_task(samples.get("x", take))
+    await asyncio.sleep(0)
+    for number in range(MOST_SAMPLES + 10):
+        await samples.get(number, at_once)
+    second = asyncio.create_task(samples.get("x", take))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await asyncio.gather(first, second) == [1, 1]
+    assert len(samples._samples) == MOST_SAMPLES  # noqa: SLF001 - it must not grow for ever
+
+
+async def test_a_task_that_is_gone_is_looked_for_once(
+    redis_url: str, web: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where else it could be is asked all over Redis: not again with each look of an open page."""
+    waits: list[float] = []
+
+    async def is_there(_: object, seconds: float) -> bool:
+        waits.append(seconds)
+        return len(waits) < 3
+
+    monkeypatch.setattr(live, "_is_there", is_there)
+    async with Client(redis_url) as client:
+        await client.enqueue(Task("greet"), queue="mail")
+    async with visitor(web(redis_url, auth=NoAuth())) as browser:
+        answer = await browser.get("/tasks/mail/gone?live=1", headers=EVERY_SECOND)
+    assert "This task is gone" in answer.text
+    assert waits == [live.LONGEST]
+
+
+async def test_schedules_and_the_trail_are_read_once_for_all_who_see_the_same(
+    redis_url: str, web: Made
+) -> None:
+    """And never shown to somebody from whom more is hidden."""
+    see_all, see_less, others = "the-secret-of-ann-", "the-secret-of-pat-", "the-secret-of-sue-"
+    people = {
+        see_all: Principal("ann", Rights.admin()),
+        others: Principal("sue", Rights.admin()),
+        see_less: Principal("pat", Rights.admin(), redact=hide_everything),
+    }
+    made = web(redis_url, auth=Tokens(people))
+    made.site.samples._clock = lambda: 100.0  # noqa: SLF001 - no second passes
+    bearer = {token: {"Authorization": f"Bearer {token}"} for token in people}
+    async with Client(redis_url) as client, visitor(made) as browser:
+        await client.enqueue(Task("greet", "a-text-of-ann"), queue="mail", task_id="t1", process_in=3600)
+        inspector = made.site.inspector.acting_as("ann")
+        await inspector.tasks.edit("mail", "t1", payload="another-text")
+        await client.schedules.add("0 3 * * *", Task("greet"), entry_id="nightly", queue="mail")
+        for path in ("/audit", "/schedules"):
+            assert (await browser.get(path, headers=bearer[see_all])).status_code == 200
+        await inspector.queues.pause("mail")
+        await client.schedules.add("0 4 * * *", Task("greet"), entry_id="later", queue="mail")
+        for token, has_later in ((others, False), (see_less, True)):
+            page = (await browser.get("/audit", headers=bearer[token])).text
+            assert ("another-text" in page) is not has_later
+            assert ('data-label="What">queue.pause' in page) is has_later
+            page = (await browser.get("/schedules", headers=bearer[token])).text
+            assert "nightly" in page
+            assert ("later" in page) is has_later
+
+
+async def test_a_page_of_no_queues_is_not_the_list_of_all(redis_url: str, web: Made) -> None:
+    """Each sample has a name of its own."""
+    async with Client(redis_url) as client, visitor(web(redis_url, auth=NoAuth())) as browser:
+        await client.enqueue(Task("greet"), queue="mail")
+        assert "/queues/mail" not in (await browser.get("/queues?q=nothing-like-it")).text
+        assert "/queues/mail" in (await browser.get("/queues?sort=pending")).text
 
 
 async def test_who_is_cancelled_leaves_the_sample_to_others() -> None:
