@@ -31,7 +31,9 @@ _MOST_LIMIT: Final = 1_000_000_000
 
 
 def allowed_or_refuse(request: Request, action: str) -> None:
-    """Refuse early what the inspector would refuse later, when nobody looks any more.
+    """Refuse early what the inspector would refuse later: before somebody is asked, or nobody looks any more.
+
+    Not before a change itself: what the inspector refuses stands in the trail.
 
     Raises:
         NotAllowedError: Whoever asks may not do this anywhere.

@@ -112,7 +112,6 @@ def _page(
 
 
 async def _enqueue(request: Request) -> Response:
-    _require(request)
     form = await form_of(request)
     fields = {name: _line(form, name) for name in _EMPTY}
     copied = None

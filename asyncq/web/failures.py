@@ -9,7 +9,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from asyncq.errors import ConfigError
-from asyncq.inspector import ACTIONS
 from asyncq.web.bulk import WORDS
 from asyncq.web.forms import choice_of, text_of, whole_of
 from asyncq.web.pages import page
@@ -66,7 +65,6 @@ async def _list(request: Request) -> Response:
         larger=larger if report and not report.is_complete else None,
         problem=problem,
         words=WORDS,
-        allowed=ACTIONS,
     )
 
 

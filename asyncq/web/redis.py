@@ -18,9 +18,6 @@ from asyncq.web.site import inspector_of
 NEARLY_FULL: Final = 0.85
 """Of the limit of memory: from here on somebody should look."""
 
-MUCH_UNSAVED: Final = 3600.0
-"""Seconds since the last snapshot, with changes since then, of a server that keeps nothing else."""
-
 FRAGMENTED: Final = 1.8
 SMALL: Final = 256 * 1024 * 1024
 """Bytes below which fragmentation says nothing."""

@@ -66,7 +66,8 @@ async def _content(request: Request) -> Mapping[str, Any]:
     except NotFoundError:
         if "live" not in request.query_params:
             raise
-        return {"title": title, "nav": "tasks", "info": None}
+        # To find out what else could be meant takes many looks: once for each stream is enough.
+        return {"title": title, "nav": "tasks", "info": None, "is_final": True}
     payload, unreadable = payload_of(info)
     state = info.state.value
     return {
@@ -152,10 +153,10 @@ async def _act(request: Request) -> Response:
     queue, task_id = _which(request)
     form = await form_of(request)
     action = choice_of(form, "action", tuple(ACTIONS))
-    allowed_or_refuse(request, action)
     back = path_to(request, "task", queue=queue, id=task_id)
     following = text_of(form, "next") or (path_to(request, "tasks") if action == "delete" else back)
     if action in _SURE and not text_of(form, "sure"):
+        allowed_or_refuse(request, action)
         return page(
             request,
             "confirm.html",
@@ -279,13 +280,14 @@ async def _edit(request: Request) -> Response:
     queue, task_id = _which(request)
     inspector, form = inspector_of(request), await form_of(request)
     info = await inspector.tasks.get(queue, task_id)
-    _refuse_edit(request, info)
     before = _fields_of(info)
     given = {name: _raw(form.get(name)) for name in before if name in form}
     try:
         changes = _changes(given, before, getattr(editable(info, is_merged=True), "form", ""))
         if changes:
             await inspector.tasks.edit(queue, task_id, version=given.get("version") or None, **changes)
+        else:
+            _refuse_edit(request, info)
     except (ConfigError, PayloadError) as error:
         return _editing(request, info, {**before, **given}, problem=str(error), status=400)
     except (TaskChangedError, DuplicateTaskError) as error:

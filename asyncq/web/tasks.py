@@ -18,9 +18,10 @@ from asyncq.inspector import ACTIONS, Inspector, TaskQuery
 from asyncq.task_info import TaskInfo
 from asyncq.web.bulk import WORDS, allowed_or_refuse
 from asyncq.web.forms import choice_of, form_of, text_of, whole_of
+from asyncq.web.origins import safe_path
 from asyncq.web.pages import page, turn_to
 from asyncq.web.sampling import queues_now
-from asyncq.web.site import inspector_of, path_to, site_of, with_query
+from asyncq.web.site import base_of, inspector_of, path_to, site_of, with_query
 
 SIZE: Final = 50
 LARGEST: Final = 500
@@ -162,11 +163,13 @@ async def _act(request: Request) -> Response:
     """Do something to all that are ticked."""
     form = await form_of(request)
     action = choice_of(form, "action", tuple(ACTIONS))
-    allowed_or_refuse(request, action)
     chosen = _selected(form)
-    following = text_of(form, "next") or path_to(request, "tasks")
+    given = text_of(form, "next")
+    # It stands in a link of the page that asks once more, too.
+    following = safe_path(given, base_of(request)) if given else path_to(request, "tasks")
     count = sum(map(len, chosen.values()))
     if action in _SURE and not text_of(form, "sure"):
+        allowed_or_refuse(request, action)
         keys = [
             ("task", f"{quote(queue, safe='')}/{quote(one, safe='')}")
             for queue in chosen

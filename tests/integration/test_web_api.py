@@ -167,3 +167,5 @@ def test_odd_values_become_json() -> None:
     assert encode(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00+00:00"
     assert "…" in str(encode(deep))
     assert encode(object()).startswith("<object")
+    # Half a character is text in Python, and nothing that can be sent.
+    assert encode({"a\ud800": ["b\udfff"]}) == {"a?": ["b?"]}

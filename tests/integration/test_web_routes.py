@@ -251,6 +251,34 @@ async def test_what_is_refused_stands_in_the_trail(redis_url: str, redis_client:
         assert found == [("vera", "api", "queue.pause", "refused"), ("vera", "web", "queue.pause", "refused")]
 
 
+async def test_no_page_keeps_a_refusal_from_the_trail(redis_url: str, redis_client: Redis, web: Made) -> None:
+    """Pages ask the inspector to do it, and it refuses: what they refused themselves nobody would know of."""
+    wanted = {
+        "tasks_act": "task.delete",
+        "task_act": "task.delete",
+        "task_when": "task.reschedule",
+        "_edit": "task.edit",
+        "_enqueue": "task.enqueue",
+        "entry_act": "entry.remove",
+        "group_run": "task.run",
+        "_remove": "queue.remove",
+    }
+    async with (
+        _scene(redis_url, redis_client, web) as scene,
+        visitor(scene.made, headers=_bearer(VIEWER)) as browser,
+    ):
+        for name, method, path, form in scene.changing():
+            if name not in wanted:
+                continue
+            before = (await scene.made.site.inspector.trail.list()).total
+            answer = await _send(browser, method, path, form)
+            assert answer.status_code == 403, name
+            page = await scene.made.site.inspector.trail.list(outcome="refused")
+            assert page.total == before + 1, name
+            assert (page.records[0].actor, page.records[0].action) == ("vera", wanted.pop(name)), name
+    assert not wanted
+
+
 def _pages(scene: _Scene) -> list[str]:
     """Every address that answers to GET, with something in its path that is there."""
     parts = {**TASK, **GROUPED, "job": scene.job, "entry": "nightly", "server": "nobody", "part": "payload"}

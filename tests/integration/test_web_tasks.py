@@ -110,6 +110,11 @@ async def test_what_is_ticked_is_acted_upon(any_redis: AnyRedis) -> None:
         await _fill(site.client)
         answer = await site.post("/tasks", status=200, action="archive", task=["mail/m0", "mail/m1"])
         assert "Archive 2 tasks?" in answer.text
+        for odd in ("javascript:alert(1)", "https://evil.example/"):
+            answer = await site.post("/tasks", status=200, action="archive", task="mail/m0", next=odd)
+            assert odd not in answer.text
+        kept = {"action": "archive", "task": "mail/m0", "next": "/tasks?q=state:pending"}
+        assert 'href="/tasks?q=state:pending"' in (await site.post("/tasks", status=200, **kept)).text
         assert (await site.inspector.tasks.get("mail", "m0")).state == "pending"
         answer = await site.post(
             "/tasks", action="archive", task=["mail/m0", "mail/m1", "mail/gone"], sure="1"

@@ -40,7 +40,7 @@ def encode(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - a case each
         return {one.name: encode(getattr(value, one.name), depth + 1) for one in fields(value)}
     if isinstance(value, Mapping):
         items = cast("Mapping[Any, Any]", cast("object", value)).items()
-        return {str(name): encode(one, depth + 1) for name, one in items}
+        return {_sent(str(name)): encode(one, depth + 1) for name, one in items}
     if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
         several = cast("Iterable[Any]", cast("object", value))
         return [encode(one, depth + 1) for one in several]
@@ -51,7 +51,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(value, str):
+        return _sent(value)
     return str(value) if is_whole and abs(value) > _LARGEST_WHOLE else value
+
+
+def _sent(text: str) -> str:
+    """Text as it can be sent: what is no Unicode cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _text(value: Any) -> Any:
@@ -59,7 +66,7 @@ def _text(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, bytes | bytearray):
         return {"base64": base64.b64encode(value).decode()}
-    return str(value)
+    return _sent(str(value))
 
 
 def task(info: TaskInfo, *, whole: bool = False) -> dict[str, Any]:
@@ -79,4 +86,4 @@ def _read(info: TaskInfo, name: str) -> Any:
     try:
         return getattr(info, name)
     except WireError as error:
-        return {"unreadable": str(error)}
+        return {"unreadable": _sent(str(error))}
