@@ -170,7 +170,10 @@ class HttpDoor:
         self._log: Final = log
         self._option: Final = option
         self._callers: Final = Errands()
-        self._count = 0
+        self._inside: Final[dict[asyncio.Task[None], asyncio.StreamWriter]] = {}
+        self._silent: Final[dict[asyncio.StreamWriter, asyncio.Task[None]]] = {}
+        """Who has not said what it wants, the oldest first."""
+        self._is_open = False
         self._port: int | None = None
 
     @property
@@ -185,6 +188,7 @@ class HttpDoor:
         Raises:
             ConfigError: It cannot listen there; says why.
         """
+        self._is_open = True
         try:
             server = await asyncio.start_server(
                 self._called, self._listen.host, self._listen.port, limit=LARGEST_HEAD
@@ -197,33 +201,62 @@ class HttpDoor:
             yield self
         finally:
             self._port = None
+            self._is_open = False
             server.close()
             await self._callers.cancel()
             await server.wait_closed()
 
     def _called(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._count += 1
-        self._callers.start(self._serve(reader, writer), name="http")
+        if not self._is_open:  # accepted in the moment of closing
+            writer.transport.abort()
+            return
+        # Who only holds a connection must not cost a probe its answer: an orchestrator would restart us.
+        has_room = len(self._inside) < MOST_CALLERS or self._send_oldest_away()
+        task = self._callers.start(self._serve(reader, writer, has_room=has_room), name="http")
+        self._inside[task] = writer
+        if has_room:
+            self._silent[writer] = task
+        task.add_done_callback(self._gone)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._answer(reader, writer)
-        except (OSError, TimeoutError):
-            writer.transport.abort()  # it went away, or does not read
-        finally:
-            self._count -= 1
+    def _send_oldest_away(self) -> bool:
+        """End the oldest of those who have not said what they want; `False` when there is none."""
+        oldest = next(iter(self._silent), None)
+        if oldest is None:
+            return False
+        self._silent.pop(oldest).cancel()
+        return True
+
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        # Also of a task that was cancelled before it began, and so could not do it itself.
+        writer = self._inside.pop(task)
+        self._silent.pop(writer, None)
+        writer.transport.abort()
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, has_room: bool
+    ) -> None:
+        # However it ends, `_gone` aborts the connection, so nothing waits for one who does not read.
+        with suppress(OSError, TimeoutError):
+            await self._answer(reader, writer, has_room=has_room)
             writer.close()
-            with suppress(OSError):
+            async with asyncio.timeout(LINGER):
                 await writer.wait_closed()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, has_room: bool
+    ) -> None:
         has_body = True
         try:
-            request = parse(await self._head(reader))
+            try:
+                head = await self._head(reader, has_room=has_room)
+            finally:
+                self._silent.pop(writer, None)
+            request = parse(head)
             has_body = request.method == "GET"
             page = await self._page(request)
         except RefusedRequest as refusal:
             page = refusal.page
+        writer.transport.set_write_buffer_limits(high=0)  # `drain` is to wait until all has gone
         async with asyncio.timeout(WRITE_PATIENCE):
             writer.write(render(page, has_body=has_body))
             writer.write_eof()
@@ -233,8 +266,8 @@ class HttpDoor:
                 while await reader.read(LARGEST_HEAD):
                     pass
 
-    async def _head(self, reader: asyncio.StreamReader) -> bytes:
-        if self._count > MOST_CALLERS:
+    async def _head(self, reader: asyncio.StreamReader, *, has_room: bool) -> bytes:
+        if not has_room:
             raise RefusedRequest(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
         try:
             async with asyncio.timeout(HEAD_PATIENCE):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -15,6 +16,9 @@ from asyncq._http import HttpDoor, Listen, Page, PageMaker, Request, read_listen
 from asyncq.errors import ConfigError
 from tests.support.http import ask, raw
 from tests.support.waiting import wait_until
+
+LONG = 32 << 20
+"""Bytes: more than the system takes for one who does not read."""
 
 
 @asynccontextmanager
@@ -151,23 +155,104 @@ async def test_whoever_says_nothing_is_told_so(monkeypatch: pytest.MonkeyPatch) 
         assert (await raw(door.url, b"GET /slow")).status == 408
 
 
-async def test_too_many_are_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And when they have gone there is room again."""
-    monkeypatch.setattr(_http, "MOST_CALLERS", 2)
+async def test_at_the_limit_the_oldest_that_says_nothing_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle connections must not cost a probe its answer: a 503 means `restart me`."""
+    monkeypatch.setattr(_http, "MOST_CALLERS", 3)
     async with _door({"/hello": _hello}) as door:
-        assert door.url is not None
-        port = int(door.url.rpartition(":")[2])
-        waiting = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
-        await wait_until(lambda: door._count == 2, "both to be seen")  # noqa: SLF001 - nobody else knows
-        assert (await ask(door.url, "/hello")).status == 503
-        for _, writer in waiting:
+        idle = [await asyncio.open_connection("127.0.0.1", _port(door)) for _ in range(3)]
+        await wait_until(lambda: len(door._silent) == 3, "all to be seen")  # noqa: SLF001 - nobody else knows
+        assert (await ask(door.url, "/hello")).status == 200
+        async with asyncio.timeout(20):
+            with suppress(ConnectionResetError):
+                assert await idle[0][0].read() == b""
+        idle[2][1].write(b"GET /hello HTTP/1.1\r\n\r\n")
+        async with asyncio.timeout(20):
+            assert (await idle[2][0].read()).startswith(b"HTTP/1.1 200 ")
+        for _, writer in idle:
             writer.close()
-            await writer.wait_closed()
+            with suppress(ConnectionResetError):
+                await writer.wait_closed()
+
+
+async def test_too_many_that_wait_for_their_page_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is cut off who has asked. And when they have gone there is room again."""
+    monkeypatch.setattr(_http, "MOST_CALLERS", 2)
+    go_on, waiting = asyncio.Event(), 0
+
+    async def waits(_: Request) -> Page:
+        nonlocal waiting
+        waiting += 1
+        await go_on.wait()
+        return Page("done\n")
+
+    async with _door({"/waits": waits, "/hello": _hello}) as door:
+        asked = [asyncio.ensure_future(ask(door.url, "/waits")) for _ in range(2)]
+        await wait_until(lambda: waiting == 2, "both to be seen")
+        assert (await ask(door.url, "/hello")).status == 503
+        go_on.set()
+        assert [(await one).status for one in asked] == [200, 200]
 
         async def has_room() -> bool:
             return (await ask(door.url, "/hello")).status == 200
 
         await wait_until(has_room, "room")
+
+
+async def test_whoever_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the page is: what the system does not take must not wait in our memory for ever."""
+    monkeypatch.setattr(_http, "WRITE_PATIENCE", 0.2)
+    async with _door({"/long": _long}) as door:
+        with _deaf(door) as caller:
+            await wait_until(lambda: len(door._inside) == 1, "it to be seen")  # noqa: SLF001 - nobody else knows
+            await wait_until(lambda: not door._inside, "it to be cut off")  # noqa: SLF001 - as above
+            assert 0 < _length(caller) < LONG
+
+
+async def test_closing_does_not_wait_for_one_who_does_not_read() -> None:
+    """Neither for one that is being written to, nor for one that was not even looked at."""
+    made = asyncio.Event()
+
+    def long(request: Request) -> Page:
+        made.set()
+        return _long(request)
+
+    with ExitStack() as callers:
+        async with asyncio.timeout(5), _door({"/long": long}) as door:  # less than the patience of the door
+            callers.enter_context(_deaf(door))
+            await made.wait()
+        async with _door({}) as door:
+            _, writer = await asyncio.open_connection("127.0.0.1", _port(door))
+    writer.close()
+    with suppress(ConnectionResetError):
+        await writer.wait_closed()
+
+
+def _port(door: HttpDoor) -> int:
+    assert door.url is not None
+    return int(door.url.rpartition(":")[2])
+
+
+def _long(_: Request) -> Page:
+    return Page(b"a" * LONG)
+
+
+def _length(caller: socket.socket) -> int:
+    """How much comes before the end."""
+    length = 0
+    with suppress(ConnectionResetError):
+        while some := caller.recv(1 << 20):
+            length += len(some)
+    return length
+
+
+@contextmanager
+def _deaf(door: HttpDoor) -> Generator[socket.socket]:
+    """A caller that asks for the long page and reads nothing of it."""
+    with socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        caller.connect(("127.0.0.1", _port(door)))
+        caller.sendall(b"GET /long HTTP/1.1\r\n\r\n")
+        yield caller
 
 
 async def test_closing_ends_those_who_are_inside() -> None:
