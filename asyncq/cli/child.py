@@ -58,6 +58,7 @@ class ParentLine:
         self.plan: Final = Plan.loads(self._words.readline().decode())
         self._reports: Final = reports
         self._hear: Callable[[str], None] | None = None
+        self._was_heard = False
         self._lock: Final = threading.Lock()
         self._thread: Final = threading.Thread(target=self._listen, name="asyncq parent", daemon=True)
         self.was_ready = False
@@ -77,6 +78,7 @@ class ParentLine:
         """Say who is told the words, in the thread that reads them. Before that, to leave is to end."""
         with self._lock:
             self._hear = hear
+            self._was_heard = True
 
     def _listen(self) -> None:
         for word in self._words:
@@ -89,7 +91,7 @@ class ParentLine:
         with self._lock:
             if self._hear is not None:
                 self._hear(word)
-            elif word in ("leave", "now"):
+            elif word in ("leave", "now") and not self._was_heard:
                 os._exit(0)  # still importing: nothing runs yet, and an import cannot be interrupted
 
 

@@ -18,6 +18,10 @@ from asyncq.cli.restarts import Ending, Restarts
 RELOAD_PATIENCE: Final = 2.0
 """Seconds that running tasks have at a reload before they are put back and run again with the new code."""
 
+LAST_PATIENCE: Final = 15.0
+"""Seconds that a process has at a reload to put back what runs. Then it is killed: nothing of it is lost, but
+what it ran waits for the end of a lease."""
+
 _log: Final = logging.getLogger(RUN_LOG)
 
 
@@ -119,9 +123,21 @@ class Parent:
                 async with asyncio.timeout_at(deadline):
                     await self._moved.wait()
             except TimeoutError:
-                for child in set(old) & set(self.living):
-                    child.tell("now")
+                await self._hurry([child for child in old if child in self.living])
                 return
+
+    async def _hurry(self, children: list[Offspring]) -> None:
+        """Let processes leave at once, and kill those that do not: one may be stuck, and new code waits."""
+        for child in children:
+            child.tell("now")
+        try:
+            async with asyncio.timeout(LAST_PATIENCE):
+                while any(child in children for child in self.living):
+                    await self._moved.wait()
+        except TimeoutError:
+            for child in children:
+                if child in self.living:
+                    child.kill()
 
     def _end(self) -> None:
         """Let all leave, and start none any more."""

@@ -80,4 +80,7 @@ async def _fetched(url: str, path: str) -> tuple[int, str]:
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     finally:
         writer.close()
-    return int(head.split()[1]), body.decode(errors="replace").strip()
+    words = head.split(maxsplit=2)
+    if len(words) < 2:
+        raise ConnectionResetError("it went away before it had an answer")
+    return int(words[1]), body.decode(errors="replace").strip()
