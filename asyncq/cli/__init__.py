@@ -83,7 +83,13 @@ def _show_version(ctx: click.Context, option: click.Parameter, value: bool) -> N
     help="Show the version.",
 )
 @click.option("--no-color", is_flag=True, help="Plain text.")
-@click.option("--read-only", is_flag=True, help="Refuse whatever would change something.")
+@click.option(
+    "--read-only",
+    is_flag=True,
+    envvar="ASYNCQ_READ_ONLY",
+    show_envvar=True,
+    help="Refuse whatever would change something.",
+)
 @click.option("--prefix", help="What every key begins with.")
 @click.option("--wire", type=click.Choice(("native", "asynq")), help="How tasks look in Redis.")
 @click.option("--url", help="Where Redis is. May stand here or after the command, as the others.")

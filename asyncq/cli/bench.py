@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from asyncq.cli.connecting import CLEAN, connection_options, run
-from asyncq.cli.terminal import ProgressLine, counted, table
+from asyncq.cli.connecting import CLEAN, REFUSED, connection_options, is_read_only, run
+from asyncq.cli.terminal import ProgressLine, complain, counted, table
 
 if TYPE_CHECKING:
     from asyncq.cli.measuring import Measured, Wish
@@ -76,9 +76,14 @@ def bench(ctx: click.Context, /, **options: Any) -> None:
     Others that use the same Redis would feel it: where servers work or tasks wait, it asks first, and
     without a terminal it wants --yes. It refuses when its tasks would take half of the memory left.
 
-    Exit code: 0 measured, 1 not wanted, 2 wrong usage, 5 Redis cannot be reached or used.
+    Exit code: 0 measured, 1 not wanted, 2 wrong usage, 4 not with --read-only, 5 Redis cannot be reached or
+    used.
     """
     from asyncq.cli.measuring import Wish  # noqa: PLC0415 - `--help` does without
+
+    if is_read_only(ctx):
+        complain("bench enqueues and runs tasks of its own: not with --read-only or ASYNCQ_READ_ONLY")
+        ctx.exit(REFUSED)
 
     sure, as_json = options.pop("yes"), options.pop("as_json")
     ctx.exit(run(_measure(Wish(**options), sure=sure, as_json=as_json)))

@@ -118,6 +118,11 @@ def inspector_options(function: _Function) -> _Function:
     return connection_options(patience(read_only(colour(function))))
 
 
+def is_read_only(ctx: click.Context) -> bool:
+    """Whether `--read-only` stands before the command, or in the environment."""
+    return bool(ctx.find_root().params.get("read_only"))
+
+
 def _plain(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001, FBT001 - click's
     if value:
         ctx.color = False

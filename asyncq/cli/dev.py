@@ -32,7 +32,7 @@ PORT: Final = 8080
 @click.option("--fresh", is_flag=True, help="Begin with an empty Valkey, and keep nothing.")
 @click.pass_context
 def dev(ctx: click.Context, /, **options: Any) -> None:
-    r"""Develop: a Valkey, a program that is reloaded, and the web UI, in one.
+    """Develop: a Valkey, a program that is reloaded, and the web UI, in one.
 
     \b
       asyncq dev shop.tasks
@@ -41,7 +41,7 @@ def dev(ctx: click.Context, /, **options: Any) -> None:
     is used in its place. The program finds it in ASYNCQ_URL.
 
     For your own machine: the web UI has no password and listens here only.
-    """
+    """  # noqa: D301 - the \b is click's: do not wrap this
     import asyncio  # noqa: PLC0415 - `--help` does without
 
     from asyncq.cli.developing import develop  # noqa: PLC0415 - as above

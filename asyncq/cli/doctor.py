@@ -19,6 +19,7 @@ from asyncq.cli.connecting import (
     PARTLY,
     Target,
     connection_options,
+    is_read_only,
     open_inspector,
     run,
 )
@@ -60,7 +61,7 @@ def doctor(ctx: click.Context, /, **options: Any) -> None:
     Exit code: 0 all is well, 1 something is damaged, 2 wrong usage, 5 Redis cannot be reached or used,
     6 nothing that was looked at is damaged, and a node of the cluster could not be looked at.
     """
-    wish = _Wish(**options, read_only=bool(ctx.find_root().params.get("read_only")))
+    wish = _Wish(**options, read_only=is_read_only(ctx))
     if wish.mend and not wish.yes and not sys.stdin.isatty():
         raise click.UsageError(
             "--repair asks before it changes anything, and nobody is there to ask: add --yes"

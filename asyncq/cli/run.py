@@ -134,7 +134,7 @@ def server_options(function: _Function) -> _Function:
 @click.option("--fresh", is_flag=True, help="Of --embedded: begin with nothing, and keep nothing.")
 @click.pass_context
 def run(ctx: click.Context, /, **options: Any) -> None:
-    r"""Run the servers and schedulers of a program.
+    """Run the servers and schedulers of a program.
 
     MODULE:APP names an App(server, mux, schedulers=[...]), a Scheduler, or a list of these; :app may be
     left out.
@@ -151,7 +151,7 @@ def run(ctx: click.Context, /, **options: Any) -> None:
     no more tasks; SIGCONT: do again.
 
     Exit code: 0 it was told to leave, 1 the program broke, 2 wrong usage, 5 Redis cannot be reached or used.
-    """
+    """  # noqa: D301 - the \b is click's: do not wrap this
     from asyncq.cli import running  # noqa: PLC0415 - `--help` does without
 
     settle_embedding(options)

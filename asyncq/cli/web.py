@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from asyncq.cli.connecting import connection_options, run
+from asyncq.cli.connecting import connection_options, is_read_only, run
 
 PORT: Final = 8080
 
@@ -40,7 +40,13 @@ def _read_proxies(_ctx: click.Context, _option: click.Parameter, given: tuple[st
     help="What to log in with: one for all, or NAME:ROLE:TOKEN,... Better in the environment: others on this "
     "machine can read command lines.",
 )
-@click.option("--read-only", is_flag=True, help="Nobody may change anything.")
+@click.option(
+    "--read-only",
+    is_flag=True,
+    envvar="ASYNCQ_READ_ONLY",
+    show_envvar=True,
+    help="Nobody may change anything.",
+)
 @click.option(
     "--hide",
     "hidden",
@@ -72,7 +78,7 @@ def _read_proxies(_ctx: click.Context, _option: click.Parameter, given: tuple[st
 )
 @click.pass_context
 def web(ctx: click.Context, /, **options: Any) -> None:
-    r"""Serve the web UI.
+    """Serve the web UI.
 
     \b
       asyncq web
@@ -82,7 +88,8 @@ def web(ctx: click.Context, /, **options: Any) -> None:
     encrypted on its way: put a proxy with TLS in front.
 
     Exit code: 0 it was told to leave, 1 it cannot listen there, 2 wrong usage.
-    """
+    """  # noqa: D301 - the \b is click's: do not wrap this
+    options["read_only"] = options["read_only"] or is_read_only(ctx)
     ctx.exit(run(_serve(**options)))
 
 

@@ -234,6 +234,22 @@ def test_what_destroys_is_refused_where_nobody_can_be_asked(redis_url: str, redi
     assert stage.one("task", "delete", both[0], "-q", "mail")["outcome"] == "deleted"  # one, by its id
 
 
+def test_read_only_of_the_environment(
+    redis_url: str, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds for commands that have no such option of their own, too."""
+    stage = set_stage(redis_url)
+    redis_client.delete("asyncq:{mail}:pending")
+    monkeypatch.setenv("ASYNCQ_READ_ONLY", "1")
+    keys = sorted(redis_client.keys())
+    assert "lacks the right" in stage.run("doctor", "--repair", "--yes", code=4).stderr
+    assert "lacks the right" in stage.run("queue", "pause", "mail", code=4).stderr
+    assert "bench enqueues" in stage.run("bench", "--yes", "--tasks", "1", code=4).stderr
+    monkeypatch.delenv("ASYNCQ_READ_ONLY")
+    assert "bench enqueues" in stage.run("--read-only", "bench", "--yes", "--tasks", "1", code=4).stderr
+    assert [key for key in sorted(redis_client.keys()) if b"trail" not in key] == keys
+
+
 def test_read_only(redis_url: str, redis_client: Redis) -> None:
     """Whatever would change something is refused, and nothing is; reading goes on."""
     stage = set_stage(redis_url)

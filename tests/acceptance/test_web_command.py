@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import signal
 import socket
@@ -9,11 +10,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from asyncq import Task
 from asyncq.cli import main
+from asyncq.metrics import Exporter
 from asyncq.sync import Client
 from asyncq.web.throttle import MOST_FAILURES
 from tests.support.commands import Command
@@ -119,6 +122,26 @@ def test_a_server_shows_its_metrics_beside_its_probes(tmp_path: Path, redis_url:
         assert command.leave() == 0
 
 
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_read_only_before_the_command_holds_for_the_web_ui(how: str, tmp_path: Path, redis_url: str) -> None:
+    """And so does what the environment says of it."""
+    before = ["--read-only"] if how == "option" else []
+    environment = {"ASYNCQ_READ_ONLY": "1"} if how == "environment" else {}
+    with Command(tmp_path, *before, "web", "--port", "0", ASYNCQ_URL=redis_url, **environment) as command:
+        assert ">read-only<" in get(address(command) + "queues")[1]
+        assert command.leave() == 0
+
+
+def test_the_exporter_has_the_defaults_of_the_class() -> None:
+    """Its help shows them, so they stand there once more."""
+    command = main.get_command(click.Context(main), "exporter")
+    assert command is not None
+    options = {one.name: one.default for one in command.params}
+    known = inspect.signature(Exporter).parameters
+    for name in ("listen", "namespace", "interval", "timeout", "max_queues", "memory_interval"):
+        assert options[name] == known[name].default, name
+
+
 def test_a_port_that_is_taken(tmp_path: Path, redis_url: str) -> None:
     """The exit code is not that of a wrong command: it may be right in a minute."""
     with socket.socket() as taken:
@@ -128,6 +151,10 @@ def test_a_port_that_is_taken(tmp_path: Path, redis_url: str) -> None:
         with Command(tmp_path, "web", "--url", redis_url, "--port", port) as command:
             assert command.wait() == 1
             assert f"cannot listen at 127.0.0.1:{port}: Address already in use" in command.output
+        with Command(tmp_path, "exporter", "--url", redis_url, "--listen", port) as command:
+            assert command.wait() == 1
+            assert f"127.0.0.1:{port}" in command.output
+            assert "in use" in command.output
 
 
 def test_dev_has_the_web_ui(tmp_path: Path, redis_url: str) -> None:
@@ -141,17 +168,17 @@ def test_dev_has_the_web_ui(tmp_path: Path, redis_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "code", "words"),
     [
-        (["--listen", "here"], "'here' is no address"),
-        (["--listen", "192.0.2.1:9876"], "an address that can be listened on"),
-        (["--url", "http://x"], "scheme"),
+        (["--listen", "here"], 2, "'here' is no address"),
+        (["--listen", "192.0.2.1:9876"], 1, "an address that can be listened on"),
+        (["--url", "http://x"], 2, "scheme"),
     ],
 )
-def test_bad_input_of_the_exporter(arguments: list[str], words: str) -> None:
-    """As everywhere: one line, and exit code 2."""
+def test_bad_input_of_the_exporter(arguments: list[str], code: int, words: str) -> None:
+    """As everywhere: one line, and exit code 2; 1 where another machine, or another moment, could do it."""
     result = CliRunner().invoke(main, ["exporter", *arguments])
-    assert result.exit_code == 2, result.output
+    assert result.exit_code == code, result.output
     assert words in result.stderr
 
 
