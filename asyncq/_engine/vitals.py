@@ -15,8 +15,6 @@ from asyncq._logs import SERVER_LOG, Log
 from asyncq._service import OnBroken, Service, running
 
 LOOK_EVERY: Final = 1.0
-STALLED_AFTER: Final = 1.0
-"""Seconds without a turn of the event loop after which it is reported, with what runs in it."""
 
 
 class Vitals:

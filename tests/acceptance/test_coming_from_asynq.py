@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+import click
 import pytest
 
 import asyncq
 from asyncq import errors, options, retry, sync
+from asyncq.cli import main
 from asyncq.inspector import Cluster, Groups, Queues, Schedulers, Servers, Tasks
 from tests.acceptance.pages import DOCS, ROOT, names, section, table
 
@@ -56,6 +58,8 @@ metrics.NewQueueMetricsCollector
 
 DEFECTS: Final = 19
 
+CLI: Final = "The CLI and asynqmon"
+
 _ROOMS: Final[dict[str, Any]] = {
     "Inspector.tasks": Tasks,
     "Inspector.queues": Queues,
@@ -73,7 +77,7 @@ def _rows(title: str) -> list[list[str]]:
 def _exports() -> list[list[str]]:
     text = PAGE.read_text(encoding="utf-8")
     titles = re.findall(r"^## (.+)$", text, re.MULTILINE)
-    return [row for title in titles if "defect" not in title for row in _rows(title)]
+    return [row for title in titles if "defect" not in title and title != CLI for row in _rows(title)]
 
 
 def test_every_export_of_asynq_has_a_line() -> None:
@@ -107,6 +111,18 @@ def test_what_it_names_is_there() -> None:
     named = [name for row in _exports() for name in names(row[1]) if name[:1].isupper()]
     assert len(named) > 50
     assert [name for name in named if not _is_there(name)] == []
+
+
+def test_commands_that_it_names_are_there() -> None:
+    """With the words that are written there."""
+    named = [name.split() for row in _rows(CLI) for name in names(row[1]) if not name.startswith("-")]
+    assert len(named) > 20
+    for words in named:
+        command: click.Command | None = main
+        for word in words:
+            assert isinstance(command, click.Group), words
+            command = command.get_command(click.Context(command), word)
+        assert command is not None, words
 
 
 def test_every_defect_has_a_test_that_exists() -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
 from typing import Any, Final
 
+import click
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
 from asyncq import Client, Mux, Scheduler, Server, Task
+from asyncq.cli import main
 from asyncq.metrics import Exporter, ServerCollector
 from asyncq.metrics.families import encoded
 from tests.acceptance.pages import DOCS, ROOT, names, table
@@ -131,6 +134,21 @@ def test_each_rule_says_what_is_the_matter() -> None:
         for text in (rule["expr"], *rule["annotations"].values()):
             for one, other in ("()", "{}", "[]"):
                 assert text.count(one) == text.count(other), text
+
+
+def test_commands_that_a_rule_names_are_understood() -> None:
+    """Whoever was woken copies them."""
+    texts = [text for rule in _rules() for text in rule["annotations"].values()]
+    lines = [line for text in texts for line in re.findall(r"`asyncq ([^`]+)`", text)]
+    assert lines
+    for line in lines:
+        command: click.Command = main
+        arguments = shlex.split(re.sub(r"\{\{.*?\}\}", "mail", line))
+        while isinstance(command, click.Group):
+            _, found, arguments = command.resolve_command(click.Context(command), arguments)
+            assert found is not None, line
+            command = found
+        command.make_context(line, arguments)
 
 
 def test_prometheus_itself_takes_the_rules() -> None:

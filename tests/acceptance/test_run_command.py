@@ -377,6 +377,9 @@ def test_the_deployment_for_kubernetes_is_one_that_works() -> None:
     assert _parsed(container["command"])["probes"] == f"0.0.0.0:{container['ports'][0]['containerPort']}"
     assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    patience = container["livenessProbe"]
+    assert patience["timeoutSeconds"] >= 5
+    assert patience["periodSeconds"] * patience["failureThreshold"] >= 60
     assert pod["terminationGracePeriodSeconds"] >= 8 + 15
 
 

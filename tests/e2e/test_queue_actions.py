@@ -103,7 +103,7 @@ async def test_settings_are_kept_by_the_browser(visit: Visit) -> None:
 
 
 async def test_lists_are_filtered_and_sorted_by_whoever_looks(visit: Visit, site: World) -> None:
-    """The address says it, so that it can be sent to a colleague."""
+    """The address says it, so that it can be sent to somebody else."""
     await site.tasks("find-few", 2)
     await site.tasks("find-many", 8)
     visitor = await visit("/queues")
