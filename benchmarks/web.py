@@ -20,6 +20,7 @@ FULL, QUEUES = 1_000_000, 3_000
 BUDGET_MS = 200.0
 PAGES = (
     "/", "/queues", "/queues?sort=pending&order=desc&page=2", "/queues?q=queue-1", "/queues/q", "/servers",
+    "/tasks", "/tasks?state=archived&type=none", "/tasks?q=payload:none", "/failures", "/schedules",
     "/groups", "/redis", "/audit", "/settings", "/api/v1/queues", "/api/v1/queues/q",
     "/api/v1/queues/q/tasks?state=archived",
 )  # fmt: skip
