@@ -61,7 +61,7 @@ async def test_we_show_entries_of_go_and_what_they_enqueued(go: Go, redis_url: s
         {"spec": "@every 1s", "task": {"type": "mail", "payload": b'{"to": 1}', "options": options}},
         {"spec": "CRON_TZ=Asia/Tokyo 0 9 * * *", "task": {"type": "daily"}},
     ]
-    often, daily = await go("start_scheduler", name="s", heartbeat=0.05, entries=entries)
+    often, daily = await go("start_scheduler", name="s", heartbeat=1, entries=entries)
     enqueued = await go.event("enqueued")
     async with Inspector(redis_url, wire="asynq") as inspector:
 
