@@ -104,21 +104,21 @@ async def test_settings_are_kept_by_the_browser(visit: Visit) -> None:
 
 async def test_lists_are_filtered_and_sorted_by_whoever_looks(visit: Visit, site: World) -> None:
     """The address says it, so that it can be sent to somebody else."""
-    await site.tasks("find-few", 2)
-    await site.tasks("find-many", 8)
+    await site.tasks("sift-few", 2)
+    await site.tasks("sift-many", 8)
     visitor = await visit("/queues")
     page = visitor.page
-    await page.get_by_label("Name contains").fill("find-")
+    await page.get_by_label("Name contains").fill("sift-")
     await page.get_by_role("button", name="Filter").click()
     rows = page.locator("main tbody th[scope=row]")
     await expect(rows).to_have_count(2)
     await page.get_by_role("link", name="Pending").click()
-    await expect(rows.first).to_contain_text("find-many")
+    await expect(rows.first).to_contain_text("sift-many")
     await page.get_by_role("link", name="Pending").click()
-    await expect(rows.first).to_contain_text("find-few")
-    assert "q=find-" in page.url
+    await expect(rows.first).to_contain_text("sift-few")
+    assert "q=sift-" in page.url
     await page.go_back()
-    await expect(rows.first).to_contain_text("find-many")
+    await expect(rows.first).to_contain_text("sift-many")
 
 
 async def test_the_trail_tells_what_was_done_here(visit: Visit, site: World) -> None:

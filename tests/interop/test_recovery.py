@@ -139,7 +139,8 @@ async def test_python_stands_a_late_go_server(
 ) -> None:
     """Go has no fence: it settles what Python runs again by now. Python drops its outcome and goes on."""
     gate, later = tmp_path / "gate", tmp_path / "later"
-    await golang.serve(shutdown=10)
+    # With one slot, which is taken: Go looks every 10 ms, and may be quicker when the task waits again.
+    await golang.serve(shutdown=10, concurrency=1)
     payload = script(go_until=str(gate), python_until=str(later))
     task = await golang.enqueue("a", payload, task_id="t", retention=60)
     await golang.run(task)
