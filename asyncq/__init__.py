@@ -15,7 +15,7 @@ import types
 import typing
 
 if typing.TYPE_CHECKING:
-    from asyncq.apps import App
+    from asyncq.app import App
     from asyncq.client import Client, Outcome
     from asyncq.codecs import Codecs
     from asyncq.config import Failure, ServerConfig
@@ -69,7 +69,7 @@ __all__ = [
 ]
 
 _HOMES: typing.Final = {
-    "apps": ("App",),
+    "app": ("App",),
     "client": ("Client", "Outcome"),
     "codecs": ("Codecs",),
     "config": ("Failure", "ServerConfig"),

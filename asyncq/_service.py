@@ -158,6 +158,9 @@ class Errands:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def __contains__(self, task: object) -> bool:
+        return task in self._tasks
+
     @property
     def are_under_way(self) -> bool:
         """Whether any is not over."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
-from typing import Any, Final, Self, Unpack
+from typing import Any, Final, Unpack
 
 from asyncq._broker.checkup import check_once, wait_until_reachable
 from asyncq._clock import from_unix, now
 from asyncq._compose import new_id
+from asyncq._door import Runs, run_alone
 from asyncq._logs import SCHEDULER_LOG, Log, log_for
 from asyncq._probes import Probed, Probes
 from asyncq._scheduling.condition import judge
@@ -37,7 +37,7 @@ __all__ = ["Entry", "Scheduler", "SchedulerConfig", "SchedulerHealth"]
 _ID_LENGTH: Final = 12
 
 
-class Scheduler(Probed):
+class Scheduler(Probed, Runs):
     """Enqueues tasks at the times that were registered.
 
         scheduler = Scheduler("redis://localhost:6379/0", timezone="Asia/Shanghai")
@@ -194,35 +194,13 @@ class Scheduler(Probed):
             AlreadyRunningError: It runs already, or is called inside an event loop.
             BrokerError: Redis cannot be used; the text says why and what to try.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            asyncio.run(self._run())
-        else:
-            raise AlreadyRunningError("an event loop (use `await scheduler.serve()` inside it)")
+        run_alone(self._run, instead="await scheduler.serve()")
 
     async def _run(self) -> None:
         errands = Errands()
         with handled(Orders(self, errands).by_signal):
             await self.serve()
             await errands.finish()
-
-    async def serve(self) -> None:
-        """Enqueue what is due until `shutdown` is called or this is cancelled."""
-        await self.start()
-        try:
-            await self.wait()
-        finally:
-            await self.shutdown()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[Self]:
-        """Enqueue what is due for the length of a block."""
-        await self.start()
-        try:
-            yield self
-        finally:
-            await self.shutdown()
 
     async def start(self) -> None:
         """Begin, and return when tools can see it, or when it was told to leave before that.

@@ -11,6 +11,7 @@ from typing import Any
 
 from asyncq._broker.checkup import check, check_once
 from asyncq._checks import refuse_unknown
+from asyncq._door import run_alone
 from asyncq._engine.condition import Observer
 from asyncq._engine.supervisor import Supervisor
 from asyncq._http import Page, Request
@@ -107,13 +108,7 @@ class Server(Probed):
             AlreadyRunningError: It runs already, or is called inside an event loop.
             BrokerError: Redis cannot be used; the text says why and what to try.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
-            raise AlreadyRunningError("an event loop (use `await server.serve(mux)` inside it)")
-        asyncio.run(self._run(mux))
+        run_alone(lambda: self._run(mux), instead="await server.serve(mux)")
 
     async def _run(self, mux: Mux) -> None:
         with handled(_Orders(self, self._errands).by_signal):

@@ -16,6 +16,7 @@ from typing import Any
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "api.md"
 
 MODULES = (
+    "app",
     "client",
     "sync",
     "task",

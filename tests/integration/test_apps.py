@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 from redis import Redis
 
-from asyncq.apps import App
+from asyncq.app import App
 from asyncq.client import Client
 from asyncq.errors import (
     AlreadyRunningError,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from asyncq.apps import App
+from asyncq.app import App
 from asyncq.cli.loading import LoadingError, load
 from asyncq.errors import ConfigError
 from asyncq.mux import Mux

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final
 
+from asyncq._door import Runs, run_alone
 from asyncq._logs import SCHEDULER_LOG, Log
 from asyncq._service import Errands
 from asyncq._signals import handled
@@ -23,7 +23,7 @@ from asyncq.shared import Connection
 __all__ = ["App"]
 
 
-class App:
+class App(Runs):
     """A server with its mux, schedulers, or both, that live and leave together.
 
         app = App(Server(url, concurrency=20), mux, schedulers=[scheduler])
@@ -160,12 +160,7 @@ class App:
             AlreadyRunningError: It runs already, or is called inside an event loop.
             BrokerError: Redis cannot be used; the text says why and what to try.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            asyncio.run(self._run(Orders(self).by_signal))
-        else:
-            raise AlreadyRunningError("an event loop (use `await app.serve()` inside it)")
+        run_alone(lambda: self._run(Orders(self).by_signal), instead="await app.serve()")
 
     async def _run(
         self,
@@ -187,23 +182,6 @@ class App:
             # The loop ends with us, so nobody else can use them afterwards.
             for connection in self.connections:
                 await connection.aclose()
-
-    async def serve(self) -> None:
-        """Run until `shutdown` is called. Cancelling it leaves in order, too, and then goes on."""
-        await self.start()
-        try:
-            await self.wait()
-        finally:
-            await self.shutdown()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[Self]:
-        """Run for the length of a block."""
-        await self.start()
-        try:
-            yield self
-        finally:
-            await self.shutdown()
 
     async def start(self) -> None:
         """Start every part, and return when all work, or when it was told to leave before that.

@@ -1,0 +1,1 @@
+"""Tests of `asyncq.app`: groups of services, settings, and the timing wheel."""
