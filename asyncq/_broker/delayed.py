@@ -22,6 +22,7 @@ class Forwarded(NamedTuple):
     moved: int
     wait: float  #: seconds until the next is due; 0 when there is more to move at once
     due: float  #: when that is, in Unix seconds; infinite, as the wait, when nothing is scheduled
+    now: float = 0.0  #: when the last look began, Unix seconds by Redis' clock
 
 
 class PutBack(NamedTuple):
@@ -45,9 +46,10 @@ class Delayed:
         moved = 0
         waits: list[float] = []
         dues: list[float] = []
+        now = 0.0
 
         async def forward(slot: int, names: Sequence[str]) -> None:
-            nonlocal moved
+            nonlocal moved, now
             keys: list[str] = []
             args: list[Any] = [CHUNK, basis.channel_prefix, basis.in_cluster, basis.wire.keys.news]
             for name in names:
@@ -56,12 +58,13 @@ class Delayed:
                 args += (queue.task_prefix, queue.group_prefix)
             reply: Any = await basis.run(FORWARD, keys, args, slot=slot)
             moved += int(reply[0])
+            now = max(now, float(reply[3]))
             if reply[1]:
                 waits.append(float(reply[1]))
                 dues.append(float(reply[2]))
 
         await together([forward(slot, names) for slot, names in basis.by_slot(queues).items()])
-        return Forwarded(moved, min(waits, default=math.inf), min(dues, default=math.inf))
+        return Forwarded(moved, min(waits, default=math.inf), min(dues, default=math.inf), now)
 
     async def promote(self, tasks: Sequence[PutBack]) -> list[str]:
         """Let scheduled tasks of one queue be taken now, if they are still what was put back.

@@ -52,7 +52,7 @@ class Forwarder(Service):
     async def tick(self) -> float:
         self._is_looking = True
         try:
-            moved, wait, due = await self._delayed.forward(self._queues)
+            moved, wait, due, _ = await self._delayed.forward(self._queues)
         finally:
             self._is_looking = False
         before, self._next_due = self._next_due, due

@@ -119,6 +119,10 @@ class Dispatcher:
         except Exception:  # noqa: BLE001 - a bug of ours: it must not stay in a task that nobody looks at
             self._report(tick.entry)
 
+    def begun(self, tick: Tick) -> None:
+        """Say that a time has come, and that Redis is asked for it."""
+        self._to.begun(tick)
+
     async def conclude(self, tick: Tick, outcome: Answer | Exception) -> None:
         """Do what follows from the answer to one time."""
         tick.entry.last_at = tick.nominal

@@ -41,8 +41,8 @@ PUT_BACK: Final = 1.0
 class Wave(Protocol):
     """Prepares and sends times."""
 
-    def prepare(self, tick: Tick) -> Prepared:
-        """Do what can be done before a time comes."""
+    def prepare(self, ticks: Sequence[Tick], now: datetime) -> Sequence[Prepared]:
+        """Do what can be done before these times come."""
         ...
 
     def begin(self, prepared: Sequence[Prepared], *, is_all: bool) -> None:
@@ -69,8 +69,9 @@ class Ticker(Service):
         self._begin()
         now = self._clock()
         if self._count < MOST_PREPARED:
-            for tick in self._timetable.take_due(now, MOST_AHEAD, ahead=AHEAD):
-                self._keep(self._wave.prepare(tick))
+            ticks = self._timetable.take_due(now, MOST_AHEAD, ahead=AHEAD)
+            for prepared in self._wave.prepare(ticks, now):
+                self._keep(prepared)
         return min(self._seconds_left(), LONGEST_SLEEP)
 
     def _look_at_the_clock(self) -> None:
@@ -115,6 +116,10 @@ class Ticker(Service):
 
     def forget(self) -> None:
         """Let go of what has not come: times are reckoned anew."""
+        # What is claimed is in Redis, which knows for itself when it is due.
+        claimed = [one for moment in self._prepared.values() for one in moment if one.is_claimed]
         self._prepared.clear()
         self._moments.clear()
         self._count = 0
+        if claimed:
+            self._wave.begin(claimed, is_all=True)

@@ -2,13 +2,14 @@
 
 A thousand entries of midnight are not late by much if each takes a twentieth of a millisecond, but the last
 of them waits for all. So what can be done before is done before, what can be done afterwards waits, and in
-between there is nothing but handing tasks to the connection.
+between there is nothing but handing tasks to the connection. What of many can be done in Redis ahead is done
+ahead (`Crowds`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from asyncq._broker.enqueue import Placed, Send
 from asyncq._entry_form import rhythm
 from asyncq._scheduling.claimant import Answer
 from asyncq._scheduling.claims import claim_on, is_before
+from asyncq._scheduling.crowds import LEAST, Crowds, Moving, Sent, is_plain
 from asyncq._service import Errands, Service
 from asyncq._timetable import Tick, Timetable
 from asyncq._wire.messages import NewTask
@@ -66,6 +68,10 @@ class Dispatching(Protocol):
         """Whether it is for those who make up for missed times; tells them."""
         ...
 
+    def begun(self, tick: Tick) -> None:
+        """Say that a time has come."""
+        ...
+
     async def conclude(self, tick: Tick, outcome: Answer | Exception) -> None:
         """Do what follows from an answer."""
         ...
@@ -82,6 +88,7 @@ class Prepared:
     due: datetime
     send: Send | None = None  #: sends what was made of it; `None` where it takes the long way
     answered: OnAnswer | None = None  #: is called with the answer
+    is_claimed: bool = False  #: it is one of a crowd, and has been sent
 
 
 class Waves(Service):
@@ -95,9 +102,9 @@ class Waves(Service):
         timetable: Timetable,
         claimant: Claiming,
         dispatcher: Dispatching,
+        moving: Moving,
         *,
         timeout: float,
-        begun: Callable[[Tick], None],
         is_direct: bool,
     ) -> None:
         super().__init__("answers to a scheduler")
@@ -105,20 +112,39 @@ class Waves(Service):
         self._claimant: Final = claimant
         self._dispatcher: Final = dispatcher
         self._timeout: Final = timeout
-        self._begun: Final = begun
         self._is_direct: Final = is_direct
         self._answers: Final[deque[tuple[Tick, NewTask, asyncio.Future[Placed]]]] = deque()
         self._unanswered: Final[set[asyncio.Future[Placed]]] = set()
         self._errands: Final = Errands()
+        self._crowds: Final = Crowds(moving, self._answered, timeout=timeout)
         self._busy_until = 0.0
 
-    def prepare(self, tick: Tick) -> Prepared:
-        """Do what can be done before a time comes."""
-        due = tick.nominal + timedelta(seconds=tick.delay)
-        new = self._composed(tick, due)
-        if new is None:
-            return Prepared(tick, due)
-        return Prepared(tick, due, self._claimant.make(new), partial(self._answered, tick, new))
+    def prepare(self, ticks: Sequence[Tick], now: datetime) -> list[Prepared]:
+        """Do what can be done before these times come."""
+        dues = [tick.nominal + timedelta(seconds=tick.delay) for tick in ticks]
+        crowds = {due for due, count in Counter(dues).items() if count >= LEAST and due > now}
+        prepared: list[Prepared] = []
+        claimed: list[asyncio.Future[Placed]] = []
+        for tick, due in zip(ticks, dues, strict=True):
+            new = self._composed(tick, due)
+            if new is None:
+                prepared.append(Prepared(tick, due))
+            elif due in crowds and is_plain(new):
+                claimed.append(self._claim(tick, new, due))
+                prepared.append(Prepared(tick, due, is_claimed=True))
+            else:
+                answered = partial(self._answered, tick, new)
+                prepared.append(Prepared(tick, due, self._claimant.make(new), answered))
+        if claimed:
+            asyncio.get_running_loop().call_later(self._timeout, self._give_up, claimed)
+        return prepared
+
+    def _claim(self, tick: Tick, new: NewTask, due: datetime) -> asyncio.Future[Placed]:
+        """Enqueue one of a crowd ahead, as a task that is scheduled for its moment."""
+        new.at = due.timestamp()
+        placed = self._claimant.make(new)()
+        self._crowds.add(due, Sent(tick, new, placed))
+        return placed
 
     def _composed(self, tick: Tick, due: datetime) -> NewTask | None:
         if not self._is_direct:
@@ -144,13 +170,17 @@ class Waves(Service):
         loop = asyncio.get_running_loop()
         find, is_too_late = self._timetable.find, self._dispatcher.is_too_late
         sent: list[asyncio.Future[Placed]] = []
+        self._crowds.come({one.due: None for one in prepared if one.is_claimed})
         for one in prepared:
             tick, send, answered = one.tick, one.send, one.answered
+            if one.is_claimed:
+                self._dispatcher.begun(tick)
+                continue
             # It may have been changed or removed since.
             entry = find(tick.entry.id)
             if entry is tick.entry and send is not None and answered is not None:
                 if not is_too_late(tick):
-                    self._begun(tick)
+                    self._dispatcher.begun(tick)
                     future = send()
                     future.add_done_callback(answered)
                     sent.append(future)
@@ -193,6 +223,7 @@ class Waves(Service):
 
     async def aclose(self) -> None:
         """Wait for what is on its way, but not for ever."""
+        await self._crowds.aclose(LAST_WORDS)
         if self._unanswered:
             await asyncio.wait(set(self._unanswered), timeout=LAST_WORDS)
         while self._answers:

@@ -19,6 +19,7 @@ from asyncq._scheduling.catch_up import CatchUp
 from asyncq._scheduling.chronicle import Chronicle
 from asyncq._scheduling.claimant import Claimant
 from asyncq._scheduling.clerk import see_off
+from asyncq._scheduling.crowds import Moving
 from asyncq._scheduling.dispatcher import FAILED, Dispatcher, Neighbours
 from asyncq._scheduling.follower import Follower
 from asyncq._scheduling.go_herald import GoHerald
@@ -146,7 +147,7 @@ class Plan:
         claimant = self._claimant(broker)
         dispatcher = Dispatcher(claimant, chronicle, alignment, neighbours, config, clock=self.clock, log=log)
         catch_up = CatchUp(broker.ticks, timetable, aftermath, dispatcher.carry_out, clock=self.clock)
-        waves = self._waves(claimant, dispatcher)
+        waves = self._waves(claimant, dispatcher, broker.delayed)
         ticker = Ticker(timetable, waves, clock=self.clock)
         watchman = self._watchman(broker, herald)
         go_herald = self._go_herald(broker) if broker.wire.is_shared else None
@@ -162,13 +163,13 @@ class Plan:
             interval=self.config.heartbeat_interval,
         )
 
-    def _waves(self, claimant: Claimant, dispatcher: Dispatcher) -> Waves:
+    def _waves(self, claimant: Claimant, dispatcher: Dispatcher, moving: Moving) -> Waves:
         return Waves(
             self.timetable,
             claimant,
             dispatcher,
+            moving,
             timeout=self.config.enqueue_timeout,
-            begun=self.pulse.begun,
             is_direct=self.config.pre_enqueue is None,
         )
 

@@ -14,30 +14,34 @@ from typing import Any
 import pytest
 
 from asyncq import Inspector, Mux, Server, Task
+from asyncq._scheduling.crowds import LEAST
 from tests.support.servers import RedisProcess
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 ENTRIES = 20
+CROWD = 4 * LEAST + 40
+"""A quarter of them come at full seconds and are not made up for: more than are needed for a crowd."""
+
 SECONDS = float(os.environ.get("ASYNCQ_KILL_SECONDS", "2"))
 """For how long schedulers are killed. Minutes find more: see CONTRIBUTING.md."""
 
-_PROGRAM = f"""
+_PROGRAM = """
 import sys
 from asyncq import Scheduler, Task
 scheduler = Scheduler(sys.argv[1])
 specs = ["@every 1s"] if sys.argv[2] == "all" else ["@every 1s", "* * * * * *"]
-for number in range({ENTRIES}):
+for number in range(int(sys.argv[3])):
     catch_up = "all" if number % 4 < 2 else sys.argv[2]
-    spec, entry_id = specs[number % len(specs)], f"entry {{number}}"
+    spec, entry_id = specs[number % len(specs)], f"entry {number}"
     scheduler.register(spec, Task("work"), entry_id=entry_id, catch_up=catch_up)
 scheduler.run()
 """
 
 
-def _start(url: str, catch_up: str = "skip") -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", _PROGRAM, url, catch_up])
+def _start(url: str, catch_up: str = "skip", entries: int = ENTRIES) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", _PROGRAM, url, catch_up, f"{entries}"])
 
 
 async def _left_out(inspector: Inspector, entry_id: str) -> list[float]:
@@ -50,19 +54,22 @@ async def _left_out(inspector: Inspector, entry_id: str) -> list[float]:
 
 
 @pytest.mark.timeout(60 + 4 * SECONDS)
-@pytest.mark.parametrize("count", [2, 5, 10])
+@pytest.mark.parametrize(("count", "entries"), [(2, ENTRIES), (5, ENTRIES), (10, ENTRIES), (3, CROWD)])
 async def test_each_time_is_had_once_by_schedulers_that_are_killed(
-    own_redis: RedisProcess, count: int, request: pytest.FixtureRequest
+    own_redis: RedisProcess, count: int, entries: int, request: pytest.FixtureRequest
 ) -> None:
     """At random, up to all of them. What is not to be made up for and was left out is in the history."""
     seed = request.config.getoption("randomly_seed", None) or count
     draw = random.Random(f"{seed}")
     ran: list[str] = []
+    early: list[str] = []
     mux = Mux()
 
     @mux.handle("work")
     async def work(task: Task) -> None:
         ran.append(task.id)
+        if time.time() < float(task.id.partition("-")[2]):
+            early.append(task.id)
 
     members: list[subprocess.Popen[bytes]] = []
     try:
@@ -77,28 +84,29 @@ async def test_each_time_is_had_once_by_schedulers_that_are_killed(
 
             until = time.monotonic() + SECONDS
             while not members or time.monotonic() < until:
-                members += [_start(own_redis.url) for _ in range(count - len(members))]
+                members += [_start(own_redis.url, entries=entries) for _ in range(count - len(members))]
                 # In the middle of a burst: many entries are due at about the same moment.
-                goal = len(ran) + 1 + draw.randrange(ENTRIES)
+                goal = len(ran) + 1 + draw.randrange(entries)
                 await wait_until(lambda: len(ran) >= goal, "something to run", 30)  # noqa: B023
                 _kill(members, draw.randint(1, count), draw)
-            members += [_start(own_redis.url) for _ in range(2)]
+            members += [_start(own_redis.url, entries=entries) for _ in range(2)]
             await wait_until(are_there, "schedulers", 30)
-            goal = len(ran) + 2 * ENTRIES
+            goal = len(ran) + 2 * entries
             with own_redis.client() as client:
-                await wait_until(lambda: len(ran) >= goal and not _notes(client), "all to go on", 30)
+                await wait_until(lambda: len(ran) >= goal and not _notes(client, entries), "all to go on", 30)
             for member in members:
                 member.terminate()
             for member in members:
                 assert member.wait(20) == 0
             await wait_until(lambda: _is_idle(inspector), "all to have run")
-            left_out = {n: await _left_out(inspector, f"entry {n}") for n in range(ENTRIES)}
+            left_out = {n: await _left_out(inspector, f"entry {n}") for n in range(entries)}
             assert (await inspector.audit()).is_clean
     finally:
         _kill(members, len(members), draw)
 
+    assert early == []
     assert len(set(ran)) == len(ran), f"a time was had twice (seed {seed})"
-    for number in range(ENTRIES):
+    for number in range(entries):
         # Only what is not made up for may be left out.
         missing = _missing(f"entry {number}", ran, left_out[number] if number % 4 > 1 else [])
         assert not missing, f"entry {number} (seed {seed})"
@@ -112,9 +120,9 @@ def _missing(entry_id: str, ran: list[str], left_out: list[float]) -> set[int]:
     return {second for second in range(round(row[-1] - row[0]) + 1) if second not in told}
 
 
-def _notes(client: Any) -> list[bytes]:
+def _notes(client: Any, entries: int = ENTRIES) -> list[bytes]:
     """What schedulers have still to write into histories."""
-    names = [f"asyncq:{{default}}:tick:entry {number}" for number in range(ENTRIES)]
+    names = [f"asyncq:{{default}}:tick:entry {number}" for number in range(entries)]
     return [field for name in names for field in client.hkeys(name) if field.startswith(b"note:")]
 
 

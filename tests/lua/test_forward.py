@@ -16,7 +16,8 @@ def _forward(
     for q in queues or (space.q,):
         keys += [q.scheduled, q.retry, q.pending, q.waiting, q.groups, q.flow]
         args += [q.task_prefix, q.group_prefix]
-    moved, wait, due = space.run("forward", keys, *args, again=again)
+    moved, wait, due, now = space.run("forward", keys, *args, again=again)
+    assert float(now) == about(space.now())
     if not wait:
         assert not due
         return moved, None

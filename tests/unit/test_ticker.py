@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from asyncq._broker.delayed import Forwarded
 from asyncq._scheduling.claimant import Answer
 from asyncq._scheduling.ticker import MOST_AT_ONCE, Ticker
 from asyncq._scheduling.waves import Prepared, Waves
@@ -39,9 +40,10 @@ class Clocked:
         self.begun: list[str] = []
         self.ticker = Ticker(self.table, self, clock=lambda: self.now)
 
-    def prepare(self, tick: Tick) -> Prepared:
+    def prepare(self, ticks: Sequence[Tick], now: datetime) -> list[Prepared]:
         """Be a wave."""
-        return Prepared(tick, tick.nominal + timedelta(seconds=tick.delay))
+        del now
+        return [Prepared(tick, tick.nominal + timedelta(seconds=tick.delay)) for tick in ticks]
 
     def begin(self, prepared: Sequence[Prepared], *, is_all: bool) -> None:
         """Be a wave."""
@@ -161,13 +163,20 @@ class Sent:
         """Be a dispatcher."""
         return tick.entry.id == "late"
 
+    def begun(self, tick: Tick) -> None:
+        """Be a dispatcher."""
+
+    async def forward(self, queues: Sequence[str]) -> Forwarded:
+        """Be what moves tasks: there is no crowd here."""
+        raise AssertionError(queues)
+
     async def conclude(self, tick: Tick, outcome: Answer | Exception) -> None:
         """Be a dispatcher."""
         self.concluded.append((tick.entry.id, getattr(outcome, "word", outcome)))
 
 
 def _waves(table: Timetable, sent: Sent, *, timeout: float = 60.0, is_direct: bool = True) -> Waves:
-    return Waves(table, sent, sent, timeout=timeout, begun=lambda tick: None, is_direct=is_direct)
+    return Waves(table, sent, sent, sent, timeout=timeout, is_direct=is_direct)
 
 
 def _due(*entries: Entry) -> tuple[Timetable, list[Tick]]:
@@ -182,7 +191,7 @@ async def test_answers_are_dealt_with_when_all_are_there() -> None:
     table, ticks = _due(*(entry("@hourly", name) for name in "abc"))
     sent = Sent()
     waves = _waves(table, sent)
-    waves.begin([waves.prepare(tick) for tick in ticks], is_all=True)
+    waves.begin(waves.prepare(ticks, NOON), is_all=True)
     for future in sent.futures[:2]:
         future.set_result("taken")
     await asyncio.sleep(0)
@@ -201,14 +210,13 @@ async def test_what_is_prepared_is_not_older_than_its_time() -> None:
     sent = Sent()
     sent.now = (NOON + HOUR).timestamp() - 0.25
     waves = _waves(table, sent)
-    for tick in ticks:
-        waves.prepare(tick)
+    waves.prepare(ticks, NOON)
     one, other = sent.envelopes
     assert one.enqueued_at == other.enqueued_at == sent.now + 0.25
     assert one.expires_at == sent.now + 1.25
     assert other.expires_at == sent.now + 1
     sent.now += 0.5  # what is late is made when it is sent
-    waves.prepare(ticks[0])
+    waves.prepare(ticks[:1], NOON)
     assert sent.envelopes[2].enqueued_at == sent.now
 
 
@@ -217,7 +225,7 @@ async def test_an_entry_that_comes_back_from_redis_is_as_due_as_before() -> None
     table, ticks = _due(entry("0 13 * * *", "x"))
     sent = Sent()
     waves = _waves(table, sent)
-    prepared = [waves.prepare(tick) for tick in ticks]
+    prepared = waves.prepare(ticks, NOON)
     stored = define(
         PeriodicTask(" 0 13 * * *", Task("x", 2), id="x", timezone=ZoneInfo("UTC")), codecs=Codecs()
     )
@@ -232,7 +240,7 @@ async def test_what_is_not_answered_in_time_has_failed() -> None:
     table, ticks = _due(entry("@hourly", "x"))
     sent = Sent()
     waves = _waves(table, sent, timeout=0.01)
-    waves.begin([waves.prepare(tick) for tick in ticks], is_all=True)
+    waves.begin(waves.prepare(ticks, NOON), is_all=True)
     with pytest.raises(TimeoutError):
         await sent.futures[0]
     await waves.tick()
@@ -251,7 +259,7 @@ async def test_what_has_changed_since_it_was_prepared_is_sent_as_it_is_now() -> 
     table, ticks = _due(*(entry("@hourly", name) for name in names))
     sent = Sent()
     waves = _waves(table, sent)
-    prepared = [waves.prepare(tick) for tick in ticks]
+    prepared = waves.prepare(ticks, NOON)
     table.remove("removed")
     table.add(entry("@hourly", "changed", "payload"), NOON + HOUR)
     table.add(entry("@daily", "moved"), NOON + HOUR)
@@ -266,7 +274,7 @@ async def test_what_was_prepared_before_an_entry_was_resumed_is_none_of_its_time
     table, ticks = _due(entry("@every 1h", "x"))
     sent = Sent()
     waves = _waves(table, sent)
-    prepared = [waves.prepare(tick) for tick in ticks]
+    prepared = waves.prepare(ticks, NOON)
     table.remove("x")
     resumed = entry("@every 1h", "x", "payload")
     resumed.since = NOON + HOUR - SECOND
@@ -281,7 +289,7 @@ async def test_where_somebody_has_a_word_before_each_takes_the_long_way() -> Non
     table, ticks = _due(entry("@hourly", "x"))
     sent = Sent()
     waves = _waves(table, sent, is_direct=False)
-    waves.begin([waves.prepare(tick) for tick in ticks], is_all=True)
+    waves.begin(waves.prepare(ticks, NOON), is_all=True)
     assert (len(sent.long_way), sent.futures) == (1, [])
 
 

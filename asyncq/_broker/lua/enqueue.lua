@@ -78,7 +78,7 @@ local function wish_of(detail)
     if not rules then
       local r = cmsgpack.unpack(d[3])
       rules = {
-        is_plain = r[1] == 0 and r[2] == 0 and r[3] == 0 and r[5] == '', lock = r[3] > 0, group = r[5] ~= '',
+        is_plain = r[2] == 0 and r[3] == 0 and r[5] == '', due = r[1], lock = r[3] > 0, group = r[5] ~= '',
         at = r[6], nominal = tonumber(r[6]), gap = r[7], keep = r[8], since = r[9], is_strict = r[10] == '1',
         overlap = r[11], is_release = r[12] == '1',
       }
@@ -127,7 +127,15 @@ local function special(task, id, message, detail)
     local due, is_news
     if rules and rules.is_plain then
       -- As plain as a task of an entry mostly is: a thousand of them may be due at once.
-      word = store_task(task, message) and 'pending' or compare_task(task, message)
+      if not store_task(task, message) then
+        word = compare_task(task, message)
+      elseif rules.due > now then
+        word, due = 'scheduled', rules.due
+        write_task(task, 'state', word)
+        wait_until(at.scheduled, due, id)
+      else
+        word = 'pending'
+      end
     else
       local mine = {task = task, lock = lock, group = group, gathering = gathering}
       word, due, is_news = place(at, mine, id, message, wish.detail, now)

@@ -20,8 +20,8 @@
 -- ARGV  in_cluster  '1' or ''
 -- ARGV  news        channel of all servers
 -- ARGV  ...         for each queue: prefix of its task hashes, prefix of its groups
--- REPLY [moved, seconds until the next is due or '' for none, when it is due in Unix seconds or ''], or the
---       error TRYAGAIN while nothing can be moved because the slot moves to another node of a cluster
+-- REPLY [moved, seconds until the next is due or '' for none, when it is due in Unix seconds or '', now], or
+--       the error TRYAGAIN while nothing can be moved because the slot moves to another node of a cluster
 --
 -- Task hashes and groups cannot be declared: their names are read here. They have the slot of
 -- their queue.
@@ -95,5 +95,5 @@ if is_moving then
   if moved == 0 then return redis.error_reply('TRYAGAIN tasks are on their way to another node') end
   soonest = now
 end
-if not soonest then return {moved, '', ''} end
-return {moved, tostring(math.max(0, soonest - now)), string.format('%.6f', soonest)}
+if not soonest then return {moved, '', '', tostring(now)} end
+return {moved, tostring(math.max(0, soonest - now)), string.format('%.6f', soonest), tostring(now)}
