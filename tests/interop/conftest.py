@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.turns import SHARED_FOLDER
+from tests.support.golang import GoMissingError, GoModule
+from tests.support.kept import begin_for, kept_folder
 
 from .asynqmon import Asynqmon
 from .driving import Go
 from .go_side import GoSide
-from .golang import GoMissingError, begin, build
 from .python_side import PythonSide
 from .sides import Side
 
 _HERE = Path(__file__).parent
+_CACHE = "interop-go"
+_PROGRAMS = GoModule(_HERE / "go", ("./drive", "./golden", "./mon"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,35 +31,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.timeout(60, func_only=True))
 
 
-def _where(config: pytest.Config) -> Path:
-    """Return where the programs are built: without pytest's cache, for this run alone."""
-    cache: pytest.Cache | None = getattr(config, "cache", None)
-    if cache is not None:
-        return cache.mkdir("interop-go")
-    (folder := config.stash[SHARED_FOLDER] / "interop-go").mkdir(exist_ok=True)
-    return folder
-
-
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start to build the programs: they are wanted last, and a download is mostly waiting."""
-    is_first = getattr(session.config, "workerinput", {"workerid": "gw0"})["workerid"] == "gw0"
-    is_needed = any(item.get_closest_marker("interop") for item in session.items)
-    if not is_first or not is_needed or session.config.option.collectonly:
-        return
-    builder = begin(_where(session.config))
-
-    def end() -> None:
-        builder.terminate()
-        builder.wait()
-
-    session.config.add_cleanup(end)
+    begin_for("interop", session, lambda: [_PROGRAMS.begin(kept_folder(session.config, _CACHE))])
 
 
 @pytest.fixture(scope="session")
 def go_programs(request: pytest.FixtureRequest) -> Path:
     """The folder with `drive` and `mon`."""
     try:
-        return build(_where(request.config))
+        return _PROGRAMS.build(kept_folder(request.config, _CACHE))
     except GoMissingError as error:
         if os.environ.get("ASYNCQ_INTEROP") == "required":
             pytest.fail(str(error))
