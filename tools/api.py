@@ -37,6 +37,7 @@ MODULES = (
     "schedules",
     "entry_info",
     "semaphore",
+    "claims",
     "inspector",
     "measures",
     "metrics",
@@ -45,6 +46,8 @@ MODULES = (
     "codecs",
     "errors",
     "web",
+    "dq",
+    "beanstalk",
 )
 
 HEAD = """# The public interface

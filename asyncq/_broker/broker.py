@@ -7,6 +7,7 @@ from typing import Final
 from asyncq._broker.actions import Actions
 from asyncq._broker.basis import Basis
 from asyncq._broker.browse import Browse
+from asyncq._broker.claims import Claims
 from asyncq._broker.delayed import Delayed
 from asyncq._broker.deliver import Deliver
 from asyncq._broker.enqueue import Enqueue
@@ -59,6 +60,7 @@ class Broker:
         self.queues: Final = Queues(self.basis)
         self.nodes: Final = Nodes(self.basis)
         self.semaphores: Final = Semaphores(self.basis)
+        self.claims: Final = Claims(self.basis)
         self.trail: Final = Trail(self.basis)
 
     def deliver(self, *, lease: float, stand: float) -> Deliver:

@@ -122,6 +122,19 @@ class SemaphoreKeys:
         self.parked = self.holders + ":parked"
 
 
+class ClaimKeys:
+    """The keys of one claim. The lock has no prefix, for it is that of go-queue; both are in one slot.
+
+    A name has no braces, so a cluster finds the place of the lock by all of it, and that is the tag.
+    """
+
+    __slots__ = ("lock", "story")
+
+    def __init__(self, prefix: str, name: str) -> None:
+        self.lock = name
+        self.story = f"{prefix}claim:{{{name}}}"
+
+
 class EntryKeys:
     """The stored entries of schedulers. All carry the hash tag `{entries}`."""
 
@@ -251,6 +264,10 @@ class Keys:
     def semaphore(self, scope: str) -> SemaphoreKeys:
         """The keys of one semaphore."""
         return SemaphoreKeys(self.own, scope)
+
+    def claim(self, name: str) -> ClaimKeys:
+        """The keys of one claim."""
+        return ClaimKeys(self.own, name)
 
     def server(self, server_id: str) -> str:
         """What a server says of itself; expires when it stops saying it."""

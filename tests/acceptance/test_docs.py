@@ -15,9 +15,10 @@ import click
 import pytest
 
 from asyncq import Client, ConnectionOptions, Inspector, Semaphore, ServerConfig, errors, sync
-from asyncq._wire.keys import EntryKeys, Keys, SemaphoreKeys
+from asyncq._wire.keys import ClaimKeys, EntryKeys, Keys, SemaphoreKeys
 from asyncq._wire.states import State
 from asyncq.cli import main
+from asyncq.dq import ConsumerConfig
 from asyncq.entries import Rules
 from asyncq.inspector import TrailRecord
 from asyncq.metrics import Exporter
@@ -126,6 +127,7 @@ def _parameters(door: Any) -> list[str]:
         ("Inspector options", _parameters(Inspector)),
         ("Exporter options", [name for name in _parameters(Exporter) if name != "inspector"]),
         ("Semaphore options", _parameters(Semaphore)),
+        ("Consumer options of dq", [field.name for field in dataclasses.fields(ConsumerConfig)]),
         ("Connection options", [field.name for field in dataclasses.fields(ConnectionOptions)]),
     ],
     ids=[
@@ -139,6 +141,7 @@ def _parameters(door: Any) -> list[str]:
         "inspector",
         "exporter",
         "semaphore",
+        "consumer of dq",
         "connection",
     ],
 )
@@ -157,8 +160,12 @@ def _number(cell: str) -> float | None:
 
 @pytest.mark.parametrize(
     ("heading", "options"),
-    [("Server options", ServerConfig()), ("Connection options", ConnectionOptions())],
-    ids=["server", "connection"],
+    [
+        ("Server options", ServerConfig()),
+        ("Consumer options of dq", ConsumerConfig()),
+        ("Connection options", ConnectionOptions()),
+    ],
+    ids=["server", "consumer of dq", "connection"],
 )
 def test_default_numbers_are_those_of_the_code(heading: str, options: object) -> None:
     """Defaults change more easily than pages."""
@@ -240,6 +247,7 @@ def test_keys_are_those_of_the_code() -> None:
         keys.history("<entry>"),
         keys.trail,
         *(getattr(keys.semaphore("<scope>"), name) for name in SemaphoreKeys.__slots__),
+        *(getattr(keys.claim("<name>"), name) for name in ClaimKeys.__slots__),
         *(getattr(keys.entries, name) for name in EntryKeys.__slots__),
         *(keys.measures.minutes, keys.measures.hours, keys.measures.receipt("<server>")),
     }

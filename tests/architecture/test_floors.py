@@ -40,6 +40,8 @@ SWALLOWERS = {
     "asyncq/_service.py": ["a tick: logged, the third in a row ends the server"],
     "asyncq/app/wheel.py": ["a user's function of a timer: logged, the others go on"],
     "asyncq/client.py": ["a user's middleware: the outcome of its item of many"],
+    "asyncq/dq/calling.py": ["a user's function: becomes an outcome, or is logged"],
+    "asyncq/dq/late.py": ["a user's backoff: logged, the message waits as long as it is hidden"],
     "asyncq/embedded/guardian.py": ["a process of its own: logged, it ends"] * 2,
     "asyncq/inspector/noting.py": ["a user's callback: logged"],
     "asyncq/redaction.py": ["a user's redactor: logged, and nothing is shown"],

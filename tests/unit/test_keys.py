@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from asyncq._wire.keys import (
+    ClaimKeys,
     GoKeys,
     Keys,
     QueueKeys,
@@ -49,6 +50,14 @@ def test_queues_do_not_share_keys(one: str, other: str, part: str) -> None:
     assert len(set(mine)) == len(mine)
     if one != other:
         assert not set(mine) & set(_all(Keys().queue(other), part))
+
+
+def test_both_keys_of_a_claim_are_in_one_slot() -> None:
+    """The lock has no prefix and no braces, since go-queue gave it its name."""
+    keys = Keys().claim("0d3403d7e31d8a65fad68a947fdf2c13")
+    assert keys.lock == "0d3403d7e31d8a65fad68a947fdf2c13"
+    slots = {key_slot(getattr(keys, name).encode()) for name in ClaimKeys.__slots__}
+    assert len(slots) == 1
 
 
 def test_prefixes_do_not_share_keys() -> None:

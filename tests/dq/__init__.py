@@ -1,0 +1,1 @@
+"""Messages over beanstalkd, against a fake one."""
