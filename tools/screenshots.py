@@ -19,6 +19,8 @@ from asyncq.embedded import open_embedded
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SIZE = (120, 22)
+TALL = 26
+"""Lines of the picture with the charts."""
 
 QUEUES = {"critical": 12, "default": 340, "mail": 57, "reports": 3}
 
@@ -28,9 +30,14 @@ async def draw(url: str, folder: Path) -> list[Path]:
     await _fill(url)
     drawn: list[Path] = []
     async with Inspector(url) as inspector:
-        for name, start, keys in (("queues", "queues", ["down"]), ("task", "archived", ["enter"])):
+        pictures = (
+            ("queues", "queues", ["down"]),
+            ("task", "archived", ["enter"]),
+            ("overview", "overview", []),
+        )
+        for name, start, keys in pictures:
             app = Dashboard(inspector, start=start)
-            async with app.run_test(size=SIZE) as pilot:
+            async with app.run_test(size=(SIZE[0], TALL) if name == "overview" else SIZE) as pilot:
                 while app.board.reading is None:
                     await pilot.pause(0.05)
                 await pilot.press(*keys)

@@ -1,4 +1,4 @@
-"""`asyncq dash`: queues, tasks, servers and schedulers in the terminal, live."""
+"""`asyncq dash`: charts, queues, tasks, failures, servers and schedulers in the terminal, live."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from asyncq.cli.connecting import CLEAN, Target, inspector_options, open_inspect
 )
 @click.pass_context
 def dash(ctx: click.Context, /, place: tuple[str, ...], interval: float, **options: Any) -> None:
-    """Queues, tasks, servers and schedulers in the terminal, live, with keys to act on them.
+    """Charts, queues, tasks, failures and servers in the terminal, live, with keys to act on them.
 
     PLACE is where to begin, as behind a colon inside: `asyncq dash tasks mail archived`. `?` shows the keys.
     """

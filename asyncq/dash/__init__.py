@@ -1,4 +1,4 @@
-"""A dashboard for the terminal: queues, tasks, servers and schedulers, live, with the keys to act on them.
+"""A dashboard for the terminal: charts, queues, tasks, failures, servers, live, with the keys to act on them.
 
     asyncq dash --url redis://localhost:6379/0
 

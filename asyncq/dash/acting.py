@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from asyncq.dash.rows import Action
+from asyncq.dash.texts import clean, counted, lines
+from asyncq.errors import AsyncqError, BrokerError
 from asyncq.inspector import Inspector
 
 
@@ -78,6 +81,9 @@ OF_TASKS: Final = {
     "completed": (RUN, DELETE),
     "aggregating": (RUN, ARCHIVE, DELETE, CANCEL),
 }
+OF_FOUND: Final = (RUN, ARCHIVE, DELETE, CANCEL)
+"""Of tasks in any state: where one is in a wrong one, the inspector says in which it would have to be."""
+
 OF_WORKERS: Final = (Action("C", "cancel", _cancel_work, is_dangerous=True),)
 OF_QUEUES: Final = (
     Action("p", "pause or resume", _pause_queue),
@@ -96,3 +102,30 @@ def name_of(subject: Any) -> str:
         if name := getattr(subject, attribute, ""):
             return str(name)
     return "this"
+
+
+async def do_each(
+    action: Action, inspector: Inspector, subjects: Sequence[Any], tell: Callable[..., None]
+) -> None:
+    """Do something to each of these.
+
+    Args:
+        action: What.
+        inspector: Whose rights hold.
+        subjects: To what.
+        tell: Says what came of it, as `notify` of a screen does.
+    """
+    done = 0
+    for subject in subjects:
+        try:
+            word = await action.do(inspector, subject)
+        except AsyncqError as error:
+            tell(lines(str(error)), title=action.name, severity="error", markup=False)
+            if isinstance(error, BrokerError):
+                break  # the others would fare no better
+        else:
+            done += 1
+            if len(subjects) == 1:
+                tell(f"{clean(name_of(subject))}: {word}", markup=False)
+    if len(subjects) > 1:
+        tell(f"{action.name}: {done} of {counted(len(subjects), 'line')}", markup=False)

@@ -18,7 +18,7 @@ SHORTEST_INTERVAL: Final = 0.1
 
 
 class Dashboard(App[None]):
-    """Queues, tasks, servers and schedulers in a terminal, live.
+    """Queues, tasks, failures, servers and schedulers in a terminal, live.
 
         async with Inspector(url, actor="ann") as inspector:
             await Dashboard(inspector).run_async()
@@ -42,10 +42,15 @@ class Dashboard(App[None]):
     #note { height: auto; max-height: 3; padding: 0 1; display: none; }
     #note.trouble { background: $error; color: $text; }
     #prompt { height: 3; display: none; }
-    Confirm, Help { align: center middle; }
+    #plots { grid-size: 2; grid-gutter: 0 3; grid-rows: 4; height: auto; display: none; }
+    #plots.narrow { grid-size: 1; }
+    .plot { height: 3; }
+    .plot Sparkline { height: 2; }
+    Confirm, Help, Bulk { align: center middle; }
     #dialog { width: 64; max-width: 90%; height: auto; padding: 1 2; border: thick $error;
               background: $surface; }
     #question { text-style: bold; margin-bottom: 1; }
+    #detail, #progress { margin-bottom: 1; }
     #help { width: 84; max-width: 96%; height: auto; max-height: 90%; padding: 1 2; border: thick $primary;
             background: $surface; }
     """

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any, ClassVar, Final, cast
 
 from textual import work
 from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.events import Resize
 from textual.screen import Screen
-from textual.suggester import SuggestFromList
 from textual.widgets import DataTable, Footer, Input, Static
 from textual.worker import Worker
 
-from asyncq.dash.acting import name_of
+from asyncq.dash.acting import do_each, name_of
+from asyncq.dash.bulk import Bulk
 from asyncq.dash.dialogs import Confirm, Help
-from asyncq.dash.headline import headline, remark
+from asyncq.dash.headline import Outage, headline, remark
+from asyncq.dash.keys import BOARD_KEYS, means_something
 from asyncq.dash.listing import Listing
+from asyncq.dash.overview import longer
 from asyncq.dash.places import STATES, USAGE, NoSuchPlaceError, Place, read_jump
+from asyncq.dash.plots import Plots
+from asyncq.dash.prompt import Prompt
 from asyncq.dash.rows import Action, Reading, View
-from asyncq.dash.texts import clean, counted, lines, span
+from asyncq.dash.scope import scope_of
+from asyncq.dash.texts import clean
 from asyncq.dash.views import view_of
 from asyncq.errors import AsyncqError, BrokerError
 from asyncq.inspector import Inspector
@@ -31,28 +35,7 @@ from asyncq.inspector import Inspector
 class Board(Screen[None]):
     """Shows a place, reads it again and again, and does what keys say."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("colon", "jump", "jump", key_display=":"),
-        Binding("slash", "filter", "filter", key_display="/"),
-        Binding("space", "mark", "mark"),
-        Binding("asterisk", "mark_all", "mark all", key_display="*", show=False),
-        Binding("g", "groups", "groups"),
-        Binding("r", "act('r')", "run"),
-        Binding("p", "act('p')", "pause/resume"),
-        Binding("A", "act('A')", "archive"),
-        Binding("C", "act('C')", "cancel"),
-        Binding("D", "act('D')", "delete"),
-        Binding("X", "act('X')", "remove"),
-        Binding("n", "next_page", "next page"),
-        Binding("b", "page_before", "page before"),
-        Binding("escape", "back", "back", key_display="esc"),
-        Binding("question_mark", "help", "help", key_display="?"),
-        Binding("q", "leave", "leave"),
-        Binding("j", "down", show=False),
-        Binding("k", "up", show=False),
-        Binding("ctrl+r", "read", show=False),
-        *(Binding(str(at), f"state({at - 1})", show=False) for at in range(1, len(STATES) + 1)),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = BOARD_KEYS
 
     def __init__(
         self, inspector: Inspector, place: Place, *, home: Place, read_only: bool, interval: float
@@ -65,9 +48,8 @@ class Board(Screen[None]):
         self._cursor_at: dict[Place, str] = {}
         self._marked: set[str] = set()
         self._reader: Worker[None] | None = None
-        self._away_since: float | None = None
+        self._outage: Final = Outage()
         self._trouble = ""
-        self._prompt_is_for = ""
         self._written: dict[str, str] = {}
         self._keys_shown: object = None
         self.place = place  #: where we are
@@ -79,8 +61,9 @@ class Board(Screen[None]):
         yield Listing()
         with VerticalScroll(id="page"):
             yield Static(id="text", markup=False)
+            yield Plots()
         yield Static(id="note", markup=False)
-        yield Input(id="prompt", suggester=SuggestFromList(sorted(USAGE), case_sensitive=False))
+        yield Prompt()
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -138,16 +121,12 @@ class Board(Screen[None]):
                 self._show()
 
     def _is_away(self, error: BrokerError) -> None:
-        if self._away_since is None:
-            self._away_since = time.monotonic()
-        seconds = time.monotonic() - self._away_since
-        self._trouble = f"Redis does not answer since {span(seconds)}, trying again: {clean(str(error))}"
+        self._trouble = self._outage.lasts(error)
         self._show()
 
     def _is_back(self) -> None:
-        if self._away_since is not None:
-            seconds, self._away_since = time.monotonic() - self._away_since, None
-            self.notify(f"Redis answers again after {span(seconds)}.", markup=False)
+        if text := self._outage.ends():
+            self.notify(text, markup=False)
 
     # -- showing -------------------------------------------------------------------------------------
 
@@ -160,6 +139,10 @@ class Board(Screen[None]):
         listing.display, page.display = not is_page, is_page
         if is_page:
             self._write("#text", reading.page if reading is not None else "")
+            plots = self.query_one(Plots)
+            plots.display = view.is_drawn
+            if reading is not None and view.is_drawn:
+                plots.show(reading.charts, self.size.width)
         else:
             rows = [] if reading is None else reading.rows
             self._marked &= {row.key for row in rows}
@@ -170,7 +153,8 @@ class Board(Screen[None]):
         others.append(f"asyncq at {self._inspector.where}")
         self._write("#head", headline(view, self.place, reading, state, others))
         self._show_note(reading)
-        keys = (self.place.view, self.place.queue, view.actions, bool(self.place.cursors), self._has_more())
+        has_more = reading is not None and reading.cursor is not None
+        keys = (self.place.view, self.place.queue, view.actions, bool(self.place.cursors), has_more)
         if keys != self._keys_shown:
             self._keys_shown = keys
             self.refresh_bindings()
@@ -180,9 +164,6 @@ class Board(Screen[None]):
         if self._written.get(part) != text:
             self._written[part] = text
             self.query_one(part, Static).update(text)
-
-    def _has_more(self) -> bool:
-        return self.reading is not None and self.reading.cursor is not None
 
     def _show_note(self, reading: Reading | None) -> None:
         note = self.query_one("#note", Static)
@@ -207,8 +188,11 @@ class Board(Screen[None]):
         self._marked.clear()
         listing.want(self._cursor_at.get(place, ""))
         self._show()
-        (listing if self.view.columns else self.query_one("#page")).focus()
+        self._focus()
         self.action_read()
+
+    def _focus(self) -> None:
+        (self.query_one(Listing) if self.view.columns else self.query_one("#page")).focus()
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Look closer at a row."""
@@ -219,12 +203,14 @@ class Board(Screen[None]):
 
     def action_back(self) -> None:
         """Out of what was entered last."""
-        if self._prompt_is_for:
-            self._close_prompt()
+        prompt = self.query_one(Prompt)
+        if prompt.purpose:
+            prompt.close()
+            self._focus()
         elif self._marked:
             self._marked.clear()
             self._show()
-        elif self.place.text:
+        elif self.place.text and self.place.view != "find":
             self._enter(replace(self.place, text="", cursors=()))
         elif self._trail:
             self._enter(self._trail.pop())
@@ -235,6 +221,14 @@ class Board(Screen[None]):
         queue = row.key if row is not None and self.place.view == "queues" else self.place.queue
         if queue:
             self.go(Place("groups", queue=queue))
+
+    def action_see(self, view: str) -> None:
+        """Another view of the queue that is looked at, or of all."""
+        self.go(Place(view, queue="" if view == "trail" else self.place.queue))
+
+    def action_span(self) -> None:
+        """Look back further; after the longest span begin with the shortest."""
+        self._enter(replace(self.place, span=longer(self.place)))
 
     def action_state(self, at: int) -> None:
         """Show tasks in another state."""
@@ -270,28 +264,20 @@ class Board(Screen[None]):
 
     def action_jump(self) -> None:
         """Ask where to."""
-        self._open_prompt("jump", "", "where to: " + ", ".join(USAGE))
+        self.query_one(Prompt).ask("jump", "", "where to: " + ", ".join(USAGE))
 
     def action_filter(self) -> None:
-        """Ask for a text that rows must have."""
-        self._open_prompt("filter", self.place.text, "text that the lines must have; empty for all")
-
-    def _open_prompt(self, purpose: str, value: str, hint: str) -> None:
-        prompt = self.query_one(Input)
-        self._prompt_is_for = purpose
-        prompt.value, prompt.placeholder, prompt.display = value, hint, True
-        prompt.focus()
-
-    def _close_prompt(self) -> None:
-        self._prompt_is_for = ""
-        self.query_one(Input).display = False
-        (self.query_one(Listing) if self.view.columns else self.query_one("#page")).focus()
+        """Ask for a text that rows must have, or for another query."""
+        hint = "text that the lines must have; empty for all"
+        if self.place.view == "find":
+            hint = "queue: state: type: id: group: cause: error: payload: since: until: and words"
+        self.query_one(Prompt).ask("filter", self.place.text, hint)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Go where it says, or filter by it."""
         event.stop()
-        purpose, text = self._prompt_is_for, event.value.strip()
-        self._close_prompt()
+        purpose, text = self.query_one(Prompt).close(), event.value.strip()
+        self._focus()
         if purpose == "filter":
             if text != self.place.text:
                 self._enter(replace(self.place, text=text, cursors=()))
@@ -359,37 +345,25 @@ class Board(Screen[None]):
 
     @work(group="act")
     async def _do(self, action: Action, subjects: list[Any]) -> None:
-        done = 0
-        for subject in subjects:
-            try:
-                word = await action.do(self._inspector, subject)
-            except AsyncqError as error:
-                self.notify(lines(str(error)), title=action.name, severity="error", markup=False)
-                if isinstance(error, BrokerError):
-                    break  # the others would fare no better
-            else:
-                done += 1
-                if len(subjects) == 1:
-                    self.notify(f"{clean(name_of(subject))}: {word}", markup=False)
-        if len(subjects) > 1:
-            self.notify(f"{action.name}: {done} of {counted(len(subjects), 'line')}", markup=False)
+        await do_each(action, self._inspector, subjects, self.notify)
         self._marked.clear()
         self.action_read()
 
+    def action_bulk(self) -> None:
+        """Do something to all that match, on whatever page they are."""
+        scope = scope_of(self.place, self.query_one(Listing).current)
+        if scope is None:
+            return
+        if self._read_only:
+            self.notify("This dashboard is read-only.", severity="error", markup=False)
+            return
+        self._program.push_screen(Bulk(self._inspector, scope), lambda _: self.action_read())
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key means something here; others are not shown below."""
-        view, place = self.view, self.place
-        if action == "act":
-            return not self._read_only and any(one.key == parameters[0] for one in view.actions)
-        if action in ("mark", "mark_all"):
-            return bool(view.columns and view.actions)
-        return {
-            "filter": bool(view.columns),
-            "groups": place.view == "queues" or bool(place.queue and place.view == "tasks"),
-            "state": place.view == "tasks" or (place.view == "groups" and bool(place.queue)),
-            "next_page": self._has_more(),
-            "page_before": bool(place.cursors),
-        }.get(action, True)
+        return means_something(
+            action, parameters, self.place, self.view, self.reading, read_only=self._read_only
+        )
 
     def action_help(self) -> None:
         """Say which keys there are."""

@@ -64,6 +64,7 @@ HELP: Final = """\
 Where to
   :              jump: {places}
   enter          look closer
+  o  f  t        overview with charts, failures by cause, trail of changes
   escape         back; before that, out of the prompt, the marks and the filter
   g              groups of the queue
   1 to 7         state of the tasks: pending, active, scheduled, retry, archived,
@@ -73,6 +74,7 @@ Where to
 
 What is shown
   /              filter by a text; of tasks in id, type and last error
+  s              look back further, in the overview
   space          mark, *: all on the page; keys then act on all that are marked
   ctrl+r         read now; it is read anew by itself
 
@@ -81,6 +83,8 @@ What is done
   p              pause or resume a queue or an entry
   A  C  D  X     archive, cancel, delete a task; remove a queue or an entry.
                  Capital letters ask first.
+  B              do it to all that match, on whatever page they are; of failures
+                 to all of the cause under the cursor. It counts, asks, and can be stopped.
 
   ?  this page     q  leave
 """

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from asyncq.dash.places import Place
 from asyncq.dash.rows import Reading, View
-from asyncq.dash.texts import clean
+from asyncq.dash.texts import clean, span
+from asyncq.errors import BrokerError
 
 
 def headline(view: View, place: Place, reading: Reading | None, state: str, others: Sequence[str]) -> str:
@@ -40,3 +42,23 @@ def remark(reading: Reading | None) -> str:
         away = "; ".join(sorted({str(one) for one in reading.missing}))
         return f"A part of Redis is away, and what lives there is missing: {clean(away)}"
     return reading.remark
+
+
+class Outage:
+    """Since when Redis gives no answer, if it gives none."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def lasts(self, error: BrokerError) -> str:
+        """What to say while it lasts."""
+        self._since = time.monotonic() if self._since is None else self._since
+        seconds = time.monotonic() - self._since
+        return f"Redis does not answer since {span(seconds)}, trying again: {clean(str(error))}"
+
+    def ends(self) -> str:
+        """What to say at its end; nothing where there was none."""
+        if self._since is None:
+            return ""
+        seconds, self._since = time.monotonic() - self._since, None
+        return f"Redis answers again after {span(seconds)}."

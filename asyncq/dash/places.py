@@ -27,21 +27,34 @@ ALIASES: Final = {
     "cron": "entries",
     "schedules": "entries",
     "h": "history",
+    "o": "overview",
+    "charts": "overview",
+    "f": "failures",
+    "failure": "failures",
+    "search": "find",
+    "audit": "trail",
     "quit": "quit",
     "exit": "quit",
     "q!": "quit",
 }
 
+SPANS: Final = {"1h": (3600, 60), "3h": (10800, 180), "1d": (86400, 3600), "7d": (604800, 10800)}
+"""How far charts look back: seconds, and seconds of a point."""
+
 USAGE: Final = {
     "queues": "queues",
+    "overview": "overview [QUEUE] [1h|3h|1d|7d]",
     "tasks": "tasks QUEUE [STATE]",
     "task": "task QUEUE ID",
+    "find": "find QUERY",
+    "failures": "failures [QUEUE]",
     "groups": "groups QUEUE",
     "servers": "servers",
     "workers": "workers [SERVER]",
     "schedulers": "schedulers",
     "entries": "entries [QUEUE]",
     "history": "history ENTRY",
+    "trail": "trail",
     "quit": "quit",
 }
 """Where one can go, and what has to be said beside it."""
@@ -56,7 +69,8 @@ class Place:
     state: str = ""
     group: str = ""
     id: str = ""
-    text: str = ""  #: what the list is filtered by
+    text: str = ""  #: what the list is filtered by, or what is looked for
+    span: str = ""  #: how far charts look back
     cursors: tuple[str, ...] = ()  #: of the pages before this one, and of this one
 
     def takes(self, *texts: str) -> bool:
@@ -90,6 +104,10 @@ def read_jump(text: str, here: Place) -> Place:
         near = near_misses(name, [*USAGE, *ALIASES, *STATES])[:1]
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(USAGE)}"
         raise NoSuchPlaceError(f"{words[0]!r} is no place; {hint}")
+    if name == "find":  # as it was typed: blanks inside of quotes count
+        return Place(name, text=text.strip().partition(" ")[2].strip())
+    if name == "overview":
+        return _overview(words[1:])
     return _place(name, words[1:], here)
 
 
@@ -112,7 +130,15 @@ def _place(name: str, said: Sequence[str], here: Place) -> Place:
         return Place(name, id=" ".join(said))
     if name == "workers":
         return Place(name, id=said[0] if said else "")
-    return Place(name, queue=said[0] if said and name == "entries" else "")
+    return Place(name, queue=said[0] if said and name in ("entries", "failures") else "")
+
+
+def _overview(said: Sequence[str]) -> Place:
+    spans = [word for word in said if word in SPANS]
+    queues = [word for word in said if word not in SPANS]
+    if len(spans) > 1 or len(queues) > 1:
+        raise NoSuchPlaceError(f"say it like this: {USAGE['overview']}")
+    return Place("overview", queue="".join(queues), span="".join(spans))
 
 
 def _state(text: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from asyncq.dash.charts import Chart
 from asyncq.dash.places import Place
 from asyncq.errors import Missing
 from asyncq.inspector import Inspector
@@ -41,6 +42,7 @@ class Reading:
     remark: str = ""
     missing: tuple[Missing, ...] = ()
     page: str = ""  #: text, of a place that is a page and no list
+    charts: tuple[Chart, ...] = ()  #: what is drawn below that text
     subject: Any = None  #: what that page is about
 
 
@@ -66,4 +68,4 @@ class View:
     columns: tuple[Column, ...]
     read: Callable[[Inspector, Place], Awaitable[Reading]]
     actions: tuple[Action, ...] = ()
-    hints: tuple[str, ...] = field(default=())
+    is_drawn: bool = False  #: whether there are charts

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, cast
 
 from asyncq.dash import acting
+from asyncq.dash.failures import FAILURES, FOUND
+from asyncq.dash.members import SCHEDULERS, SERVERS, WORKERS
+from asyncq.dash.overview import OVERVIEW
 from asyncq.dash.pages import read_task
 from asyncq.dash.places import Place
 from asyncq.dash.rows import Column, Reading, Row, View
-from asyncq.dash.schedules import ENTRIES, HISTORY, SCHEDULERS
+from asyncq.dash.schedules import ENTRIES, HISTORY
+from asyncq.dash.scope import filters_of
 from asyncq.dash.texts import NOTHING, away, clean, line, number, span
-from asyncq.inspector import Inspector, QueueInfo, TaskFilters
+from asyncq.dash.trail import TRAIL
+from asyncq.inspector import Inspector, QueueInfo
 from asyncq.inspector.listing import StateName
 from asyncq.task_info import TaskInfo
 
@@ -76,7 +81,6 @@ QUEUES: Final = View(
     ),
     _queues,
     acting.OF_QUEUES,
-    ("enter tasks", "g groups"),
 )
 
 
@@ -84,21 +88,13 @@ QUEUES: Final = View(
 
 
 async def _tasks(inspector: Inspector, place: Place) -> Reading:
-    def suits(info: TaskInfo) -> bool:
-        return place.takes(info.id, info.type, info.last_error)
-
-    filters: TaskFilters = {}
-    if place.group:
-        filters["group"] = place.group
-    if place.text:
-        filters["where"] = suits
     page = await inspector.tasks.list(
         place.queue,
         cast("StateName", place.state),
         size=PAGE_SIZE,
         cursor=place.cursors[-1] if place.cursors else None,
         newest_first=place.state in _NEWEST_FIRST,
-        **filters,
+        **filters_of(place),
     )
     rows = [_task(info, place) for info in page]
     remark = f"looked at {page.scanned:,} of {page.total:,}" if place.text else ""
@@ -144,7 +140,6 @@ TASKS: Final = {
         ),
         _tasks,
         actions,
-        ("enter details", "1-7 state", "n b page"),
     )
     for state, actions in acting.OF_TASKS.items()
 }
@@ -197,98 +192,11 @@ GROUPS: Final = View(
         Column("LATEST", is_number=True, least=70),
     ),
     _groups,
-    hints=("enter tasks",),
 )
 
 
-# --- servers, and what they work on ----------------------------------------------------------------
-
-
-async def _servers(inspector: Inspector, place: Place) -> Reading:
-    found = await inspector.servers.list(partial=True)
-    rows = [
-        Row(
-            info.id,
-            (
-                clean(info.id),
-                f"{clean(info.host)}:{info.pid}",
-                clean(info.name) or NOTHING,
-                clean(info.status),
-                f"{info.active}/{info.concurrency}",
-                " ".join(f"{clean(name)}:{weight}" for name, weight in info.queues.items()),
-                away(info.started_at),
-            ),
-            info,
-            "" if info.status == "active" else "yellow",
-            Place("workers", id=info.id),
-        )
-        for info in found
-        if place.takes(info.id, info.host, info.name, *info.queues)
-    ]
-    return Reading(rows, missing=found.missing)
-
-
-SERVERS: Final = View(
-    "servers",
-    lambda _: "Servers",
-    (
-        Column("SERVER"),
-        Column("WHERE"),
-        Column("NAME", least=100),
-        Column("STATUS"),
-        Column("BUSY", is_number=True),
-        Column("QUEUES", least=80),
-        Column("STARTED", is_number=True, least=70),
-    ),
-    _servers,
-    hints=("enter what it runs",),
-)
-
-
-async def _workers(inspector: Inspector, place: Place) -> Reading:
-    found = await inspector.servers.workers(server_id=place.id or None, partial=True)
-    now = datetime.now(UTC)
-    rows = [
-        Row(
-            f"{info.queue} {info.task_id}",
-            (
-                clean(info.task_id),
-                clean(info.type) or "cannot be read",
-                clean(info.queue),
-                span((now - info.started_at).total_seconds()) if info.started_at else NOTHING,
-                str(info.attempt),
-                clean(info.server_id),
-                "ran out" if info.is_orphaned else away(info.lease_ends_at),
-            ),
-            info,
-            "red" if info.is_orphaned else "",
-            Place("task", queue=info.queue, id=info.task_id),
-        )
-        for info in found
-        if place.takes(info.task_id, info.type, info.queue, info.server_id)
-    ]
-    return Reading(rows, missing=found.missing)
-
-
-WORKERS: Final = View(
-    "workers",
-    lambda place: f"Work of server {clean(place.id)}" if place.id else "Work",
-    (
-        Column("TASK"),
-        Column("TYPE"),
-        Column("QUEUE"),
-        Column("FOR", is_number=True),
-        Column("ATTEMPT", is_number=True, least=80),
-        Column("SERVER", least=90),
-        Column("LEASE", is_number=True, least=70),
-    ),
-    _workers,
-    acting.OF_WORKERS,
-    ("enter details",),
-)
-
-
-_PLAIN: Final = {view.name: view for view in (QUEUES, GROUPS, SERVERS, WORKERS, SCHEDULERS, ENTRIES, HISTORY)}
+_OTHERS: Final = (OVERVIEW, FAILURES, FOUND, SERVERS, WORKERS, SCHEDULERS, ENTRIES, HISTORY, TRAIL)
+_PLAIN: Final = {view.name: view for view in (QUEUES, GROUPS, *_OTHERS)}
 
 
 def view_of(place: Place, state: str = "") -> View:

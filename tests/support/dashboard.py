@@ -78,10 +78,11 @@ async def at_dashboard(
     size: tuple[int, int] = (120, 30),
     wire: str | None = None,
     rights: Rights | None = None,
+    actor: str = "",
     **options: Any,
 ) -> AsyncGenerator[Operator]:
     """Sit in front of a dashboard for the length of a block."""
-    async with Inspector(url, wire=wire, patience=0.5, rights=rights) as inspector:
+    async with Inspector(url, wire=wire, patience=0.5, rights=rights, actor=actor) as inspector:
         app = Dashboard(inspector, **{"interval": 0.3, **options})
         async with app.run_test(size=size, notifications=True) as pilot:
             yield Operator(app, pilot)

@@ -27,6 +27,14 @@ MAIL = Place("tasks", queue="mail", state="retry")
         ("task mail 17", HOME, Place("task", queue="mail", id="17")),
         ("groups", MAIL, Place("groups", queue="mail")),
         ("servers", MAIL, Place("servers")),
+        ("o", MAIL, Place("overview")),
+        ("overview mail 3h", HOME, Place("overview", queue="mail", span="3h")),
+        ("overview 7d", HOME, Place("overview", span="7d")),
+        ("failures", MAIL, Place("failures")),
+        ("f mail", HOME, Place("failures", queue="mail")),
+        ('find  error:"timed out" mail', HOME, Place("find", text='error:"timed out" mail')),
+        ("find", HOME, Place("find")),
+        ("trail", MAIL, Place("trail")),
         ("workers", MAIL, Place("workers")),
         ("w 1f", MAIL, Place("workers", id="1f")),
         ("cron", MAIL, Place("entries")),
@@ -50,6 +58,8 @@ def test_a_jump_leads_where_it_says(text: str, here: Place, expected: Place) -> 
         ("tasks mail a", "there are pending"),
         ("task 17", "task QUEUE ID"),
         ("history", "history ENTRY"),
+        ("overview mail bulk", "overview "),
+        ("overview 1h 3h", "overview "),
     ],
 )
 def test_what_leads_nowhere_says_what_would(text: str, says: str) -> None:
