@@ -3,6 +3,8 @@
     client = Client(url, middleware=[tracing.producer()])
     mux.use(tracing.consumer())
 
+With `meter_provider=` both count as well.
+
 Needs the extra `otel`, which is the API alone; what is done with spans is set up by the program, with an
 SDK of its choice. Without one nothing is recorded, and next to nothing paid.
 """

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Final
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.context import Context as TraceContext
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, Tracer, TracerProvider
 
 from asyncq._clock import seconds
 from asyncq.context import Context
-from asyncq.errors import RetryIn, RevokeTask
 from asyncq.mux import Call, Middleware
 from asyncq.task import Task
 from asyncq.tracing import conventions
+from asyncq.tracing._ends import end_of
 from asyncq.tracing._means import Means, note_error
+from asyncq.tracing._meters import ProcessMeters
 
 CHILD_WITHIN: Final = 10.0
-
-_GIVEN_BACK: Final = {"shutdown", "slot_lost"}
-"""Reasons for which a handler is stopped that are none of its task's faults."""
 
 
 def consumer(
@@ -33,6 +30,7 @@ def consumer(
     child_within: float | timedelta = CHILD_WITHIN,
     tracer_provider: TracerProvider | None = None,
     propagator: TextMapPropagator | None = None,
+    meter_provider: MeterProvider | None = None,
 ) -> Middleware:
     """Middleware for a mux: a span for each attempt at a task, `process <queue>`.
 
@@ -48,14 +46,18 @@ def consumer(
             `math.inf`: first attempts are always children.
         tracer_provider: Where spans go; the program's when not given.
         propagator: How context is read from headers; the program's, W3C's when not given.
+        meter_provider: Where metrics of attempts go; there are none when not given.
 
     Raises:
         ConfigError: `child_within` is no duration.
     """
     means, limit = Means(tracer_provider, propagator), seconds(child_within, name="child_within")
+    meters = None if meter_provider is None else ProcessMeters(meter_provider)
 
     async def process(task: Task, ctx: Context, call_next: Call) -> object:
         tracer = means.tracer()
+        if meters is not None:  # inside of the span, so that numbers can name it
+            call_next = meters.around(call_next)
         if tracer is None:
             return await call_next(task, ctx)
         span, context = _begun(means.read(ctx.headers), tracer, task, ctx, limit)
@@ -125,28 +127,8 @@ def _waited(task: Task) -> float | None:
 
 
 def _note_end(span: Span, ctx: Context, error: BaseException) -> None:
-    """Say how an attempt ended that did not succeed: not each such end is an error."""
-    if isinstance(error, asyncio.CancelledError) and ctx.cancel_reason is not None:
-        if ctx.cancel_reason in _GIVEN_BACK:
-            span.set_attribute(conventions.OUTCOME, "given back")
-        else:
-            note_error(span, error, ctx.cancel_reason)
-    elif (control := _control(error)) is not None:
-        if isinstance(control, RevokeTask):
-            span.set_attribute(conventions.OUTCOME, "revoked")
-        else:
-            span.set_attribute(conventions.OUTCOME, "retry asked for")
-            if control.counts:
-                note_error(span, error)
-    else:
-        note_error(span, error)
-
-
-def _control(error: BaseException) -> RevokeTask | RetryIn | None:
-    """What a handler steers with, also from inside a group of errors."""
-    if isinstance(error, (RevokeTask, RetryIn)):
-        return error
-    if isinstance(error, BaseExceptionGroup):
-        inner = cast("Iterable[BaseException]", cast("Any", error).exceptions)
-        return next((found for one in inner if (found := _control(one)) is not None), None)
-    return None
+    end = end_of(ctx, error)
+    if end.outcome:
+        span.set_attribute(conventions.OUTCOME, end.outcome)
+    if end.error_type:
+        note_error(span, error, end.error_type)

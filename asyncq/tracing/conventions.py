@@ -1,4 +1,4 @@
-"""The names of what spans carry: OpenTelemetry's conventions for messaging, and ours beside them.
+"""The names of metrics and of what spans carry: OpenTelemetry's conventions for messaging, and our own.
 
 The conventions are still marked as in development, so all names stand here and nowhere else.
 """
@@ -18,6 +18,11 @@ BODY_SIZE: Final = "messaging.message.body.size"
 BATCH_COUNT: Final = "messaging.batch.message_count"
 CLIENT_ID: Final = "messaging.client.id"
 ERROR_TYPE: Final = "error.type"
+
+SENT_MESSAGES: Final = "messaging.client.sent.messages"
+CONSUMED_MESSAGES: Final = "messaging.client.consumed.messages"
+OPERATION_DURATION: Final = "messaging.client.operation.duration"
+PROCESS_DURATION: Final = "messaging.process.duration"
 
 SYSTEM_NAME: Final = "asyncq"
 CREATE: Final = "create"

@@ -10,6 +10,7 @@ from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context, get_current
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Tracer, TracerProvider
 
@@ -19,6 +20,7 @@ from asyncq.task import Task
 from asyncq.task_info import TaskInfo
 from asyncq.tracing import conventions
 from asyncq.tracing._means import Means, note_error
+from asyncq.tracing._meters import SendMeters
 
 DEFAULT_QUEUE: Final = "default"
 
@@ -40,7 +42,10 @@ _BATCH: Final[ContextVar[_Batch | None]] = ContextVar("asyncq_tracing_batch", de
 
 
 def producer(
-    *, tracer_provider: TracerProvider | None = None, propagator: TextMapPropagator | None = None
+    *,
+    tracer_provider: TracerProvider | None = None,
+    propagator: TextMapPropagator | None = None,
+    meter_provider: MeterProvider | None = None,
 ) -> EnqueueMiddleware:
     """Middleware for a client or a scheduler: a span for each task that is sent, `send <queue>`.
 
@@ -52,11 +57,15 @@ def producer(
     Args:
         tracer_provider: Where spans go; the program's when not given.
         propagator: How context is written into headers; the program's, W3C's when not given.
+        meter_provider: Where metrics of what is sent go; there are none when not given.
     """
     means = Means(tracer_provider, propagator)
+    meters = None if meter_provider is None else SendMeters(meter_provider)
 
     async def send(task: Task, options: TaskOptions, call_next: EnqueueCall) -> TaskInfo:
         tracer = means.tracer()
+        if meters is not None:  # inside of the span, so that numbers can name it
+            call_next = meters.around(call_next, _likely)
         if tracer is None:
             return await call_next(task, options)
         batch = _BATCH.get()
@@ -82,7 +91,7 @@ async def _sent(
 ) -> TaskInfo:
     """Send one task in a span of its own."""
     task, options = what
-    likely = str(options.get("queue") or task.options.get("queue") or DEFAULT_QUEUE)
+    likely = _likely(task, options)
     span = tracer.start_span(
         f"{operation} {likely}",
         kind=SpanKind.PRODUCER,
@@ -108,6 +117,11 @@ async def _sent(
             span.set_attribute(conventions.MESSAGE_ID, info.id)
             span.set_attribute(conventions.BODY_SIZE, len(info.raw))
     return info
+
+
+def _likely(task: Task, options: TaskOptions) -> str:
+    """The queue of a task, as far as that can be said before it is enqueued."""
+    return str(options.get("queue") or task.options.get("queue") or DEFAULT_QUEUE)
 
 
 def _with(options: TaskOptions, headers: Mapping[str, str]) -> TaskOptions:
