@@ -189,6 +189,7 @@ class _Visit:
 
     def _as_json(self, report: Report, inspector: Inspector) -> dict[str, Any]:
         return {
+            "items": [_finding_as_json(finding) for finding in report.findings],
             "redis": {
                 "where": inspector.where,
                 "server": self.pong.server if self.pong else None,
@@ -197,15 +198,18 @@ class _Visit:
                 "problem": self.problem or None,
             },
             "queues": {
-                name: {"paused": name in report.paused, "tasks": counts, "flow": report.flow.get(name, {})}
+                name: {
+                    "is_paused": name in report.paused,
+                    "tasks": counts,
+                    "flow": report.flow.get(name, {}),
+                }
                 for name, counts in report.counts.items()
             },
             "examined": report.examined,
-            "clean": report.is_clean,
-            "missing": [missing._asdict() for missing in report.missing],
-            "findings": [_finding_as_json(finding) for finding in report.findings],
+            "is_clean": report.is_clean,
             "left_out": report.left_out,
             "repaired": [_finding_as_json(finding) for finding in self.repaired],
+            "missing": [missing._asdict() for missing in report.missing],
         }
 
 
@@ -258,6 +262,6 @@ def _finding_as_json(finding: Finding) -> dict[str, Any]:
         "key": finding.key,
         "text": finding.text,
         "remedy": finding.remedy,
-        "damage": finding.is_damage,
+        "is_damage": finding.is_damage,
         "repairable": finding.repairable,
     }

@@ -105,13 +105,16 @@ def test_repair_asks_on_a_terminal(
 def test_json_is_one_object(damaged: str) -> None:
     """What a monitor reads; warnings and progress must not get between."""
     found = json.loads(doctor("--url", damaged, "--json").stdout)
-    assert found["clean"] is False
+    assert found["is_clean"] is False
     assert found["examined"] == 3
     assert found["queues"]["default"]["tasks"]["pending"] == 2
     assert found["queues"]["default"]["flow"] == {"created": 3}
-    assert [(f["kind"], f["key"], f["repairable"]) for f in found["findings"]] == [("orphan", "b", True)]
+    assert [(f["kind"], f["key"], f["repairable"]) for f in found["items"]] == [("orphan", "b", True)]
+    # As of all commands: what was found, more about the whole, what could not be looked at.
+    first, *_, last = found
+    assert (first, last) == ("items", "missing")
     repaired = json.loads(doctor("--url", damaged, "--json", "--repair", "--yes").stdout)
-    assert repaired["clean"] is True
+    assert repaired["is_clean"] is True
     assert [(f["kind"], f["key"]) for f in repaired["repaired"]] == [("orphan", "b")]
 
 

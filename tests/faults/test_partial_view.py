@@ -285,7 +285,7 @@ async def test_an_audit_judges_whole_queues_only(nodes: ClusterProcesses) -> Non
             result = await asyncio.to_thread(_doctor, nodes, "--json")
             assert result.exit_code == 6
             told = json.loads(result.stdout)
-            assert told["clean"] is False
+            assert told["is_clean"] is False
             assert bad in {one["name"] for one in told["missing"]}
             assert list(told["queues"]) == [good]
         report = await inspector.audit()
