@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -72,13 +73,16 @@ class Offload:
             self._limiter = anyio.CapacityLimiter(self._processes)
         args, kwargs = route.arguments(task, context)
         try:
-            return await anyio.to_process.run_sync(
+            answer = await anyio.to_process.run_sync(
                 partial(_call_elsewhere, task_fields(), route.function, args, kwargs),
                 cancellable=True,
                 limiter=self._limiter,
             )
         except anyio.BrokenWorkerProcess as error:
             raise WorkerProcessDiedError(0) from error
+        if isinstance(answer, _Exit):
+            raise answer.error
+        return answer
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine of the executor's own beside the handlers."""
@@ -101,6 +105,13 @@ def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
         raise RuntimeError("handler raised StopIteration") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Exit:
+    """What a handler raised in a process that wants its process to end."""
+
+    error: SystemExit
+
+
 def _call_elsewhere(
     fields: TaskFields | None, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
@@ -108,5 +119,9 @@ def _call_elsewhere(
     token = CARRIED.set(fields)
     try:
         return function(*args, **kwargs)
+    except SystemExit as error:
+        # Raised on, the process would send it and then end. Until its end is noticed it counts as one that
+        # is free, and whichever task comes next would be given to it and lost.
+        return _Exit(error)
     finally:
         CARRIED.reset(token)

@@ -99,6 +99,22 @@ def _result(client: Redis, task_id: str) -> object:
 
 
 @_in_its_own_loop
+async def test_a_handler_that_wants_its_process_to_end_costs_no_other_task(
+    redis_url: str, redis_client: Redis, process_mux: Mux
+) -> None:
+    """It has failed, and the next task gets a process that lives: the same one."""
+    told: list[Failure] = []
+    async with at_work(redis_url, process_mux, processes=1, on_error=told.append) as (client, _):
+        infos = []
+        for round_ in range(1, 6):
+            infos.append(await client.enqueue(Task("tell_pid"), retention=60))
+            await client.enqueue(Task("leave"))
+            await settled(redis_client, completed=round_, retry=round_)
+    assert [str(one.error) for one in told] == ["the handler crashed: SystemExit: 3"] * 5
+    assert len({_result(redis_client, info.id) for info in infos}) == 1
+
+
+@_in_its_own_loop
 async def test_a_process_that_dies_is_a_failure_like_others(
     redis_url: str, redis_client: Redis, process_mux: Mux
 ) -> None:
