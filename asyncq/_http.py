@@ -36,6 +36,10 @@ LINGER: Final = 1.0
 MOST_CALLERS: Final = 64
 """Connections at a time. An orchestrator and a scraper or two need one each."""
 
+MOST_REFUSED: Final = 64
+"""Connections beyond these that are told that there are too many. What comes then is cut off without a word:
+to tell it costs as much as to serve it."""
+
 TEXT: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"
 
@@ -212,6 +216,9 @@ class HttpDoor:
             return
         # Who only holds a connection must not cost a probe its answer: an orchestrator would restart us.
         has_room = len(self._inside) < MOST_CALLERS or self._send_oldest_away()
+        if not has_room and len(self._inside) >= MOST_CALLERS + MOST_REFUSED:
+            writer.transport.abort()
+            return
         task = self._callers.start(self._serve(reader, writer, has_room=has_room), name="http")
         self._inside[task] = writer
         if has_room:

@@ -42,6 +42,8 @@ class Parent:
         self._errands: Final = Errands()
         self._restarts: Final = Restarts()
         self._living: Final[dict[int, Offspring]] = {}
+        self._outdated: Final[set[Offspring]] = set()
+        """Those that were told to leave because the code has changed."""
         self._generation = 0
         self._asked_to_leave = 0
         self._is_stopped = False
@@ -113,7 +115,9 @@ class Parent:
         """Start all processes anew. What runs may finish for a moment, and is put back then."""
         self._generation += 1
         self._restarts.forget()
+        # One that is just being started is not among them: it will load what is there now.
         old = self.living
+        self._outdated.update(old)
         for child in old:
             child.tell("leave")
         self._move()
@@ -156,32 +160,33 @@ class Parent:
 
     async def _keep(self, number: int) -> None:
         while not self.is_leaving():
-            generation = self._generation
-            ending = await self._live(number)
+            child = Offspring(self._plan.for_child(number), self._on_ready)
+            ending = await self._live(child)
             if self.is_leaving():
                 self._code = self._code or _blame(ending)
-            elif self._generation == generation:
-                await self._after(number, ending, generation)
+            elif child not in self._outdated:
+                await self._after(number, ending)
+            self._outdated.discard(child)
 
-    async def _live(self, number: int) -> Ending:
+    async def _live(self, child: Offspring) -> Ending:
         """One life of one process."""
-        child = Offspring(self._plan.for_child(number), self._on_ready)
         try:
             await child.start()
         except OSError as error:
             _log.exception("no process can be started: %s", error, extra={"event": "no_process"})
             return Ending(1, was_ready=False, lived=0.0)
-        self._living[number] = child
+        self._living[child.number] = child
         try:
             if self.is_leaving():
                 child.tell("leave")
             return await child.ended()
         finally:
-            del self._living[number]
+            del self._living[child.number]
             self._move()
 
-    async def _after(self, number: int, ending: Ending, generation: int) -> None:
+    async def _after(self, number: int, ending: Ending) -> None:
         """A process has ended unasked: wait until the next may start, or give up."""
+        generation = self._generation
         delay = self._restarts.delay(number, ending)
         if self._waits_for_changes and not ending.was_ready:
             text = "the program does not start; waiting for a change"

@@ -30,6 +30,11 @@ async def stuck(task):
 app = App(Server(URL), mux)
 """
 
+VERSION = """
+note("version {}")
+app = App(Server(URL), mux)
+"""
+
 LINE = """
 import os
 import sys
@@ -71,6 +76,46 @@ async def test_a_reload_kills_a_process_that_is_stuck(
         for _ in range(3):
             parent.leave()
         await life
+
+
+async def test_a_reload_reaches_a_process_at_any_moment_of_its_start(tmp_path: Path, redis_url: str) -> None:
+    """While it is made, while it loads the program, while it begins: none is lost, and none is left over."""
+    shop, version, pids = Program(tmp_path), 1, set[int]()
+    shop.write(VERSION.format(version))
+    parent = Parent(Plan(apps=("shop",), app_dir=str(tmp_path), url=redis_url, is_reloaded=True), 1)
+    life = asyncio.ensure_future(parent.run())
+
+    def is_made() -> bool:
+        pids.update(child.pid for child in parent.living)
+        return any(not child.report for child in parent.living)
+
+    def has_loaded() -> bool:
+        return any(child.report for child in parent.living)
+
+    try:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not parent.living, "it is too late to meet it while it is made"
+        for moment in (lambda: True, is_made, has_loaded, lambda: parent.ready):
+            for child in parent.living:
+                child.kill()
+                await wait_until(lambda gone=child: gone not in parent.living, "it to be gone")  # type: ignore[misc]
+            await wait_until(moment, "the moment to come")
+            version += 1
+            shop.write(VERSION.format(version))
+            await parent.reload()
+
+            def is_new(number: int = version) -> bool:
+                is_made()
+                return [child.pid for child in parent.ready] == shop.noted(f"version {number}")[-1:] != []
+
+            await wait_until(is_new, "the new code to work")
+        (last,) = parent.living
+        assert all(is_gone(pid) for pid in pids - {last.pid})
+    finally:
+        parent.leave()
+        assert await life == 0
+    assert is_gone(last.pid)
 
 
 @pytest.mark.parametrize("word", ["leave", "now"])

@@ -198,6 +198,39 @@ async def test_too_many_that_wait_for_their_page_are_too_many(monkeypatch: pytes
         await wait_until(has_room, "room")
 
 
+async def test_of_those_that_are_too_many_only_some_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To refuse costs a connection for a second or two: a flood of callers must not take all there are."""
+    monkeypatch.setattr(_http, "MOST_CALLERS", 1)
+    monkeypatch.setattr(_http, "MOST_REFUSED", 2)
+    monkeypatch.setattr(_http, "LINGER", 30.0)  # so that whoever is refused and stays counts all that time
+    go_on, waiting = asyncio.Event(), asyncio.Event()
+
+    async def waits(_: Request) -> Page:
+        waiting.set()
+        await go_on.wait()
+        return Page("done\n")
+
+    async with _door({"/waits": waits}) as door:
+        asked = asyncio.ensure_future(ask(door.url, "/waits"))
+        await waiting.wait()
+        callers = [await asyncio.open_connection("127.0.0.1", _port(door)) for _ in range(6)]
+        async with asyncio.timeout(20):
+            told = [await _what_comes(reader) for reader, _ in callers]
+        assert [one.startswith(b"HTTP/1.1 503 ") for one in told] == [True] * 2 + [False] * 4
+        assert told[2:] == [b""] * 4
+        assert len(door._inside) == 3  # noqa: SLF001 - nobody else knows
+        for _, writer in callers:
+            writer.close()
+        go_on.set()
+        assert (await asked).status == 200
+
+
+async def _what_comes(reader: asyncio.StreamReader) -> bytes:
+    with suppress(ConnectionResetError):
+        return await reader.read()
+    return b""
+
+
 async def test_whoever_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long the page is: what the system does not take must not wait in our memory for ever."""
     monkeypatch.setattr(_http, "WRITE_PATIENCE", 0.2)
