@@ -24,6 +24,7 @@ from asyncq._wire.messages import Claim, NewTask
 from asyncq.errors import AsyncqError, BrokerReplyError, ClosedError
 
 SCRIPT: Final = script("enqueue")
+ANNOUNCE: Final = script("announce")
 
 MAX_TASKS: Final = 500
 """Tasks in one call. Larger calls gain nothing (docs/adr/0002-batching.md) and hold Redis up for longer."""
@@ -324,7 +325,9 @@ class _Lane:
             [packed(*settings), *_with_details(entries)],
         )
 
-    def _announce(self, now: float) -> None:
+    def _announce(self, now: float, *, has_tasks: bool = False) -> None:
+        """Publish the name of the queue; where it has tasks for sure, even if Redis is full."""
+
         def failed(error: AsyncqError) -> None:  # noqa: ARG001 - the enqueue beside it reports the outage
             self._announced_at = -ANNOUNCE_EVERY
             arrived(None)
@@ -339,8 +342,8 @@ class _Lane:
         router.submit(
             Call(
                 router,
-                None,
-                ("SADD", queues, self._queue),
+                ANNOUNCE if has_tasks else None,
+                (1, queues, self._queue) if has_tasks else ("SADD", queues, self._queue),
                 slot=router.slot_of(queues),
                 patience=self._basis.patience,
                 on_value=arrived,
@@ -351,7 +354,7 @@ class _Lane:
     def _on_value(self, reply: Any) -> None:
         if reply[2]:
             # Before anybody hears that the task is there, so that `drain` waits for it.
-            self._announce(self._loop.time())
+            self._announce(self._loop.time(), has_tasks=True)
         entries, self._under_way = self._under_way, []
         if self._gathered:
             self.send()  # Redis is not to wait until everybody is told

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
 from tests.lua import calls
 from tests.lua.calls import Act
@@ -53,3 +54,12 @@ def test_a_queue_can_be_paused(own_space: Space) -> None:
     fill(own_space.client)
     assert _pause(own_space) == "paused"
     assert calls.deliver(own_space) == []
+
+
+def test_the_name_of_a_queue_with_tasks_is_published(own_space: Space) -> None:
+    """The plain command would be refused, and tools would not see what was let in a moment before."""
+    fill(own_space.client)
+    with pytest.raises(ResponseError, match="maxmemory"):
+        own_space.client.sadd("asyncq:queues", "q")
+    assert own_space.run("announce", ["asyncq:queues"], "q") == "announced"
+    assert own_space.client.smembers("asyncq:queues") == {b"q"}
