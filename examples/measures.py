@@ -4,6 +4,7 @@ It prints:
 
     this server: 6 attempts, 1 of them failed
     all servers, in the last hour: 6 attempts, in 60 points
+    queue default: 6 attempts, 1 failed
     mail: 5 done, 0 failed
     report: 0 done, 1 failed
     metrics for Prometheus: True
@@ -52,6 +53,8 @@ async def main(url: str) -> None:
         points = await inspector.measures.history()
         attempts = sum(one.processed for one in points)
         print(f"all servers, in the last hour: {attempts} attempts, in {len(points)} points")
+        for pulse in await inspector.measures.pulses(["default"]):
+            print(f"queue {pulse.queue}: {pulse.total} attempts, {pulse.total_failed} failed")
         for one in await inspector.measures.types():
             if one.processed:
                 print(f"{one.type}: {one.done} done, {one.failed} failed")

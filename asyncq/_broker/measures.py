@@ -6,15 +6,16 @@ letter with a number for each class of times (`BOUNDS`). Sums of times are in mi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgpack
 
 from asyncq._broker.basis import Basis, script
 from asyncq._broker.rounds import Question, Round
-from asyncq.errors import WireError
+from asyncq.errors import BrokerReplyError, WireError
 
 _T = TypeVar("_T")
 
@@ -34,6 +35,9 @@ LETTERS: Final = {
     "redelivered": "e",
 }
 """What became of deliveries of one type."""
+
+_WENT_WELL: Final = (LETTERS["done"], LETTERS["revoked"])
+_FAILED: Final = (LETTERS["retried"], LETTERS["archived"])
 
 TIMES: Final = {"wait": ("w", "W"), "run": ("t", "T"), "lateness": ("l", "L")}
 """How long things took: what stands before the number of a class, and the sum in microseconds."""
@@ -206,10 +210,50 @@ class Measures:
 
         async def ask() -> dict[int, Update]:
             raw = await self._command("HMGET", key, *fields, slot=self._slot(queue))
-            found = dict(map(_unpacked, raw))
+            found = dict(_unpacked(one, _sound) for one in raw)
             return {number: update for number, update in found.items() if first <= number <= last}
 
         return await round_.one(self._question(queue, ask))
+
+    async def moments(self, queues: Iterable[str], round_: Round) -> dict[str, float]:
+        """For each queue the time by the clock of the Redis that has its numbers; one question a slot."""
+
+        async def ask(slot: int, names: Sequence[str]) -> dict[str, float]:
+            seconds, micros = await self._command("TIME", slot=slot)
+            return dict.fromkeys(names, int(seconds) + int(micros) / 1e6)
+
+        parts = await round_.each(
+            Question("queue", names, slot, partial(ask, slot, names))
+            for slot, names in self._basis.by_slot(queues).items()
+        )
+        return {name: now for part in parts for name, now in part.items()}
+
+    async def ends(
+        self, moments: Mapping[str, float], minutes: int, round_: Round
+    ) -> dict[str, list[tuple[int, int]]]:
+        """What was processed and what failed in the last minutes of many queues, the earliest first.
+
+        Args:
+            moments: The queues, and the time of each.
+            minutes: How many, with the one that is not over.
+            round_: The look that this is part of.
+        """
+
+        async def ask(queue: str) -> tuple[str, list[tuple[int, int]]]:
+            last = int(moments[queue] // MINUTE)
+            wanted = range(last - minutes + 1, last + 1)
+            fields = [number % SPANS[MINUTE] for number in wanted]
+            try:
+                raw = await self._command("HMGET", self._rings(queue)[0], *fields, slot=self._slot(queue))
+            except (
+                BrokerReplyError
+            ):  # something else altogether stands there: no other queue has to do with it
+                raw = [None] * minutes
+            found = dict(_unpacked(one, _ended) for one in raw)
+            return queue, [_both(found.get(number, {}).values()) for number in wanted]
+
+        questions = (Question("queue", [name], self._slot(name), partial(ask, name)) for name in moments)
+        return dict(await round_.each(questions))
 
     def _question(self, queue: str, ask: Callable[[], Awaitable[_T]]) -> Question[_T]:
         if queue == ALL:
@@ -220,16 +264,30 @@ class Measures:
         return await self._basis.router.command(*command, slot=slot, patience=self._basis.patience)
 
 
-def _unpacked(raw: bytes | None) -> tuple[int, Update]:
-    """One minute or hour; number -1 for none, or for what somebody else wrote there."""
+def _unpacked(raw: bytes | None, read: Callable[[dict[str, Any]], _T]) -> tuple[int, dict[str, _T]]:
+    """One minute or hour, of each type what is read of it; number -1 for none, or for what is not ours."""
     if raw is None:
         return -1, {}
     try:
         number, types = msgpack.unpackb(raw)
-        return int(number), {str(name): _sound(numbers) for name, numbers in types.items()}
+        return int(number), {str(name): read(numbers) for name, numbers in types.items()}
     except Exception:  # noqa: BLE001 - msgpack raises half a dozen unrelated classes for bad bytes
         return -1, {}
 
 
+def _both(parts: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    processed = failed = 0
+    for one, other in parts:
+        processed, failed = processed + one, failed + other
+    return processed, failed
+
+
 def _sound(numbers: dict[str, Any]) -> dict[str, int]:
     return {name: amount for name, amount in numbers.items() if isinstance(amount, int)}
+
+
+def _ended(numbers: dict[str, Any]) -> tuple[int, int]:
+    """Attempts that ended, and those of them that failed; the rest of the numbers is left alone."""
+    get = numbers.get
+    failed = sum(int(get(letter, 0)) for letter in _FAILED)
+    return failed + sum(int(get(letter, 0)) for letter in _WENT_WELL), failed

@@ -25,7 +25,7 @@ from asyncq.inspector.search import ACTIONS, Search, SearchPage, SearchPlace
 from asyncq.inspector.servers import ServerInfo, Servers, WorkerInfo
 from asyncq.inspector.tasks import Tasks
 from asyncq.inspector.trail import Trail, TrailPage
-from asyncq.measures import MeasuredPoint, Spread, TypeSummary
+from asyncq.measures import MeasuredPoint, Pulse, Spread, TypeSummary
 from asyncq.redaction import HIDDEN, Redactor, Subject, hide_everything, hide_fields
 from asyncq.task_info import Attempt
 
@@ -54,6 +54,7 @@ __all__ = [
     "Node",
     "Outcome",
     "Progress",
+    "Pulse",
     "QueueInfo",
     "QueueMemory",
     "Queues",

@@ -132,6 +132,23 @@ class Inspector:
         view._furnish(self._reach.acting_as(who))
         return view
 
+    async def require(self, right: str, queue: str | None = None, *, target: str = "") -> None:
+        """Refuse now what would be refused later: before somebody is asked, or begins what nobody awaits.
+
+        What is refused stands in the trail as if it had been tried; what is allowed leaves no record, and
+        each change asks for its right once more.
+
+        Args:
+            right: Its name, one of `RIGHTS`.
+            queue: In which queue; in any when not given.
+            target: What it is about, for the trail: the id of a task or entry, or which ones.
+
+        Raises:
+            NotAllowedError: The right is missing, or is not for this queue.
+            ConfigError: There is no such right.
+        """
+        await self._reach.admit(right, queue, target)
+
     @property
     def actor(self) -> str:
         """Who acts; empty for a program that did not say."""

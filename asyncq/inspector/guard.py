@@ -129,7 +129,12 @@ class Change:
         if before != after:
             self._changes[name] = text_of(before), text_of(after)
 
-    async def __aenter__(self) -> Self:
+    async def admit(self) -> None:
+        """Refuse what is not allowed, and note that it was tried.
+
+        Raises:
+            NotAllowedError: The right is missing, or is not for this queue.
+        """
         try:
             self._who.require(self.right, self.queue)
             for queue in self._queues:
@@ -137,6 +142,9 @@ class Change:
         except NotAllowedError as error:
             await self._tell("refused", str(error))
             raise
+
+    async def __aenter__(self) -> Self:
+        await self.admit()
         if self._is_bulk:
             await self._tell("begun")
         return self

@@ -15,6 +15,7 @@ from asyncq.connection import ConnectionOptions
 from asyncq.errors import GroupNotFoundError, QueueNotFoundError, TaskNotFoundError
 from asyncq.inspector.guard import Change, Who
 from asyncq.inspector.noting import Noter, OnChange
+from asyncq.inspector.rights import CHANGES
 from asyncq.shared import Connection, read_connection
 
 _ID_LENGTH: Final = 12
@@ -97,6 +98,19 @@ class Reach:
         return Change(
             self.who, self._noter.note, method, queue, target, right=right, is_bulk=is_bulk, queues=queues
         )
+
+    async def admit(self, right: str, queue: str | None, target: str) -> None:
+        """Refuse now what a method that needs this right would refuse later, and note it as that would.
+
+        Raises:
+            NotAllowedError: The right is missing, or is not for this queue.
+            ConfigError: There is no such right.
+        """
+        method = next((name for name, needed in CHANGES.items() if right in needed), None)
+        if method is None:
+            self.who.require(right, queue)
+        else:
+            await self.change(method, queue, target, right=right).admit()
 
     async def require_queue(self, queue: str) -> None:
         """Refuse a queue that is not there.

@@ -1,7 +1,7 @@
 """Nobody looks or changes anything through an inspector who has not the right to: no method forgets to ask.
 
 The rooms are read as text: what a public method calls, itself or by a helper of its class, has to be one of
-the three that ask. `tests/integration/test_rights.py` calls them.
+those that ask. `tests/integration/test_rights.py` calls them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from asyncq.inspector.rights import CHANGES, RIGHTS
 LOOKS = {
     "cluster": {"nodes", "redis", "slot"},
     "groups": {"get", "list"},
-    "inspector": {"audit"},
-    "measures": {"history", "types"},
+    "inspector": {"audit", "require"},
+    "measures": {"history", "pulses", "types"},
     "queues": {"get", "history", "list", "memory", "names"},
     "schedulers": {"entries", "entry", "events", "go_entries", "list", "orphans"},
     "schedules": {"get", "history", "iterate", "list"},
@@ -49,7 +49,7 @@ SAME_AS = {
     "schedulers.remove": "schedules.remove",
 }
 
-_ASKING = {"see", "change", "require"}
+_ASKING = {"see", "change", "require", "admit"}
 
 
 def _rooms() -> dict[str, type]:

@@ -126,6 +126,36 @@ async def test_a_change_needs_its_right_and_no_other(any_redis: AnyRedis, method
         assert trail[-1]["outcome"] == "done"
 
 
+async def test_a_right_can_be_asked_for_before(any_redis: AnyRedis) -> None:
+    """Whoever has it passes without a trace; what is refused is noted as if it had been tried."""
+    async with Inspector(any_redis.url) as inspector:
+        for right in RIGHTS:
+            may = inspector.acting_as("ann", rights=Rights.of(right, queues=["q"]))
+            await may.require(right)
+            await may.require(right, "q", target="t")
+            eve = f"eve without {right}"
+            lacking = Rights.of(*(name for name in RIGHTS if name != right))
+            for it in (inspector.acting_as(eve, rights=lacking), may.acting_as(eve)):
+                with pytest.raises(NotAllowedError, match=right) as caught:
+                    await it.require(right, "other", target="t")
+                assert (caught.value.actor, caught.value.right) == (eve, right)
+            noted = [
+                (one.action, one.queue, one.target, one.outcome)
+                for one in await inspector.trail.list(actor=eve)
+            ]
+            # Who may not look is told so, and no more: looking is not noted.
+            times = 0 if right in ("view", "trail") else 2
+            assert noted == [(right, "other", "t", "refused")] * times
+        assert not await inspector.trail.list(actor="ann")
+
+
+async def test_a_right_that_is_none_is_said(any_redis: AnyRedis) -> None:
+    """With the one that was meant."""
+    async with Inspector(any_redis.url) as inspector:
+        with pytest.raises(ConfigError, match=r"task\.run"):
+            await inspector.require("task.rum")
+
+
 async def test_looking_needs_the_right_to_look(any_redis: AnyRedis) -> None:
     """Every room says no to somebody with all rights but this one."""
     async with _scene(any_redis) as (inspector, _):
