@@ -1,8 +1,13 @@
-"""Bulk work over a whole filter: first counted, then confirmed, then done, each as a job with a page."""
+"""Bulk work: each piece is a job with a page.
+
+Work over a filter is counted first, and confirmed. A whole queue was confirmed before, and a whole group does
+not need it: these jobs are begun at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from starlette.exceptions import HTTPException
@@ -10,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from asyncq.errors import ConfigError, NotAllowedError
+from asyncq.errors import ConfigError
 from asyncq.inspector import ACTIONS, TaskQuery
 from asyncq.web.forms import choice_of, form_of, text_of, whole_of
-from asyncq.web.jobs import Action, Job, Order
+from asyncq.web.jobs import Job, Order, TaskAction
 from asyncq.web.live import live_page
 from asyncq.web.pages import turn_to
 from asyncq.web.site import inspector_of, path_to, site_of
@@ -23,6 +28,7 @@ WORDS: Final[Mapping[str, tuple[str, str, str]]] = {
     "archive": ("Archive", "archived", "archiving"),
     "delete": ("Delete", "deleted", "deleting"),
     "cancel": ("Cancel", "cancelled", "cancelling"),
+    "remove": ("Remove", "removed", "removing"),
 }
 """What an action is called: on a button, when it is done, and while it is done."""
 
@@ -30,17 +36,22 @@ _MOST_RATE: Final = 1_000_000
 _MOST_LIMIT: Final = 1_000_000_000
 
 
-def allowed_or_refuse(request: Request, action: str) -> None:
-    """Refuse early what the inspector would refuse later: before somebody is asked, or nobody looks any more.
+def begin(request: Request, order: Order) -> Response:
+    """Begin a job, and go on to its page. Whether it is allowed was asked before: nobody waits for it."""
+    site = site_of(request)
+    site.samples.forget()
+    job = site.jobs.start(inspector_of(request), order, then=site.samples.forget)
+    return turn_to(request, path_to(request, "job", job=job.id))
 
-    Not before a change itself: what the inspector refuses stands in the trail.
+
+async def _require(request: Request, order: Order, what: str = "") -> None:
+    """Refuse now what the job would be refused while nobody looks.
 
     Raises:
-        NotAllowedError: Whoever asks may not do this anywhere.
+        NotAllowedError: Whoever asks may not do this anywhere, or not in the queue that it is about.
     """
-    inspector = inspector_of(request)
-    if not inspector.rights.may(f"task.{action}"):
-        raise NotAllowedError(inspector.actor, f"task.{action}", None)
+    target = f"{what} {order.told}".lstrip()
+    await inspector_of(request).require(order.right, order.queue or None, target=target)
 
 
 def _may_see(request: Request, job: Job) -> bool:
@@ -67,7 +78,7 @@ async def _list(request: Request) -> Response:
 async def _show(request: Request) -> Response:
     async def content(request: Request) -> dict[str, Any]:
         job = _job_of(request)
-        title = f"{WORDS[job.order.action][0]}: {job.order.query or 'all tasks'}"
+        title = f"{WORDS[job.order.action][0]}: {job.order.about}"
         return {"title": title, "nav": "jobs", "job": job, "words": WORDS}
 
     return await live_page(request, "job.html", "_job.html", content)
@@ -76,39 +87,33 @@ async def _show(request: Request) -> Response:
 async def _count(request: Request) -> Response:
     """The first step: count what would be acted upon."""
     form = await form_of(request)
-    action = cast("Action", choice_of(form, "action", tuple(ACTIONS)))
-    allowed_or_refuse(request, action)
-    query = TaskQuery.parse(text_of(form, "q"))
-    job = site_of(request).jobs.start(inspector_of(request), Order(action=action, query=query, is_count=True))
-    return turn_to(request, path_to(request, "job", job=job.id))
+    action = cast("TaskAction", choice_of(form, "action", tuple(ACTIONS)))
+    order = Order(action=action, query=TaskQuery.parse(text_of(form, "q")), is_count=True)
+    await _require(request, order)
+    return begin(request, order)
 
 
 async def _go(request: Request) -> Response:
     """The second step: do it."""
-    counted = _job_of(request)
+    counted = _job_of(request).order
     form = await form_of(request)
-    allowed_or_refuse(request, counted.order.action)
+    await _require(request, counted)
+    if not counted.is_count:
+        raise HTTPException(409, "This job was not a count: it has been done already.")
     if not text_of(form, "sure"):
         raise ConfigError("sure", "", "a tick, that you are sure")
     rate = whole_of(form, "rate", 0, least=1, most=_MOST_RATE)
     limit = whole_of(form, "limit", 0, least=1, most=_MOST_LIMIT)
-    order = Order(
-        action=counted.order.action,
-        query=counted.order.query,
-        rate=rate or None,
-        limit=limit or None,
-        fresh=bool(text_of(form, "fresh")),
+    order = replace(
+        counted, is_count=False, rate=rate or None, limit=limit or None, fresh=bool(text_of(form, "fresh"))
     )
-    site_of(request).samples.forget()
-    job = site_of(request).jobs.start(inspector_of(request), order)
-    return turn_to(request, path_to(request, "job", job=job.id))
+    return begin(request, order)
 
 
 async def _cancel(request: Request) -> Response:
     job = _job_of(request)
-    inspector = inspector_of(request)
-    if job.actor != inspector.actor:
-        allowed_or_refuse(request, job.order.action)
+    if job.actor != inspector_of(request).actor:
+        await _require(request, job.order, "cancel the job:")
     await site_of(request).jobs.cancel(job)
     return turn_to(
         request, path_to(request, "job", job=job.id), "The job was cancelled; what it did stays done."

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from asyncq._clock import parse_duration
-from asyncq.errors import ConfigError, EnqueueRefusedError, NotAllowedError, NotFoundError, PayloadError
+from asyncq.errors import ConfigError, EnqueueRefusedError, NotFoundError, PayloadError
 from asyncq.task import Task
 from asyncq.task_info import TaskInfo
 from asyncq.web.forms import choice_of, form_of, text_of
@@ -43,14 +43,8 @@ _EMPTY: Final[Mapping[str, str]] = {
 """The fields of the form."""
 
 
-def _require(request: Request) -> None:
-    inspector = inspector_of(request)
-    if not inspector.rights.may("task.enqueue"):
-        raise NotAllowedError(inspector.actor, "task.enqueue", None)
-
-
 async def _form(request: Request) -> Response:
-    _require(request)
+    await inspector_of(request).require("task.enqueue")
     given = request.query_params
     fields = {**_EMPTY, "queue": text_of(given, "queue") or "default", "type": text_of(given, "type")}
     copied = await _copied(request, text_of(given, "copy_queue"), text_of(given, "copy_id"))

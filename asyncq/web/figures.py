@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from asyncq.inspector import QueueInfo
-from asyncq.measures import MeasuredPoint, Spread
+from asyncq.measures import MeasuredPoint, Pulse, Spread
 
 SPANS: Final = (
     ("1h", "hour", 3600, 60),
@@ -106,3 +106,40 @@ def pace(points: Sequence[MeasuredPoint]) -> Pace:
     if not seconds:
         return Pace(0.0, 0.0)
     return Pace(sum(one.processed for one in recent) / seconds, sum(one.failed for one in recent) / seconds)
+
+
+SPARK_WIDTH: Final = 60
+SPARK_HEIGHT: Final = 16
+_MARGIN: Final = 1
+"""So that a line at the top or the bottom is as thick as elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spark:
+    """A line no larger than a word, and the numbers that stand beside it."""
+
+    total: int
+    failed: int
+    line: str  #: points of a line of SVG: all attempts
+    failed_line: str  #: the same of those that failed; empty when none did
+
+
+def spark(pulse: Pulse) -> Spark | None:
+    """What is drawn beside the name of a queue; nothing for one in which nothing was done."""
+    most = max(pulse.processed, default=0)
+    if not most:
+        return None
+    failed = pulse.total_failed
+    return Spark(
+        pulse.total,
+        failed,
+        _points(pulse.processed, most),
+        _points(pulse.failed, most) if failed else "",
+    )
+
+
+def _points(values: Sequence[int], most: int) -> str:
+    across = SPARK_WIDTH / max(1, len(values) - 1)
+    height = SPARK_HEIGHT - 2 * _MARGIN
+    heights = (SPARK_HEIGHT - _MARGIN - value / most * height for value in values)
+    return " ".join(f"{at * across:.4g},{up:.4g}" for at, up in enumerate(heights))

@@ -9,13 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from asyncq.inspector import GroupInfo
-from asyncq.web.forms import form_of, text_of, whole_of
+from asyncq.inspector import GroupInfo, TaskQuery
+from asyncq.web.bulk import begin
+from asyncq.web.forms import text_of, whole_of
+from asyncq.web.jobs import Order
 from asyncq.web.live import live_page
-from asyncq.web.pages import turn_to
 from asyncq.web.paging import paged
 from asyncq.web.sampling import queues_of
-from asyncq.web.site import CONVERTOR, inspector_of, path_to, site_of
+from asyncq.web.site import CONVERTOR, inspector_of, site_of
 
 
 async def _content(request: Request) -> Mapping[str, Any]:
@@ -49,12 +50,15 @@ async def _show(request: Request) -> Response:
 
 
 async def _run(request: Request) -> Response:
+    """Let all of a group run, as a job: there may be a million of them."""
     queue: str = request.path_params["queue"]
     group: str = request.path_params["group"]
-    report = await inspector_of(request).tasks.run_all(queue, "aggregating", group=group)
-    site_of(request).samples.forget()
-    following = text_of(await form_of(request), "next") or path_to(request, "groups")
-    return turn_to(request, following, f"{report.done} tasks of group {group} run now, each by itself.")
+    inspector = inspector_of(request)
+    order = Order(action="run", query=TaskQuery(queue=(queue,), group=group), queue=queue)
+    await inspector.require(order.right, queue, target=order.about)
+    # Of a group that is not there it is said at once, and not by a job.
+    await inspector.groups.get(queue, group)
+    return begin(request, order)
 
 
 routes = [

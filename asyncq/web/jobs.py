@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter, OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from asyncq._clock import from_unix, now
 from asyncq._service import Errands
 from asyncq.errors import AsyncqError, ConfigError, NotFoundError
-from asyncq.inspector import BulkReport, Inspector, SearchPlace, TaskQuery
+from asyncq.inspector import BulkReport, Inspector, Progress, SearchPlace, TaskQuery
 
-Action = Literal["run", "archive", "delete", "cancel"]
+TaskAction = Literal["run", "archive", "delete", "cancel"]
+Action = Literal[TaskAction, "remove"]
 
 KEPT: Final = 100
 """Jobs that are over and still shown."""
@@ -33,12 +35,37 @@ Status = Literal["running", "done", "stopped", "cancelled", "failed"]
 class Order:
     """What a job is to do."""
 
-    action: Action
-    query: TaskQuery
+    action: Action  #: `remove` is for a queue, the others are for tasks
+    query: TaskQuery  #: which tasks
+    queue: str = ""  #: the very queue, also where its name has a star; of what is not about a filter
     is_count: bool = False  #: only count what it would act upon
     rate: float | None = None  #: tasks a second at the most
     limit: int | None = None  #: stop after so many
     fresh: bool = False  #: tasks that are run have all their retries again
+
+    @property
+    def right(self) -> str:
+        """The right that it needs."""
+        return "queue.remove" if self.action == "remove" else f"task.{self.action}"
+
+    @property
+    def about(self) -> str:
+        """What it is about, in words."""
+        if not self.queue:
+            return str(self.query) or "all tasks"
+        group = self.query.group
+        return f"group {group} of queue {self.queue}" if group else f"queue {self.queue}"
+
+    @property
+    def told(self) -> str:
+        """The same for the trail: without what is looked for in payloads and errors. Not all may see it."""
+        query = self.query
+        hidden = bool(query.payload or query.fields or query.words or query.error)
+        shown = replace(self, query=query.but(payload=(), fields=(), words=(), error=()))
+        return f"{shown.about} with some text" if hidden else shown.about
+
+
+_NOT_BEGUN: Final = Progress("", 0, 0)
 
 
 @dataclass(slots=True)
@@ -56,6 +83,8 @@ class Job:
     reports: dict[int, BulkReport] = field(default_factory=dict[int, BulkReport])
     """By place; what is not begun is not in here."""
 
+    removal: Progress = _NOT_BEGUN  #: of a queue
+
     @property
     def is_over(self) -> bool:
         """Whether nothing more happens."""
@@ -65,22 +94,23 @@ class Job:
     def total(self) -> int:
         """Tasks that there are to be looked at."""
         sizes = [place.size for place in self.places]
-        return sum(self.reports[at].total if at in self.reports else size for at, size in enumerate(sizes))
+        known = (self.reports[at].total if at in self.reports else size for at, size in enumerate(sizes))
+        return sum(known) + self.removal.total
 
     @property
     def scanned(self) -> int:
         """Tasks that were looked at."""
-        return sum(report.scanned for report in self.reports.values())
+        return sum(report.scanned for report in self.reports.values()) + self.removal.done
 
     @property
     def matched(self) -> int:
         """Those of them that were meant."""
-        return sum(report.matched for report in self.reports.values())
+        return sum(report.matched for report in self.reports.values()) + self.removal.done
 
     @property
     def done(self) -> int:
         """Those that were acted upon."""
-        return sum(report.done for report in self.reports.values())
+        return sum(report.done for report in self.reports.values()) + self.removal.done
 
     @property
     def skipped(self) -> int:
@@ -115,8 +145,13 @@ class Jobs:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._errands = Errands()
 
-    def start(self, inspector: Inspector, order: Order) -> Job:
-        """Begin one. The inspector acts as whoever began it.
+    def start(self, inspector: Inspector, order: Order, *, then: Callable[[], None]) -> Job:
+        """Begin one.
+
+        Args:
+            inspector: It acts as whoever began the job.
+            order: What is to be done.
+            then: Called when it is over, however it ended.
 
         Raises:
             ConfigError: Too many are at work.
@@ -132,7 +167,12 @@ class Jobs:
             del self._jobs[old]
         task = self._errands.start(_run(inspector, job), name=f"bulk job {job.id}")
         self._tasks[job.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
+
+        def end(_: asyncio.Task[None]) -> None:
+            self._tasks.pop(job.id, None)
+            then()
+
+        task.add_done_callback(end)
         return job
 
     def get(self, job_id: str) -> Job | None:
@@ -157,14 +197,7 @@ class Jobs:
 
 async def _run(inspector: Inspector, job: Job) -> None:
     try:
-        job.places = await inspector.search.places(job.order.query, action=job.order.action)
-        for at in range(len(job.places)):
-            left = None if job.order.limit is None else job.order.limit - _spent(job)
-            if left is not None and left <= 0:
-                job.status = "stopped"
-                return
-            await _work(inspector, job, at, left)
-        job.status = "done"
+        job.status = await (_remove if job.order.action == "remove" else _sweep)(inspector, job)
     except asyncio.CancelledError:
         job.status = "cancelled"
         raise
@@ -174,6 +207,28 @@ async def _run(inspector: Inspector, job: Job) -> None:
         if job.status == "running":
             job.status, job.problem = "failed", "It is in the log of this server."
         job.ended_at = from_unix(now())
+
+
+async def _remove(inspector: Inspector, job: Job) -> Status:
+    def tell(progress: Progress) -> None:
+        job.removal = progress
+
+    await inspector.queues.remove(job.order.queue, force=True, on_progress=tell)
+    return "done"
+
+
+async def _sweep(inspector: Inspector, job: Job) -> Status:
+    order = job.order
+    assert order.action != "remove"  # noqa: S101 - for the type checkers
+    places = await inspector.search.places(order.query, action=order.action)
+    # A star in the name of a queue stands for any text in a query.
+    job.places = [place for place in places if not order.queue or place.queue == order.queue]
+    for at in range(len(job.places)):
+        left = None if order.limit is None else order.limit - _spent(job)
+        if left is not None and left <= 0:
+            return "stopped"
+        await _work(inspector, job, at, left)
+    return "done"
 
 
 def _spent(job: Job) -> int:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from starlette.requests import Request
 
 from asyncq.errors import BrokerUnavailableError, Missing
 from asyncq.inspector import Found
-from asyncq.measures import MeasuredPoint, TypeSummary
+from asyncq.measures import MeasuredPoint, Pulse, TypeSummary
 from asyncq.web.figures import SPANS
 from asyncq.web.sampling import SLOW
 from asyncq.web.site import inspector_of, site_of
+
+STEADY: Final = 15.0
+"""Seconds for which a picture of an hour is shown: less than a point of it."""
 
 
 async def measured(request: Request, queue: str | None, span: str) -> Found[MeasuredPoint]:
@@ -23,6 +27,22 @@ async def measured(request: Request, queue: str | None, span: str) -> Found[Meas
         lambda: inspector.measures.history(queue, since=seconds, step=step, partial=True),
         fresh=SLOW,
     )
+
+
+async def pulses_of(request: Request, queues: Sequence[str]) -> Mapping[str, Pulse]:
+    """What was done with these queues in the last hour; without those that cannot be asked about now."""
+    if not queues:
+        return {}
+    inspector = inspector_of(request)
+    try:
+        found = await site_of(request).samples.get(
+            ("pulses", inspector.rights, *queues),
+            lambda: inspector.measures.pulses(queues, partial=True),
+            fresh=STEADY,
+        )
+    except BrokerUnavailableError:
+        return {}  # the page has more to show, and says what is away
+    return {pulse.queue: pulse for pulse in found}
 
 
 async def types_of(request: Request, queue: str | None = None) -> Found[TypeSummary]:

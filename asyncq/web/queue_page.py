@@ -10,9 +10,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from asyncq.errors import ConfigError, QueueNotEmptyError
-from asyncq.inspector import DailyStats, QueueMemory
+from asyncq.inspector import DailyStats, QueueMemory, TaskQuery
+from asyncq.web.bulk import begin
 from asyncq.web.figures import SPANS, charts, pace
 from asyncq.web.forms import choice_of, form_of, text_of
+from asyncq.web.jobs import Order
 from asyncq.web.live import live_page
 from asyncq.web.measuring import drawn, listed_types
 from asyncq.web.pages import page, turn_to
@@ -65,6 +67,7 @@ async def _show(request: Request) -> Response:
 
 async def _ask(request: Request) -> Response:
     queue: str = request.path_params["queue"]
+    await inspector_of(request).require("queue.remove", queue)
     info = await inspector_of(request).queues.get(queue)
     return page(request, "queue_remove.html", title=f"Remove {queue}", nav="queues", info=info)
 
@@ -72,16 +75,23 @@ async def _ask(request: Request) -> Response:
 async def _remove(request: Request) -> Response:
     queue: str = request.path_params["queue"]
     inspector, form = inspector_of(request), await form_of(request)
-    # Who may not is refused by the inspector, which notes it in the trail, before the form is judged.
-    if inspector.rights.may("queue.remove", queue) and text_of(form, "name") != queue:
+    has_tasks = text_of(form, "tasks") == "1"
+    target = "with its tasks" if has_tasks else "if it is empty"
+    # Before the form is judged: who may not do it is told that, and nothing else.
+    await inspector.require("queue.remove", queue, target=target)
+    if text_of(form, "name") != queue:
         raise ConfigError("name", text_of(form, "name"), f"the name of the queue, {queue!r}, typed out")
+    if has_tasks:
+        # Of a queue that is not there it is said at once, and not by a job.
+        await inspector.queues.get(queue)
+        return begin(request, Order(action="remove", query=TaskQuery(queue=(queue,)), queue=queue))
     try:
-        removed = await inspector.queues.remove(queue, force=text_of(form, "tasks") == "1")
+        await inspector.queues.remove(queue)
     except QueueNotEmptyError as error:
         where = path_to(request, "queue_remove", queue=queue)
         return turn_to(request, where, f"{error}. Nothing was done.", kind="problem")
     site_of(request).samples.forget()
-    return turn_to(request, path_to(request, "queues"), f"Queue {queue} was removed, with {removed} tasks.")
+    return turn_to(request, path_to(request, "queues"), f"Queue {queue} was removed; it was empty.")
 
 
 _ONE: Final = f"/queues/{{queue:{CONVERTOR}}}"

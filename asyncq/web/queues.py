@@ -12,8 +12,10 @@ from starlette.routing import Route
 
 from asyncq.errors import Missing
 from asyncq.inspector import QueueInfo
+from asyncq.web.figures import Spark, spark
 from asyncq.web.forms import choice_of, form_of, text_of, whole_of
 from asyncq.web.live import live_page
+from asyncq.web.measuring import pulses_of
 from asyncq.web.pages import turn_to
 from asyncq.web.paging import Paged, paged
 from asyncq.web.sampling import queue_names, queues_of, served_queues, these_queues
@@ -46,6 +48,7 @@ class Row:
 
     info: QueueInfo
     has_no_workers: bool  #: nobody serves it, and it is not paused either
+    spark: Spark | None  #: what was done in the last hour; none when nothing was
 
 
 def has_no_workers(info: QueueInfo, served: frozenset[str]) -> bool:
@@ -82,11 +85,13 @@ async def _content(request: Request) -> Mapping[str, Any]:
         wanted.sort(key=lambda info: info.name)
         wanted.sort(key=SORTS[sort], reverse=order == "desc")
         shown = paged(wanted, number)
+    pulses = await pulses_of(request, [info.name for info in shown.items])
+    sparks = {name: spark(pulse) for name, pulse in pulses.items()}
     return {
         "title": "Queues",
         "missing": missing,
         "nav": "queues",
-        "rows": [Row(info, has_no_workers(info, served)) for info in shown.items],
+        "rows": [Row(info, has_no_workers(info, served), sparks.get(info.name)) for info in shown.items],
         "number": shown.number,
         "pages": shown.pages,
         "total": shown.total,
@@ -116,22 +121,26 @@ async def _show(request: Request) -> Response:
 
 
 async def _pause(request: Request) -> Response:
-    queue: str = request.path_params["queue"]
+    queue, following = await _which(request)
     changed = await inspector_of(request).queues.pause(queue)
     said = "Nothing is taken from" if changed else "It was paused already:"
-    return await _done(request, f"{said} {queue}.")
+    return _done(request, following, f"{said} {queue}.")
 
 
 async def _resume(request: Request) -> Response:
-    queue: str = request.path_params["queue"]
+    queue, following = await _which(request)
     changed = await inspector_of(request).queues.unpause(queue)
     said = "Tasks are taken again from" if changed else "It was not paused:"
-    return await _done(request, f"{said} {queue}.")
+    return _done(request, following, f"{said} {queue}.")
 
 
-async def _done(request: Request, message: str) -> Response:
+async def _which(request: Request) -> tuple[str, str]:
+    """The queue, and where to go on: what cannot be read is refused before anything is done."""
+    return request.path_params["queue"], text_of(await form_of(request), "next") or path_to(request, "queues")
+
+
+def _done(request: Request, following: str, message: str) -> Response:
     site_of(request).samples.forget()
-    following = text_of(await form_of(request), "next") or path_to(request, "queues")
     return turn_to(request, following, message)
 
 

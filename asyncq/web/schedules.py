@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from asyncq.entry_info import EntryInfo, GoEntryInfo
-from asyncq.errors import EntryNotFoundError, Missing, NotAllowedError, WireError
+from asyncq.errors import EntryNotFoundError, Missing, WireError
 from asyncq.web.forms import choice_of, form_of, text_of, whole_of
 from asyncq.web.live import live_page
 from asyncq.web.pages import page, turn_to
@@ -134,9 +134,7 @@ async def _act(request: Request) -> Response:
         said = f"{entry_id}: task {info.id} was enqueued."
     else:
         if not text_of(form, "sure"):
-            # The change itself is refused by the inspector: that stands in the trail.
-            if not inspector.rights.may("entry.remove"):
-                raise NotAllowedError(inspector.actor, "entry.remove", None)
+            await inspector.require("entry.remove", target=entry_id)
             return page(
                 request,
                 "confirm.html",

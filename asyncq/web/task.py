@@ -25,7 +25,7 @@ from asyncq.errors import (
 )
 from asyncq.inspector import ACTIONS, TaskChanges
 from asyncq.task_info import TaskInfo
-from asyncq.web.bulk import WORDS, allowed_or_refuse
+from asyncq.web.bulk import WORDS
 from asyncq.web.forms import choice_of, form_of, text_of
 from asyncq.web.live import live_page
 from asyncq.web.pages import page, preferences_of, turn_to
@@ -156,7 +156,9 @@ async def _act(request: Request) -> Response:
     back = path_to(request, "task", queue=queue, id=task_id)
     following = text_of(form, "next") or (path_to(request, "tasks") if action == "delete" else back)
     if action in _SURE and not text_of(form, "sure"):
-        allowed_or_refuse(request, action)
+        await inspector_of(request).require(f"task.{action}", queue, target=task_id)
+        # Nobody is asked about a task that is not there.
+        await inspector_of(request).tasks.get(queue, task_id)
         return page(
             request,
             "confirm.html",
@@ -231,15 +233,10 @@ def read_when(text: str, request: Request) -> tuple[timedelta | None, datetime |
 
 
 async def _edit_form(request: Request) -> Response:
-    info = await inspector_of(request).tasks.get(*_which(request))
-    _refuse_edit(request, info)
+    queue, task_id = _which(request)
+    await inspector_of(request).require("task.edit", queue, target=task_id)
+    info = await inspector_of(request).tasks.get(queue, task_id)
     return _editing(request, info, _fields_of(info))
-
-
-def _refuse_edit(request: Request, info: TaskInfo) -> None:
-    inspector = inspector_of(request)
-    if not inspector.rights.may("task.edit", info.queue):
-        raise NotAllowedError(inspector.actor, "task.edit", info.queue)
 
 
 def _fields_of(info: TaskInfo) -> dict[str, str | None]:
@@ -287,7 +284,7 @@ async def _edit(request: Request) -> Response:
         if changes:
             await inspector.tasks.edit(queue, task_id, version=given.get("version") or None, **changes)
         else:
-            _refuse_edit(request, info)
+            await inspector.require("task.edit", queue, target=task_id)
     except (ConfigError, PayloadError) as error:
         return _editing(request, info, {**before, **given}, problem=str(error), status=400)
     except (TaskChangedError, DuplicateTaskError) as error:

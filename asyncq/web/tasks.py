@@ -16,7 +16,7 @@ from starlette.routing import Route
 from asyncq.errors import AsyncqError, ConfigError, NotAllowedError, NotFoundError
 from asyncq.inspector import ACTIONS, Inspector, TaskQuery
 from asyncq.task_info import TaskInfo
-from asyncq.web.bulk import WORDS, allowed_or_refuse
+from asyncq.web.bulk import WORDS
 from asyncq.web.forms import choice_of, form_of, text_of, whole_of
 from asyncq.web.origins import safe_path
 from asyncq.web.pages import page, turn_to
@@ -52,7 +52,8 @@ async def _list(request: Request) -> Response:
     text = text_of(given, "q")
     size = whole_of(given, "size", SIZE, least=1, most=LARGEST)
     try:
-        query = _merged(TaskQuery.parse(text), given)
+        asked = TaskQuery.parse(text)
+        query = _merged(asked, given)
         # A few that are named are quickly asked; of thousands it is better known from a moment ago.
         exact = query.exact_queues
         queues = await (inspector.queues.list(only=exact, partial=True) if exact else queues_now(request))
@@ -85,7 +86,8 @@ async def _list(request: Request) -> Response:
         request,
         {
             "query": query,
-            "text": str(query),
+            # As it was typed: in a view that is saved, `since:2h` is two hours ago at any time.
+            "text": text if query is asked else str(query),
             "found": found,
             "chips": chips,
             "problem": "",
@@ -169,7 +171,7 @@ async def _act(request: Request) -> Response:
     following = safe_path(given, base_of(request)) if given else path_to(request, "tasks")
     count = sum(map(len, chosen.values()))
     if action in _SURE and not text_of(form, "sure"):
-        allowed_or_refuse(request, action)
+        await inspector_of(request).require(f"task.{action}", target=f"{count} tasks")
         keys = [
             ("task", f"{quote(queue, safe='')}/{quote(one, safe='')}")
             for queue in chosen

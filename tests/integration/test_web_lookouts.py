@@ -6,16 +6,27 @@ import asyncio
 import re
 from math import isfinite
 
+import httpx2
+
 from asyncq import Client, Mux, Server, Task
 from asyncq.inspector import QueueInfo, RedisInfo
-from asyncq.measures import MeasuredPoint
-from asyncq.web import NoAuth, Principal, Tokens
-from asyncq.web.figures import charts, pace
+from asyncq.measures import MeasuredPoint, Pulse
+from asyncq.web import NoAuth, Principal, Tokens, WebApp
+from asyncq.web.figures import charts, pace, spark
+from asyncq.web.jobs import Job
 from asyncq.web.queues import has_no_workers
 from asyncq.web.redis import warnings_of
 from tests.support.waiting import wait_until
 from tests.support.web import Made, visitor
 from tests.support.web_site import text
+
+
+def job_of(made: WebApp, answer: httpx2.Response) -> Job:
+    """The job that a form has begun."""
+    assert answer.status_code == 303
+    found = made.site.jobs.get(answer.headers["location"].rpartition("/")[2])
+    assert found is not None
+    return found
 
 
 async def test_the_overview_says_where_to_look(redis_url: str, web: Made) -> None:
@@ -75,10 +86,54 @@ async def test_removing_a_queue_is_confirmed(redis_url: str, web: Made) -> None:
         assert "still holds 1 pending" in text(page.text)
         assert "Nothing was done" in text(page.text)
         answer = await browser.post("/queues/mail/remove", data={"name": "mail", "tasks": "1"})
-        assert answer.headers["location"] == "/queues"
-        page = await browser.get("/queues")
-        assert "Queue mail was removed, with 1 tasks." in text(page.text)
+        job = job_of(made, answer)
+        await wait_until(lambda: job.is_over, "the queue to be removed")
+        words = text((await browser.get(answer.headers["location"])).text)
+        assert "Remove: queue mail" in words
+        assert "1 of 1 removed" in words
+        assert (job.status, job.done) == ("done", 1)
         assert (await browser.get("/queues/mail")).status_code == 404
+        answer = await browser.post("/queues/mail/remove", data={"name": "mail", "tasks": "1"})
+        assert answer.status_code == 404
+
+
+async def test_an_empty_queue_is_removed_at_once(redis_url: str, web: Made) -> None:
+    """There is nothing to wait for."""
+    made = web(redis_url, auth=NoAuth())
+    async with Client(redis_url) as client, visitor(made) as browser:
+        info = await client.enqueue(Task("mail"), queue="mail")
+        await made.site.inspector.tasks.delete("mail", info.id)
+        answer = await browser.post("/queues/mail/remove", data={"name": "mail"})
+        assert answer.headers["location"] == "/queues"
+        words = text((await browser.get("/queues")).text)
+        assert "Queue mail was removed; it was empty." in words
+        assert made.site.jobs.all() == []
+
+
+async def test_a_removal_that_is_cancelled_leaves_a_sound_queue(redis_url: str, web: Made) -> None:
+    """Paused, with what is left of it; and it can be removed again."""
+    made = web(redis_url, auth=NoAuth())
+    async with Client(redis_url) as client, visitor(made) as browser:
+        _ = [one async for one in client.enqueue_many((Task("mail") for _ in range(4000)), queue="mail")]
+        form = {"name": "mail", "tasks": "1"}
+        answer = await browser.post("/queues/mail/remove", data=form)
+        job, path = job_of(made, answer), answer.headers["location"]
+        async with asyncio.timeout(60):
+            while not job.done:  # noqa: ASYNC110 - in a few calls more all would be gone
+                await asyncio.sleep(0)
+        await made.site.jobs.cancel(job)
+        assert (job.status, job.ended_at is not None) == ("cancelled", True)
+        words = text((await browser.get(path)).text)
+        assert "What is left of the queue is sound, and paused" in words
+        info = await made.site.inspector.queues.get("mail")
+        assert 0 < info.pending < 4000
+        assert (info.is_paused, info.is_being_removed) == (True, True)
+        assert (await made.site.inspector.audit()).findings == []
+        again = job_of(made, await browser.post("/queues/mail/remove", data=form))
+        await wait_until(lambda: again.is_over, "the rest to be removed")
+        assert again.status == "done"
+        outcomes = [one.outcome for one in await made.site.inspector.trail.list(action="queue.remove")]
+        assert outcomes == ["done", "begun", "interrupted", "begun"]
 
 
 async def test_groups_are_shown_and_run(redis_url: str, web: Made) -> None:
@@ -92,12 +147,29 @@ async def test_groups_are_shown_and_run(redis_url: str, web: Made) -> None:
         assert "bills 1 2" in words
         page = await browser.get("/groups?queue=mail")
         (path,) = set(re.findall(r'action="(/groups/[^"]+/run)"', page.text))
-        answer = await browser.post(path, data={"next": "/groups?queue=mail"})
-        assert answer.headers["location"] == "/groups?queue=mail"
+        answer = await browser.post(path)
+        job = job_of(made, answer)
+        await wait_until(lambda: job.is_over, "the tasks to be let go")
+        words = text((await browser.get(answer.headers["location"])).text)
+        assert "Run: group eve/1 of queue mail" in words
+        assert (job.status, job.done, job.queues) == ("done", 2, ["mail"])
         words = text((await browser.get("/groups?queue=mail")).text)
-        assert "2 tasks of group eve/1 run now, each by itself" in words
         assert "No task waits in a group of this queue" in words
+        assert (await made.site.inspector.queues.get("bills")).aggregating == 2
+        assert (await browser.post(path)).status_code == 404
         assert (await browser.get("/groups?queue=nothing")).status_code == 404
+
+
+async def test_a_star_in_the_name_of_a_queue_is_a_star(redis_url: str, web: Made) -> None:
+    """And stands for no other queue when its group is let go."""
+    made = web(redis_url, auth=NoAuth())
+    async with Client(redis_url) as client, visitor(made) as browser:
+        for queue in ("a*", "abc"):
+            await client.enqueue(Task("mail"), queue=queue, group="g")
+        job = job_of(made, await browser.post("/groups/a*/g/run"))
+        await wait_until(lambda: job.is_over, "the task to be let go")
+        assert job.done == 1
+        assert (await made.site.inspector.queues.get("abc")).aggregating == 1
 
 
 async def test_the_trail_says_who_did_what(redis_url: str, web: Made) -> None:
@@ -162,6 +234,50 @@ def test_the_pace_of_a_queue_says_when_it_is_empty() -> None:
     values = [value for chart in charts(points) for _, row in chart.rows for value in row]
     assert None in values  # percentiles of nothing
     assert all(value is None or isfinite(value) for value in values)
+
+
+def test_a_line_beside_a_name_is_drawn_within_its_box() -> None:
+    """Its top is what was done most in one step; of a queue in which nothing was done there is none."""
+    made = spark(Pulse("mail", 180.0, (0, 5, 10), (0, 0, 5)))
+    assert made is not None
+    assert (made.total, made.failed) == (15, 5)
+    assert made.line == "0,15 30,8 60,1"
+    assert made.failed_line == "0,15 30,15 60,8"
+    fine = spark(Pulse("mail", 180.0, (1,), (0,)))
+    assert fine is not None
+    assert (fine.line, fine.failed_line) == ("0,1", "")
+    assert spark(Pulse("mail", 180.0, (0, 0), (0, 0))) is None
+
+
+async def test_what_was_done_lately_stands_beside_each_queue(redis_url: str, web: Made) -> None:
+    """As a picture, and in words for whoever sees none."""
+    made = web(redis_url, auth=NoAuth())
+    mux = Mux()
+
+    @mux.handle("fine")
+    async def fine(_: Task) -> None:
+        return
+
+    @mux.handle("bad")
+    async def bad(_: Task) -> None:
+        raise OSError("no")
+
+    async with Client(redis_url) as client:
+        async with Server(redis_url, queues=["mail"]).running(mux):
+            for name in ("fine", "fine", "bad"):
+                await client.enqueue(Task(name), queue="mail", retention=60)
+            await client.enqueue(Task("fine"), queue="idle")
+
+            async def is_over() -> bool:
+                info = await made.site.inspector.queues.get("mail")
+                return (info.completed, info.retry) == (2, 1)
+
+            await wait_until(is_over, "the tasks to be over")
+        # A server that leaves has written what it counted.
+        async with visitor(made) as browser:
+            page = (await browser.get("/queues")).text
+        assert "3 attempts in the last hour, 1 of them failed" in text(page)
+        assert page.count("<svg") == 1
 
 
 def test_a_queue_that_nobody_serves_is_told_from_one_that_rests() -> None:
