@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+import pytest
 from playwright.async_api import expect
 
+from asyncq import Task
+from asyncq.errors import EntryNotFoundError
 from tests.support.waiting import wait_until
 
 from .conftest import PHONE, Visit
@@ -58,3 +61,22 @@ async def test_entries_are_paused_in_the_list(visit: Visit, site: World) -> None
     assert (await site.inspector.schedules.get(EVIL)).is_paused
     await page.get_by_role("button", name="Resume").click()
     await expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+
+async def test_an_entry_is_removed_by_whoever_means_it(visit: Visit, site: World) -> None:
+    """It is asked about once more; what became of its times is still there."""
+    await site.inspector.schedules.add("@daily", Task("cache:warm"), entry_id="act/gone", queue="low")
+    site.pages.site.samples.forget()
+    visitor = await visit("/schedules?q=act/gone")
+    page = visitor.page
+    await page.get_by_role("link", name="act/gone").first.click()
+    await page.get_by_role("button", name="Remove").click()
+    await expect(page.get_by_role("heading", name="Remove act/gone?")).to_be_visible()
+    await visitor.assert_usable()
+    await page.get_by_role("link", name="No, go back").click()
+    await expect(page.get_by_role("heading", name="Next times")).to_be_visible()
+    await page.get_by_role("button", name="Remove").click()
+    await page.get_by_role("button", name="Remove it").click()
+    await expect(page.locator("#messages")).to_contain_text("act/gone was removed")
+    with pytest.raises(EntryNotFoundError):
+        await site.inspector.schedules.get("act/gone")

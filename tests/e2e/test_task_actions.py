@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from asyncq import Task
+from asyncq import Mux, Server, Task
 from asyncq.errors import TaskNotFoundError
+from asyncq.retry import Fixed
+from tests.support.waiting import wait_until
 
 from .conftest import Visit
 from .visiting import Visitor
@@ -153,6 +155,83 @@ async def test_those_that_are_ticked_are_archived(visit: Visit, site: World) -> 
     await expect(page.locator("#messages")).to_contain_text("3")
     info = await site.inspector.queues.get("act-tick")
     assert (info.pending, info.archived) == (1, 3)
+
+
+@pytest.mark.parametrize(("action", "state"), [("Run", "pending"), ("Cancel", "archived"), ("Delete", "")])
+async def test_those_that_are_ticked_are_run_cancelled_and_deleted(
+    visit: Visit, site: World, action: str, state: str
+) -> None:
+    """What cannot be taken back is asked about once more; what is not ticked stays as it was."""
+    queue = f"act-tick-{action.lower()}"
+    ids = await site.tasks(queue, 3, process_in=3600)
+    visitor = await visit(f"/tasks?q=queue:{queue}")
+    page = visitor.page
+    for box in (0, 2):
+        await page.locator("input[name=task]").nth(box).check()
+    await page.get_by_role("button", name=action, exact=True).click()
+    if action != "Run":
+        await expect(page.get_by_role("heading", name=f"{action} 2 tasks?")).to_be_visible()
+        await visitor.assert_usable()
+        await page.get_by_role("button", name=f"{action} them").click()
+    await expect(page.locator("#messages")).to_contain_text("2 of 2 tasks")
+    left = {info.id: info.state.value for info in await site.inspector.search.find(f"queue:{queue}")}
+    assert left == {ids[1]: "scheduled", **({ids[0]: state, ids[2]: state} if state else {})}
+
+
+async def test_a_task_is_run_with_all_its_retries(visit: Visit, site: World) -> None:
+    """For one that failed for a reason that is gone: it may fail as often as a new one."""
+    (task_id,) = await site.tasks("act-fresh", 1)
+    mux = Mux()
+
+    @mux.handle("idle:work")
+    async def fail(_: Task) -> None:
+        raise OSError("not yet")
+
+    async with Server(site.redis_url, queues=["act-fresh"], retry=Fixed(3600.0)).running(mux):
+
+        async def has_failed() -> bool:
+            return await _state(site, "act-fresh", task_id) == "retry"
+
+        await wait_until(has_failed, "the task to fail")
+    visitor = await visit(f"/tasks/act-fresh/{task_id}")
+    await visitor.page.get_by_role("button", name="Run with all retries").click()
+    await expect(visitor.page.locator("#main .badge").first).to_contain_text("pending")
+    info = await site.inspector.tasks.get("act-fresh", task_id)
+    assert (info.state.value, info.retried) == ("pending", 0)
+
+
+async def test_a_payload_is_downloaded(visit: Visit, site: World) -> None:
+    """As it is stored, byte by byte, and never as a page of ours."""
+    raw = b"\x00\xff<script>alert(1)</script>"
+    info = await site.client.enqueue(Task("idle:work", raw, queue="act-load"), process_in=3600)
+    visitor = await visit(f"/tasks/act-load/{info.id}")
+    async with visitor.page.expect_download() as started:
+        await visitor.page.get_by_role("link", name="Download").click()
+    download = await started.value
+    assert download.suggested_filename == "payload.bin"
+    assert (await download.path()).read_bytes() == (await site.inspector.tasks.get("act-load", info.id)).raw
+    await expect(visitor.page.locator("h1")).to_have_text("idle:work")
+
+
+async def test_a_job_is_cancelled(visit: Visit, site: World) -> None:
+    """What it did stays done, and the rest is as it was."""
+    await site.tasks("act-stop", 120)
+    visitor = await visit("/tasks?q=queue:act-stop")
+    page = visitor.page
+    await page.get_by_role("button", name="Archive all…").click()
+    await expect(page.get_by_role("heading", name="Archive 120 tasks?")).to_be_visible()
+    await page.get_by_label("Tasks a second at the most").fill("10")
+    await page.get_by_label("I am sure").check()
+    await page.locator("#go ~ form button").click()
+    await expect(page.locator("#live .badge").first).to_have_text("running")
+    await visitor.assert_usable()
+    await page.get_by_role("button", name="Cancel this job").click()
+    await expect(page.locator("#live .badge").first).to_have_text("cancelled")
+    await expect(page.locator("#messages")).to_contain_text("what it did stays done")
+    info = await site.inspector.queues.get("act-stop")
+    assert info.pending > 0
+    assert info.pending + info.archived == 120
+    await visitor.assert_usable()
 
 
 async def test_all_that_match_are_deleted_by_a_job(visit: Visit, site: World) -> None:
