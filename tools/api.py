@@ -48,6 +48,9 @@ MODULES = (
     "web",
     "dq",
     "beanstalk",
+    "kq",
+    "kq.errors",
+    "kq.bridge",
 )
 
 HEAD = """# The public interface

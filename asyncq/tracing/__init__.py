@@ -17,9 +17,10 @@ if find_spec("opentelemetry") is None:  # pragma: no cover - the tests have it
     advice = 'asyncq.tracing needs OpenTelemetry: pip install "asyncq[otel]"'
     raise ImportError(advice)
 
+from asyncq.tracing.carrying import carried, carrier
 from asyncq.tracing.consuming import consumer
 from asyncq.tracing.gathering import aggregator
 from asyncq.tracing.logs import TraceFilter
 from asyncq.tracing.producing import batch, producer
 
-__all__ = ["TraceFilter", "aggregator", "batch", "consumer", "producer"]
+__all__ = ["TraceFilter", "aggregator", "batch", "carried", "carrier", "consumer", "producer"]

@@ -44,6 +44,9 @@ SWALLOWERS = {
     "asyncq/dq/late.py": ["a user's backoff: logged, the message waits as long as it is hidden"],
     "asyncq/embedded/guardian.py": ["a process of its own: logged, it ends"] * 2,
     "asyncq/inspector/noting.py": ["a user's callback: logged"],
+    "asyncq/kq/processing.py": ["a handler: becomes a verdict", "a user's callback: logged"],
+    "asyncq/kq/shipping.py": ["a user's balancer, or Kafka's client: told with the message"],
+    "asyncq/kq/unstored.py": ["a user's callback: logged"],
     "asyncq/redaction.py": ["a user's redactor: logged, and nothing is shown"],
     "asyncq/retry.py": ["a user's policy: reported, the task is retried"],
 }
@@ -56,6 +59,7 @@ CANCELLATION_SWALLOWERS = {
     ],
     "asyncq/_engine/vitals.py": ["its thread must be joined: raised again when it is"],
     "asyncq/_engine/offload.py": ["a thread cannot be interrupted: raised again when it has ended"],
+    "asyncq/kq/processing.py": ["a handler that cancelled itself: a failure; ours goes on"],
     "asyncq/server.py": ["the drain: finishes first, the waiter raises it then"],
 }
 

@@ -1,0 +1,3 @@
+"""Partitions side by side."""
+
+class RangePartitionAssignor: ...

@@ -1,0 +1,3 @@
+"""Partitions in turn."""
+
+class RoundRobinPartitionAssignor: ...
