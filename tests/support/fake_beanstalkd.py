@@ -15,8 +15,8 @@ from .waiting import wait_until
 
 __all__ = ["FakeBeanstalkd", "FakeJob"]
 
-Fault = Literal["mute", "cut", "cut after"]
-"""Do it and say nothing; close the connection before it is done; do it, and close the connection then."""
+Fault = Literal["mute", "hang", "cut", "cut after"]
+"""Do it and say nothing; do nothing and say nothing; close the connection before it is done, or after."""
 
 _MARGIN = 1.0  # a reserver is warned when one of its jobs has less than a second left
 
@@ -32,6 +32,7 @@ class FakeBeanstalkd:
     def __init__(self, *, durable: bool = False, max_job_size: int = 65_535) -> None:
         self.jobs: dict[int, FakeJob] = {}
         self.faults: dict[str, Fault] = {}
+        """By command, or by command and first argument, as in `delete 7`."""
         self.seen: list[str] = []
         self.conns: set[Conn] = set()
         self.paused: dict[str, float] = {}

@@ -95,9 +95,11 @@ class Conn(asyncio.Protocol):
 
     def _obey(self, name: str, args: list[str], body: bytes) -> None:
         self._server.seen.append(" ".join([name, *args]))
-        fault = self._server.faults.get(name)
+        faults = self._server.faults
+        fault = faults.get(" ".join([name, *args[:1]])) or faults.get(name)
         if fault == "cut":
             self.abort()
+        if fault in ("cut", "hang"):
             return
         self._is_muted = fault in ("mute", "cut after")
         method = getattr(self, "_do_" + name.replace("-", "_"), None)
