@@ -96,7 +96,8 @@ class Claims:
             server = self._basis.router.owner(self._slot(keys))
             known = self._clocks.get(server)
             end = 0 if known is None else int(until * 1000 + known)
-            reply = await self._run(what, keys, (value, end, *rest))
+            longest = int((until - loop.time()) * 1000)
+            reply = await self._run(what, keys, (value, end, longest, *rest))
             # The answer was on its way for a while: the clock shows more by now.
             self._clocks[self._basis.router.owner(self._slot(keys))] = reply[1] - loop.time() * 1000
             if reply[0] != LATE or until <= loop.time():

@@ -24,6 +24,7 @@ def take(
     lease: str = MINE,
     *,
     ahead: int = LEASE,
+    longest: int = LEASE,
     limit: int = 0,
     remember: int = REMEMBER,
     anew: str = "",
@@ -31,14 +32,16 @@ def take(
 ) -> tuple[str, int, str]:
     """Ask for the claim: word, number, and whether it was begun."""
     until = _ms(space, ahead)
-    reply: list[Any] = space.run("claim_take", BOTH, lease, until, limit, remember, anew, again=again)
+    reply: list[Any] = space.run(
+        "claim_take", BOTH, lease, until, longest, limit, remember, anew, again=again
+    )
     assert abs(reply[1] - _ms(space, 0)) < 5_000
     return reply[0], reply[2], reply[3]
 
 
 def renew(space: Space, lease: str = MINE, *, ahead: int = LEASE) -> str:
     """Prolong the claim."""
-    reply: list[Any] = space.run("claim_renew", BOTH, lease, _ms(space, ahead), REMEMBER)
+    reply: list[Any] = space.run("claim_renew", BOTH, lease, _ms(space, ahead), LEASE, REMEMBER)
     return cast("str", reply[0])
 
 
@@ -115,6 +118,13 @@ def test_a_call_that_comes_too_late_leaves_nothing(space: Space, ahead: int) -> 
     """Whoever sent it has given up, and the copy may be with others."""
     assert take(space, ahead=ahead) == ("late", 0, "")
     assert space.everything() == {}
+
+
+def test_a_clock_that_was_put_back_makes_no_lease_longer(space: Space) -> None:
+    """The caller knows an older time of it."""
+    assert take(space, ahead=3_600_000) == ("taken", 0, "")
+    assert left(space) <= LEASE
+    assert take(space, YOURS, longest=-1)[0] == "held"
 
 
 def test_what_failed_too_often_is_not_taken(space: Space) -> None:

@@ -18,11 +18,11 @@ _MINE = "asyncq:lease:mine"
 
 def _take(space: Space) -> Any:
     until = int(space.now() * 1000) + 9_000
-    return space.run("claim_take", _BOTH, _MINE, until, 3, 86_400, "")[0]
+    return space.run("claim_take", _BOTH, _MINE, until, 9_000, 3, 86_400, "")[0]
 
 
 def _renew(space: Space) -> Any:
-    return space.run("claim_renew", _BOTH, _MINE, int(space.now() * 1000) + 9_000, 86_400)[0]
+    return space.run("claim_renew", _BOTH, _MINE, int(space.now() * 1000) + 9_000, 9_000, 86_400)[0]
 
 
 def _finish(space: Space) -> Any:

@@ -7,6 +7,7 @@
 -- ARGV  again     '1' when this call was sent before
 -- ARGV  lease     what the lock holds if it is ours
 -- ARGV  until     Unix milliseconds by the clock of this server: when the lease ends
+-- ARGV  longest   milliseconds after which it ends in any case, should this clock have been put back
 -- ARGV  remember  seconds to remember that it was begun, after this
 -- REPLY [word, Unix milliseconds now]; the words are
 -- REPLY   renewed  it is held until then
@@ -17,11 +18,11 @@
 local lock, story = KEYS[1], KEYS[2]
 local lease = ARGV[2]
 local now = math.floor(clock() * 1000)
-local left = tonumber(ARGV[3]) - now
+local left = math.min(tonumber(ARGV[3]) - now, tonumber(ARGV[4]))
 local found = redis.call('GET', lock)
 if found and found ~= lease then return {'lost', now} end
 if left <= 0 then return {'late', now} end
 -- Takes no memory, so that a full Redis lets the rest through (see _begin.lua).
-redis.call('EXPIRE', story, ARGV[4])
+redis.call('EXPIRE', story, ARGV[5])
 redis.call('SET', lock, lease, 'PX', left)
 return {'renewed', now}

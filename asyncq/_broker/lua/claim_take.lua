@@ -7,6 +7,7 @@
 -- ARGV  again     '1' when this call was sent before
 -- ARGV  lease     what the lock is to hold: 'asyncq:lease:' and a token
 -- ARGV  until     Unix milliseconds by the clock of this server: when the lease ends
+-- ARGV  longest   milliseconds after which it ends in any case, should this clock have been put back
 -- ARGV  limit     failures after which it is not taken any more; 0 for none
 -- ARGV  remember  seconds to remember that it was begun, after this; 0 not to note it
 -- ARGV  anew      '1' to take it after all, with no failures
@@ -20,9 +21,9 @@
 -- The end is an instant and not a time to live: a call that Redis carries out late, when the caller has
 -- given up and its copy is with others again, must leave no lease that nobody has.
 local lock, story = KEYS[1], KEYS[2]
-local lease, limit = ARGV[2], tonumber(ARGV[4])
+local lease, limit = ARGV[2], tonumber(ARGV[5])
 local now = math.floor(clock() * 1000)
-local left = tonumber(ARGV[3]) - now
+local left = math.min(tonumber(ARGV[3]) - now, tonumber(ARGV[4]))
 local found = redis.call('GET', lock)
 if found and found ~= lease then
   local is_lease = string.sub(found, 1, 13) == 'asyncq:lease:'
@@ -33,14 +34,14 @@ local failures = tonumber(redis.call('HGET', story, 'failures') or '0')
 local begun = redis.call('HEXISTS', story, 'begun_by') == 1
 -- Takes no memory, so that a full Redis lets the rest through (see _begin.lua).
 redis.call('HDEL', story, '')
-if ARGV[6] == '1' then
+if ARGV[7] == '1' then
   redis.call('HDEL', story, 'failures')
   failures = 0
 end
 if limit > 0 and failures >= limit then return {'spent', now, failures, '1'} end
 redis.call('SET', lock, lease, 'PX', left)
-if tonumber(ARGV[5]) > 0 then
+if tonumber(ARGV[6]) > 0 then
   redis.call('HSET', story, 'begun_by', lease)
-  redis.call('EXPIRE', story, ARGV[5])
+  redis.call('EXPIRE', story, ARGV[6])
 end
 return {'taken', now, failures, begun and '1' or ''}
