@@ -10,6 +10,7 @@ docs/guides/dq.md says what is promised, and what in a fleet with consumers of g
 
 from __future__ import annotations
 
+from asyncq.dq import bridge
 from asyncq.dq.conf import Beanstalk, DqConf, RedisConf
 from asyncq.dq.consumer import Consumer
 from asyncq.dq.errors import DqError, NotRevokedError, NotWrittenError
@@ -32,4 +33,5 @@ __all__ = [
     "Producer",
     "ProducerNode",
     "RedisConf",
+    "bridge",
 ]

@@ -45,7 +45,7 @@ async def consume(config: dict[str, Any]) -> Verbs:
     conf = DqConf(tuple(_nodes(config["Beanstalks"])), RedisConf(redis["Host"], redis["Type"]))
 
     async def handle(message: Message) -> None:
-        tell("begin", payload=message.body, unix_ns=time.time_ns(), attempt=message.attempt, id=message.id)
+        tell("begin", payload=message.body, unix_ns=time.time_ns(), attempt=message.attempt, copy=message.id)
         outcome = "cancelled"
         try:
             await script(message.body)
