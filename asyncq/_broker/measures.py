@@ -36,8 +36,9 @@ LETTERS: Final = {
 }
 """What became of deliveries of one type."""
 
-_WENT_WELL: Final = (LETTERS["done"], LETTERS["revoked"])
-_FAILED: Final = (LETTERS["retried"], LETTERS["archived"])
+_DONE, _RETRIED, _ARCHIVED, _REVOKED = (
+    LETTERS[name].encode() for name in ("done", "retried", "archived", "revoked")
+)
 
 TIMES: Final = {"wait": ("w", "W"), "run": ("t", "T"), "lateness": ("l", "L")}
 """How long things took: what stands before the number of a class, and the sum in microseconds."""
@@ -210,7 +211,9 @@ class Measures:
 
         async def ask() -> dict[int, Update]:
             raw = await self._command("HMGET", key, *fields, slot=self._slot(queue))
-            found = dict(_unpacked(one, _sound) for one in raw)
+            found: dict[int, Update] = {}
+            for one in raw:
+                found |= _unpacked(one, _sound)
             return {number: update for number, update in found.items() if first <= number <= last}
 
         return await round_.one(self._question(queue, ask))
@@ -249,8 +252,10 @@ class Measures:
                 BrokerReplyError
             ):  # something else altogether stands there: no other queue has to do with it
                 raw = [None] * minutes
-            found = dict(_unpacked(one, _ended) for one in raw)
-            return queue, [_both(found.get(number, {}).values()) for number in wanted]
+            found: dict[int, tuple[int, int]] = {}
+            for one in raw:
+                found |= _unpacked(one, _ended, is_raw=True)
+            return queue, [found.get(number, (0, 0)) for number in wanted]
 
         questions = (Question("queue", [name], self._slot(name), partial(ask, name)) for name in moments)
         return dict(await round_.each(questions))
@@ -264,30 +269,30 @@ class Measures:
         return await self._basis.router.command(*command, slot=slot, patience=self._basis.patience)
 
 
-def _unpacked(raw: bytes | None, read: Callable[[dict[str, Any]], _T]) -> tuple[int, dict[str, _T]]:
-    """One minute or hour, of each type what is read of it; number -1 for none, or for what is not ours."""
+def _unpacked(raw: bytes | None, read: Callable[[Any], _T], *, is_raw: bool = False) -> dict[int, _T]:
+    """One minute or hour, what is read of it by its number; nothing for none, or for what is not ours."""
     if raw is None:
-        return -1, {}
+        return {}
     try:
-        number, types = msgpack.unpackb(raw)
-        return int(number), {str(name): read(numbers) for name, numbers in types.items()}
+        # Thousands are read for one page: names as bytes, and not checked, take a third of the time.
+        number, types = msgpack.unpackb(raw, raw=is_raw, strict_map_key=False)
+        return {int(number): read(types)}
     except Exception:  # noqa: BLE001 - msgpack raises half a dozen unrelated classes for bad bytes
-        return -1, {}
+        return {}
 
 
-def _both(parts: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    processed = failed = 0
-    for one, other in parts:
-        processed, failed = processed + one, failed + other
-    return processed, failed
+def _sound(types: dict[Any, dict[str, Any]]) -> Update:
+    return {
+        str(kind): {name: amount for name, amount in numbers.items() if isinstance(amount, int)}
+        for kind, numbers in types.items()
+    }
 
 
-def _sound(numbers: dict[str, Any]) -> dict[str, int]:
-    return {name: amount for name, amount in numbers.items() if isinstance(amount, int)}
-
-
-def _ended(numbers: dict[str, Any]) -> tuple[int, int]:
+def _ended(types: dict[Any, dict[bytes, int]]) -> tuple[int, int]:
     """Attempts that ended, and those of them that failed; the rest of the numbers is left alone."""
-    get = numbers.get
-    failed = sum(int(get(letter, 0)) for letter in _FAILED)
-    return failed + sum(int(get(letter, 0)) for letter in _WENT_WELL), failed
+    went_well = failed = 0
+    for numbers in types.values():
+        get = numbers.get
+        went_well += get(_DONE, 0) + get(_REVOKED, 0)
+        failed += get(_RETRIED, 0) + get(_ARCHIVED, 0)
+    return went_well + failed, failed

@@ -108,7 +108,7 @@ def pace(points: Sequence[MeasuredPoint]) -> Pace:
     return Pace(sum(one.processed for one in recent) / seconds, sum(one.failed for one in recent) / seconds)
 
 
-SPARK_WIDTH: Final = 60
+SPARK_WIDTH: Final = 57
 SPARK_HEIGHT: Final = 16
 _MARGIN: Final = 1
 """So that a line at the top or the bottom is as thick as elsewhere."""
@@ -142,4 +142,4 @@ def _points(values: Sequence[int], most: int) -> str:
     across = SPARK_WIDTH / max(1, len(values) - 1)
     height = SPARK_HEIGHT - 2 * _MARGIN
     heights = (SPARK_HEIGHT - _MARGIN - value / most * height for value in values)
-    return " ".join(f"{at * across:.4g},{up:.4g}" for at, up in enumerate(heights))
+    return " ".join(f"{at * across:.3g},{up:.3g}" for at, up in enumerate(heights))

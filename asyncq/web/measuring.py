@@ -9,8 +9,8 @@ from starlette.requests import Request
 
 from asyncq.errors import BrokerUnavailableError, Missing
 from asyncq.inspector import Found
-from asyncq.measures import MeasuredPoint, Pulse, TypeSummary
-from asyncq.web.figures import SPANS
+from asyncq.measures import MeasuredPoint, TypeSummary
+from asyncq.web.figures import SPANS, Spark, spark
 from asyncq.web.sampling import SLOW
 from asyncq.web.site import inspector_of, site_of
 
@@ -29,20 +29,22 @@ async def measured(request: Request, queue: str | None, span: str) -> Found[Meas
     )
 
 
-async def pulses_of(request: Request, queues: Sequence[str]) -> Mapping[str, Pulse]:
-    """What was done with these queues in the last hour; without those that cannot be asked about now."""
+async def sparks_of(request: Request, queues: Sequence[str]) -> Mapping[str, Spark]:
+    """What is drawn beside these queues: nothing where nothing was done, or nobody can say."""
     if not queues:
         return {}
     inspector = inspector_of(request)
+
+    async def take() -> dict[str, Spark]:
+        pulses = await inspector.measures.pulses(queues, partial=True)
+        drawn = ((pulse.queue, spark(pulse)) for pulse in pulses)
+        return {queue: one for queue, one in drawn if one is not None}
+
     try:
-        found = await site_of(request).samples.get(
-            ("pulses", inspector.rights, *queues),
-            lambda: inspector.measures.pulses(queues, partial=True),
-            fresh=STEADY,
-        )
+        name = ("pulses", inspector.rights, *queues)
+        return await site_of(request).samples.get(name, take, fresh=STEADY)
     except BrokerUnavailableError:
         return {}  # the page has more to show, and says what is away
-    return {pulse.queue: pulse for pulse in found}
 
 
 async def types_of(request: Request, queue: str | None = None) -> Found[TypeSummary]:

@@ -12,10 +12,10 @@ from starlette.routing import Route
 
 from asyncq.errors import Missing
 from asyncq.inspector import QueueInfo
-from asyncq.web.figures import Spark, spark
+from asyncq.web.figures import Spark
 from asyncq.web.forms import choice_of, form_of, text_of, whole_of
 from asyncq.web.live import live_page
-from asyncq.web.measuring import pulses_of
+from asyncq.web.measuring import sparks_of
 from asyncq.web.pages import turn_to
 from asyncq.web.paging import Paged, paged
 from asyncq.web.sampling import queue_names, queues_of, served_queues, these_queues
@@ -85,8 +85,7 @@ async def _content(request: Request) -> Mapping[str, Any]:
         wanted.sort(key=lambda info: info.name)
         wanted.sort(key=SORTS[sort], reverse=order == "desc")
         shown = paged(wanted, number)
-    pulses = await pulses_of(request, [info.name for info in shown.items])
-    sparks = {name: spark(pulse) for name, pulse in pulses.items()}
+    sparks = await sparks_of(request, [info.name for info in shown.items])
     return {
         "title": "Queues",
         "missing": missing,

@@ -9,8 +9,9 @@ from playwright.async_api import expect
 
 from asyncq import Task
 from asyncq.errors import QueueNotFoundError
+from tests.support.waiting import wait_until
 
-from .conftest import PHONE, Visit
+from .conftest import DESKTOP, PHONE, Visit
 from .world import World
 
 
@@ -82,6 +83,29 @@ async def test_the_tasks_of_a_group_are_run_at_once(visit: Visit, site: World) -
     await visitor.assert_usable()
     info = await site.inspector.queues.get("act-group")
     assert (info.pending, info.aggregating) == (3, 0)
+
+
+async def test_the_last_hour_is_a_line_beside_a_queue(visit: Visit, site: World) -> None:
+    """Drawn by the server, within its row, also on a phone; whoever sees none is told in words."""
+
+    async def is_written() -> bool:
+        (pulse,) = await site.inspector.measures.pulses(["bills"])
+        return pulse.total_failed >= 5
+
+    await wait_until(is_written, "the server to write what it counted")
+    site.pages.site.samples.forget()
+    visitor = await visit("/queues?q=bills")
+    cell = visitor.page.locator("main tbody td[data-label='Last hour']")
+    await expect(cell).to_contain_text("of them failed")
+    for size in (DESKTOP, PHONE):
+        await visitor.page.set_viewport_size(size)
+        await expect(cell.locator("svg polyline")).to_have_count(2)
+        box = await cell.locator("svg").bounding_box()
+        assert box is not None
+        assert (round(box["width"]), round(box["height"])) == (57, 16)
+        colour = await cell.locator("polyline.failed").evaluate("(one) => getComputedStyle(one).stroke")
+        assert colour not in ("none", "")
+        await visitor.assert_usable("color-contrast")
 
 
 async def test_settings_are_kept_by_the_browser(visit: Visit) -> None:

@@ -241,8 +241,8 @@ def test_a_line_beside_a_name_is_drawn_within_its_box() -> None:
     made = spark(Pulse("mail", 180.0, (0, 5, 10), (0, 0, 5)))
     assert made is not None
     assert (made.total, made.failed) == (15, 5)
-    assert made.line == "0,15 30,8 60,1"
-    assert made.failed_line == "0,15 30,15 60,8"
+    assert made.line == "0,15 28.5,8 57,1"
+    assert made.failed_line == "0,15 28.5,15 57,8"
     fine = spark(Pulse("mail", 180.0, (1,), (0,)))
     assert fine is not None
     assert (fine.line, fine.failed_line) == ("0,1", "")
