@@ -15,7 +15,7 @@ def kafka() -> MockKafka:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+def broker(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     """A cluster that does what the test says, with two partitions; and no waiting for second attempts."""
     return _installed(monkeypatch, FakeCluster(partitions=2))
 

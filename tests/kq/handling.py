@@ -43,6 +43,6 @@ class NotingHandler:
         await wait_until(lambda: set(values) <= set(self.ended), f"{values} to be handled")
 
 
-async def until_committed(cluster: FakeCluster, partition: int, number: int) -> None:
+async def until_committed(broker: FakeCluster, partition: int, number: int) -> None:
     """Wait until so much is committed."""
-    await wait_until(lambda: cluster.committed.get(partition) == number, f"{number} to be committed")
+    await wait_until(lambda: broker.committed.get(partition) == number, f"{number} to be committed")

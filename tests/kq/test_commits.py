@@ -14,86 +14,86 @@ from tests.support.kafka_double import FakeCluster
 from tests.support.waiting import wait_until
 
 
-async def test_an_unfinished_message_is_not_passed(cluster: FakeCluster) -> None:
+async def test_an_unfinished_message_is_not_passed(broker: FakeCluster) -> None:
     """A process that dies now gives the first one to somebody else; go-queue would have committed 3."""
     handler = NotingHandler("slow")
-    cluster.put("slow", "quick", "quicker")
+    broker.put("slow", "quick", "quicker")
     async with Queue(conf(), handler).running():
         await handler.until("quick", "quicker")
         await asyncio.sleep(0.05)
-        assert cluster.committed[0] == 0
+        assert broker.committed[0] == 0
         handler.release()
-        await until_committed(cluster, 0, 3)
+        await until_committed(broker, 0, 3)
 
 
-async def test_the_rule_of_go_queue_on_request(cluster: FakeCluster) -> None:
+async def test_the_rule_of_go_queue_on_request(broker: FakeCluster) -> None:
     """`commit="max"`: the highest finished one."""
     handler = NotingHandler("slow")
-    cluster.put("slow", "quick")
+    broker.put("slow", "quick")
     async with Queue(conf(commit="max"), handler).running():
-        await until_committed(cluster, 0, 2)
+        await until_committed(broker, 0, 2)
         handler.release()
 
 
-async def test_where_reading_begins_is_committed_at_once(cluster: FakeCluster) -> None:
+async def test_where_reading_begins_is_committed_at_once(broker: FakeCluster) -> None:
     """Offset `last`: what comes while nobody of the group is there is not skipped the second time."""
-    cluster.put("before")
+    broker.put("before")
     handler = NotingHandler()
     async with Queue(conf(offset="last"), handler).running():
-        await until_committed(cluster, 0, 1)
-        await until_committed(cluster, 1, 0)
-    cluster.put("meanwhile")
+        await until_committed(broker, 0, 1)
+        await until_committed(broker, 1, 0)
+    broker.put("meanwhile")
     async with Queue(conf(offset="last"), handler).running():
         await handler.until("meanwhile")
     assert handler.begun == ["meanwhile"]
 
 
-async def test_commits_are_gathered(cluster: FakeCluster) -> None:
+async def test_commits_are_gathered(broker: FakeCluster) -> None:
     """Not one for each message."""
     handler = NotingHandler()
-    cluster.put(*map(str, range(50)))
+    broker.put(*map(str, range(50)))
     async with Queue(conf(commit_interval=60), handler).running():
         await handler.until(*map(str, range(50)))
-        assert cluster.committed[0] == 0
-    assert cluster.commits[-1] == {0: 50}
+        assert broker.committed[0] == 0
+    assert broker.commits[-1] == {0: 50}
 
 
 async def test_a_commit_that_failed_is_made_again(
-    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+    broker: FakeCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And it is said."""
     handler = NotingHandler()
     queue = Queue(conf(), handler)
     async with queue.running():
-        await until_committed(cluster, 1, 0)
-        cluster.refusals += [RequestTimedOutError(), CommitFailedError()]
-        cluster.put("a")
-        await until_committed(cluster, 0, 1)
+        await until_committed(broker, 1, 0)
+        broker.refusals += [RequestTimedOutError(), CommitFailedError()]
+        broker.put("a")
+        await until_committed(broker, 0, 1)
     assert queue.stats.commit_failures == 2
     assert "kq_commit_failed" in {getattr(record, "event", "") for record in caplog.records}
 
 
-async def test_a_partition_that_stalls_does_not_stall_the_others(cluster: FakeCluster) -> None:
+async def test_a_partition_that_stalls_does_not_stall_the_others(broker: FakeCluster) -> None:
     """No more than `queue_capacity` beyond the first unfinished one; memory and repetition are bounded."""
     handler = NotingHandler("slow")
-    cluster.put("slow", *(f"behind{number}" for number in range(20)))
+    broker.put("slow", *(f"behind{number}" for number in range(20)))
     queue = Queue(conf(queue_capacity=5), handler)
     async with queue.running():
         await wait_until(lambda: queue.stats.received >= 5, "the window to fill")
-        cluster.put("other", partition=1)
+        broker.put("other", partition=1)
         await handler.until("other")
         assert len(handler.begun) < 21
         handler.release()
-        await until_committed(cluster, 0, 21)
+        await until_committed(broker, 0, 21)
 
 
 @pytest.mark.parametrize("order", ["key", "partition"])
-async def test_messages_wait_for_each_other(cluster: FakeCluster, order: Any) -> None:
+async def test_messages_wait_for_each_other(broker: FakeCluster, order: Any) -> None:
     """Of one key, or of one partition, one after the other; a failed one is tried again before the next."""
     handler = NotingHandler("a1")
-    cluster.put("a1", "a2", key=b"a")
-    cluster.put("b1", key=b"b")
-    cluster.put("c1", partition=1, key=b"a")
+    broker.put("a1", "a2", key=b"a")
+    broker.put("b1", key=b"b")
+    broker.put("c1", partition=1, key=b"a")
     async with Queue(conf(order=order), handler).running():
         await handler.until("c1", *(["b1"] if order == "key" else []))
         assert "a2" not in handler.begun

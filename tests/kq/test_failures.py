@@ -15,11 +15,11 @@ from tests.support.waiting import wait_until
 
 
 async def test_a_failed_message_is_committed_with_force_commit(
-    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+    broker: FakeCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The default of go-queue. Not in silence: the error handler, the log and the numbers know."""
     heard: list[tuple[str, BaseException]] = []
-    cluster.put("bad", "good")
+    broker.put("bad", "good")
 
     async def handle(message: Message) -> None:
         if message.text == "bad":
@@ -27,7 +27,7 @@ async def test_a_failed_message_is_committed_with_force_commit(
 
     queue = Queue(conf(), handle, error_handler=lambda message, error: heard.append((message.id, error)))
     async with queue.running():
-        await until_committed(cluster, 0, 2)
+        await until_committed(broker, 0, 2)
     ((name, error),) = heard
     assert name == "t-0-0"
     assert isinstance(error, LookupError)
@@ -36,10 +36,10 @@ async def test_a_failed_message_is_committed_with_force_commit(
     assert {"kq_message_failed", "kq_skipped"} <= set(events)
 
 
-async def test_a_failed_message_is_tried_again_without_force_commit(cluster: FakeCluster) -> None:
+async def test_a_failed_message_is_tried_again_without_force_commit(broker: FakeCluster) -> None:
     """In its place: what comes after it goes on, and is not committed before it. Go-queue skips it."""
     attempts: list[int] = []
-    cluster.put("bad", "good")
+    broker.put("bad", "good")
     let = asyncio.Event()
 
     async def handle(message: Message) -> None:
@@ -51,15 +51,15 @@ async def test_a_failed_message_is_tried_again_without_force_commit(cluster: Fak
     queue = Queue(conf(force_commit=False, processors=1), handle)
     async with queue.running():
         await wait_until(lambda: len(attempts) >= 3 and queue.stats.handled == 1, "attempts")
-        assert cluster.committed[0] == 0
+        assert broker.committed[0] == 0
         let.set()
-        await until_committed(cluster, 0, 2)
+        await until_committed(broker, 0, 2)
     assert attempts == list(range(1, len(attempts) + 1))
 
 
-async def test_a_queue_stops_before_what_it_may_not_skip(cluster: FakeCluster) -> None:
+async def test_a_queue_stops_before_what_it_may_not_skip(broker: FakeCluster) -> None:
     """`max_attempts` without `force_commit`: somebody has to look. What was finished is committed."""
-    cluster.put("good", "bad", "later")
+    broker.put("good", "bad", "later")
 
     async def handle(message: Message) -> None:
         if message.text == "bad":
@@ -71,27 +71,27 @@ async def test_a_queue_stops_before_what_it_may_not_skip(cluster: FakeCluster) -
     ) as error:
         await queue.start()
     assert isinstance(error.value.__cause__, LookupError)
-    assert cluster.committed[0] == 1
+    assert broker.committed[0] == 1
 
 
-async def test_attempts_before_it_is_skipped(cluster: FakeCluster) -> None:
+async def test_attempts_before_it_is_skipped(broker: FakeCluster) -> None:
     """`max_attempts` with `force_commit`."""
     attempts: list[int] = []
-    cluster.put("bad")
+    broker.put("bad")
 
     def handle(message: Message) -> None:
         attempts.append(message.attempt)
         raise LookupError
 
     async with Queue(conf(max_attempts=3), handle).running():
-        await until_committed(cluster, 0, 1)
+        await until_committed(broker, 0, 1)
     assert attempts == [1, 2, 3]
 
 
-async def test_a_handler_may_decide_for_itself(cluster: FakeCluster) -> None:
+async def test_a_handler_may_decide_for_itself(broker: FakeCluster) -> None:
     """`RetryIn` and `SkipRetry`, whatever the settings say."""
     attempts: list[tuple[str, int]] = []
-    cluster.put("again", "skip")
+    broker.put("again", "skip")
 
     async def handle(message: Message) -> None:
         attempts.append((message.text, message.attempt))
@@ -102,17 +102,17 @@ async def test_a_handler_may_decide_for_itself(cluster: FakeCluster) -> None:
 
     queue = Queue(conf(force_commit=False), handle)
     async with queue.running():
-        await until_committed(cluster, 0, 2)
+        await until_committed(broker, 0, 2)
     assert sorted(attempts) == [("again", 1), ("again", 2), ("again", 3), ("skip", 1)]
     assert (queue.stats.handled, queue.stats.skipped) == (1, 1)
 
 
 @pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError, KeyboardInterrupt])
 async def test_nothing_that_a_handler_raises_ends_the_process(
-    cluster: FakeCluster, error: type[BaseException]
+    broker: FakeCluster, error: type[BaseException]
 ) -> None:
     """In go-queue a panic is the end of it."""
-    cluster.put("bad", "good")
+    broker.put("bad", "good")
     handled: list[str] = []
 
     async def handle(message: Message) -> None:
@@ -122,16 +122,16 @@ async def test_nothing_that_a_handler_raises_ends_the_process(
 
     queue = Queue(conf(), handle)
     async with queue.running():
-        await until_committed(cluster, 0, 2)
+        await until_committed(broker, 0, 2)
     assert handled == ["good"]
     assert queue.stats.skipped == 1
 
 
 async def test_an_error_handler_that_fails_is_only_logged(
-    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+    broker: FakeCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its message is dealt with all the same."""
-    cluster.put("bad")
+    broker.put("bad")
 
     async def handle(message: Message) -> None:
         raise LookupError
@@ -140,13 +140,13 @@ async def test_an_error_handler_that_fails_is_only_logged(
         raise ZeroDivisionError
 
     async with Queue(conf(), handle, error_handler=error_handler).running():
-        await until_committed(cluster, 0, 1)
+        await until_committed(broker, 0, 1)
     assert "callback_failed" in {getattr(record, "event", "") for record in caplog.records}
 
 
-async def test_a_plain_function_runs_in_a_thread(cluster: FakeCluster) -> None:
+async def test_a_plain_function_runs_in_a_thread(broker: FakeCluster) -> None:
     """So many at a time as there are processors."""
-    cluster.put("a", "b")
+    broker.put("a", "b")
     both = threading.Barrier(2, timeout=20)
     names: list[str] = []
 
@@ -155,5 +155,5 @@ async def test_a_plain_function_runs_in_a_thread(cluster: FakeCluster) -> None:
         names.append(threading.current_thread().name)
 
     async with Queue(conf(processors=2), handle).running():
-        await until_committed(cluster, 0, 2)
+        await until_committed(broker, 0, 2)
     assert all(name.startswith("asyncq-kq") for name in names)

@@ -24,10 +24,10 @@ async def _two(conf: KqConf, one: Any, other: Any) -> AsyncIterator[tuple[Queue,
         yield first, second
 
 
-async def test_partitions_are_given_up_when_what_runs_is_over_and_committed(cluster: FakeCluster) -> None:
+async def test_partitions_are_given_up_when_what_runs_is_over_and_committed(broker: FakeCluster) -> None:
     """Nothing runs twice when a member comes: what is in flight is waited for."""
     one, other = NotingHandler("slow"), NotingHandler()
-    cluster.put("slow", "behind")
+    broker.put("slow", "behind")
     first = Queue(conf(processors=1), one)
     async with first.running():
         await wait_until(lambda: one.begun, "it to begin")
@@ -40,28 +40,28 @@ async def test_partitions_are_given_up_when_what_runs_is_over_and_committed(clus
         await second.stop()
         await life
     assert sorted(one.ended + other.ended) == ["behind", "slow"]
-    assert cluster.committed[0] == 2
+    assert broker.committed[0] == 2
 
 
-async def test_a_handler_that_takes_too_long_does_not_hold_up_the_group(cluster: FakeCluster) -> None:
+async def test_a_handler_that_takes_too_long_does_not_hold_up_the_group(broker: FakeCluster) -> None:
     """Its message goes to whoever has the partition then; it is cancelled here."""
     one = NotingHandler("slow")
-    cluster.put("slow")
+    broker.put("slow")
     first = Queue(conf(shutdown_timeout=0.05), one)
     async with first.running():
         await wait_until(lambda: one.begun, "it to begin")
         one.gates.pop("slow")
-        await cluster.rebalance()
+        await broker.rebalance()
         await one.until("slow")
-        await until_committed(cluster, 0, 1)
+        await until_committed(broker, 0, 1)
     assert one.begun == ["slow", "slow"]
     assert first.stats.dropped == 1
 
 
-async def test_a_message_that_waits_for_its_next_attempt_is_given_up(cluster: FakeCluster) -> None:
+async def test_a_message_that_waits_for_its_next_attempt_is_given_up(broker: FakeCluster) -> None:
     """It is not finished, so it comes again, and its attempts are counted anew."""
     seen: list[int] = []
-    cluster.put("bad")
+    broker.put("bad")
 
     async def handle(message: Message) -> None:
         seen.append(message.attempt)
@@ -71,38 +71,38 @@ async def test_a_message_that_waits_for_its_next_attempt_is_given_up(cluster: Fa
     async with Queue(conf(), handle).running():
         await wait_until(lambda: seen, "the first attempt")
         await asyncio.sleep(0)
-        await cluster.rebalance()
-        await until_committed(cluster, 0, 1)
+        await broker.rebalance()
+        await until_committed(broker, 0, 1)
     assert seen == [1, 1]
 
 
-async def test_two_queues_share_a_topic(cluster: FakeCluster) -> None:
+async def test_two_queues_share_a_topic(broker: FakeCluster) -> None:
     """Everything is handled, nothing twice."""
     one, other = NotingHandler(), NotingHandler()
     async with _two(conf(), one, other):
         for partition in (0, 1):
-            cluster.put(*(f"{partition}-{number}" for number in range(20)), partition=partition)
+            broker.put(*(f"{partition}-{number}" for number in range(20)), partition=partition)
         await wait_until(lambda: len(one.ended) + len(other.ended) >= 40, "all of them")
     assert len({*one.ended, *other.ended}) == len(one.ended) + len(other.ended) == 40
 
 
 async def test_reading_begins_again_after_an_error_of_kafka(
-    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+    broker: FakeCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A broker that goes away later is waited for."""
     handler = NotingHandler()
     queue = Queue(conf(), handler)
     async with queue.running():
-        cluster.broken += [KafkaError("gone"), KafkaError("gone")]
-        await wait_until(lambda: len(cluster.made) == 3, "a third try")
-        cluster.put("a")
+        broker.broken += [KafkaError("gone"), KafkaError("gone")]
+        await wait_until(lambda: len(broker.made) == 3, "a third try")
+        broker.put("a")
         await handler.until("a")
     assert "kq_interrupted" in {getattr(record, "event", "") for record in caplog.records}
 
 
-async def test_a_refusal_is_not_tried_again(cluster: FakeCluster) -> None:
+async def test_a_refusal_is_not_tried_again(broker: FakeCluster) -> None:
     """Nothing will come of it; the text says what and where."""
     queue = Queue(conf(), NotingHandler())
-    cluster.broken.append(GroupAuthorizationFailedError("g"))
+    broker.broken.append(GroupAuthorizationFailedError("g"))
     with pytest.raises(KafkaUnavailableError, match=r"cannot use Kafka at b:1: .*GroupAuthorizationFailed"):
         await queue.start()

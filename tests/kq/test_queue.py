@@ -13,9 +13,9 @@ from tests.support.kafka_double import FakeCluster
 from tests.support.waiting import wait_until
 
 
-async def test_a_handler_gets_the_message_whole(cluster: FakeCluster) -> None:
+async def test_a_handler_gets_the_message_whole(broker: FakeCluster) -> None:
     """With its place, its key, its headers, its time, and an id that is the same everywhere."""
-    cluster.put("12 €", partition=1, key=b"k", traceparent="x", other="y")
+    broker.put("12 €", partition=1, key=b"k", traceparent="x", other="y")
     got: list[Message] = []
 
     async def handle(message: Message) -> None:
@@ -31,11 +31,11 @@ async def test_a_handler_gets_the_message_whole(cluster: FakeCluster) -> None:
     assert message.timestamp.isoformat() == "2023-11-14T22:13:20+00:00"
 
 
-async def test_so_many_at_a_time(cluster: FakeCluster) -> None:
+async def test_so_many_at_a_time(broker: FakeCluster) -> None:
     """`processors` are the real concurrency; `consumers` wait behind them, and no more are taken."""
     values = [f"m{number}" for number in range(20)]
     handler = NotingHandler(*values)
-    cluster.put(*values)
+    broker.put(*values)
     queue = Queue(conf(processors=3, consumers=2), handler)
     async with queue.running():
         await wait_until(lambda: queue.stats.received == 5, "those that fit")
@@ -46,23 +46,23 @@ async def test_so_many_at_a_time(cluster: FakeCluster) -> None:
         assert queue.stats.handled == 20
 
 
-async def test_readers_are_members_of_their_own(cluster: FakeCluster) -> None:
+async def test_readers_are_members_of_their_own(broker: FakeCluster) -> None:
     """`conns=2`: two members, each with its share of the partitions."""
     handler = NotingHandler()
-    cluster.put("a", partition=0)
-    cluster.put("b", partition=1)
+    broker.put("a", partition=0)
+    broker.put("b", partition=1)
     queue = Queue(conf(conns=2), handler)
     async with queue.running():
         await handler.until("a", "b")
         await wait_until(lambda: queue.partitions == (0, 1), "both partitions")
-        assert len(cluster.members) == 2
-        assert all(len(member.positions) == 1 for member in cluster.members)
+        assert len(broker.members) == 2
+        assert all(len(member.positions) == 1 for member in broker.members)
 
 
-async def test_a_stop_waits_for_what_runs_and_commits_it(cluster: FakeCluster) -> None:
+async def test_a_stop_waits_for_what_runs_and_commits_it(broker: FakeCluster) -> None:
     """Go-queue closes its reader first, so those commits fail and the messages come again."""
     handler = NotingHandler("slow", "next")
-    cluster.put("slow", "next")
+    broker.put("slow", "next")
     queue = Queue(conf(processors=1), handler)
     async with queue.running():
         await wait_until(lambda: handler.begun == ["slow"], "it to begin")
@@ -72,26 +72,26 @@ async def test_a_stop_waits_for_what_runs_and_commits_it(cluster: FakeCluster) -
         handler.release("slow")
         await stopping
     assert handler.ended == ["slow"]
-    assert cluster.committed[0] == 1
-    assert cluster.members == []
+    assert broker.committed[0] == 1
+    assert broker.members == []
     assert queue.stats.dropped == 1
 
 
-async def test_a_stop_cancels_what_takes_too_long(cluster: FakeCluster) -> None:
+async def test_a_stop_cancels_what_takes_too_long(broker: FakeCluster) -> None:
     """Its message comes again."""
     handler = NotingHandler("slow")
-    cluster.put("slow", "quick")
+    broker.put("slow", "quick")
     queue = Queue(conf(shutdown_timeout=0.05), handler)
     async with queue.running():
         await handler.until("quick")
     assert handler.ended == ["quick"]
-    assert cluster.committed[0] == 0
+    assert broker.committed[0] == 0
     again = NotingHandler()
     async with Queue(conf(), again).running():
         await again.until("slow", "quick")
 
 
-async def test_start_returns_after_stop_and_not_before(cluster: FakeCluster) -> None:
+async def test_start_returns_after_stop_and_not_before(broker: FakeCluster) -> None:
     """The protocol of services: `stop` at any time, any number of times."""
     queue = Queue(conf(), NotingHandler())
     life = asyncio.ensure_future(queue.start())
@@ -106,18 +106,18 @@ async def test_start_returns_after_stop_and_not_before(cluster: FakeCluster) -> 
         await queue.start()
 
 
-async def test_a_queue_that_was_stopped_before_it_began_does_not_begin(cluster: FakeCluster) -> None:
+async def test_a_queue_that_was_stopped_before_it_began_does_not_begin(broker: FakeCluster) -> None:
     """A group that fails while it starts stops all of its services."""
     queue = Queue(conf(), NotingHandler())
     await queue.stop()
     await queue.start()
-    assert not cluster.made
+    assert not broker.made
 
 
-async def test_cancelling_leaves_in_order(cluster: FakeCluster) -> None:
+async def test_cancelling_leaves_in_order(broker: FakeCluster) -> None:
     """As a stop does, and then the cancellation goes on."""
     handler = NotingHandler("slow")
-    cluster.put("slow")
+    broker.put("slow")
     queue = Queue(conf(), handler)
     life = asyncio.ensure_future(queue.start())
     await wait_until(lambda: handler.begun, "it to begin")
@@ -127,4 +127,4 @@ async def test_cancelling_leaves_in_order(cluster: FakeCluster) -> None:
     handler.release()
     await asyncio.wait([life])
     assert life.cancelled()
-    assert cluster.committed[0] == 1
+    assert broker.committed[0] == 1
