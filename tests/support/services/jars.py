@@ -22,8 +22,8 @@ from .missing import ServiceMissingError, find_program
 
 __all__ = ["begin_jars", "kafka_jars"]
 
-_SOURCE = Path(__file__).parent / "kafka"
 _ROOT = Path(__file__).parents[3]
+_SOURCE = _ROOT / "tools" / "kafka"
 _FETCHED = "jars-"
 # A hundred megabytes, from nothing.
 _DOWNLOAD_SECONDS = 420

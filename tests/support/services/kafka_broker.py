@@ -25,7 +25,7 @@ from .missing import find_program
 
 __all__ = ["ConsumerGroup", "KafkaBroker"]
 
-_HERE = Path(__file__).parent / "kafka"
+_HERE = Path(__file__).parents[3] / "tools" / "kafka"
 # A few seconds on an idle core are many more beside other tests.
 _START_TIMEOUT = 120.0
 _STARTED = "Kafka Server started"

@@ -1,0 +1,1 @@
+"""An order service: what makes it up is said in README.md."""
