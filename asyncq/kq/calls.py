@@ -62,9 +62,9 @@ class Calls:
     async def _in_thread(self, message: Message) -> None:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="asyncq-kq")
-        run = contextvars.copy_context().run
+        context = contextvars.copy_context()
         result: object = await asyncio.get_running_loop().run_in_executor(
-            self._pool, run, self._handler, message
+            self._pool, lambda: context.run(self._handler, message)
         )
         if inspect.isawaitable(result):  # of an `async def` behind a plain decorator
             await result

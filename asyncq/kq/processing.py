@@ -205,13 +205,18 @@ class Processors:
         self._parked.clear()
         self._waiting.clear()
         self._lanes = Lanes()
-        for patience in (seconds, CANCEL_GRACE):
-            running = {*self._running.values()} - {asyncio.current_task()}
-            if not running:
-                break
-            _, late = await asyncio.wait(running, timeout=patience)
-            for task in late:
+        try:
+            for patience in (seconds, CANCEL_GRACE):
+                running = {*self._running.values()} - {asyncio.current_task()}
+                if not running:
+                    break
+                _, late = await asyncio.wait(running, timeout=patience)
+                for task in late:
+                    task.cancel()
+        except asyncio.CancelledError:
+            for task in self._running.values():
                 task.cancel()
+            raise
         self._on_progress()
 
     @property

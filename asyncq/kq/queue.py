@@ -15,7 +15,8 @@ from asyncq.kq.calls import Calls, ErrorHandler, Handler
 from asyncq.kq.config import KqConf
 from asyncq.kq.errors import MessageFailedError
 from asyncq.kq.logs import KQ_LOG
-from asyncq.kq.reading import Reader
+from asyncq.kq.processing import CANCEL_GRACE
+from asyncq.kq.reading import LEAVE_PATIENCE, Reader
 from asyncq.kq.stats import QueueStats
 
 __all__ = ["Queue"]
@@ -86,8 +87,8 @@ class Queue:
 
     @property
     def shutdown_timeout(self) -> float:
-        """Seconds that a stop waits for handlers."""
-        return self.conf.shutdown_timeout
+        """Seconds that a stop may need, when handlers are slow and Kafka does not answer."""
+        return self.conf.shutdown_timeout + CANCEL_GRACE + 2 * LEAVE_PATIENCE
 
     @property
     def stats(self) -> QueueStats:
@@ -172,11 +173,22 @@ class Queue:
             # When one ends, asked or not, it is the end of all.
             for reader in self._readers:
                 reader.stop()
-            await asyncio.wait(lives)
-            for reader in self._readers:
-                reader.joined.set()  # nobody waits for what will not come
+            await self._all_over(lives)
         for life in lives:
             life.result()
+
+    async def _all_over(self, lives: list[asyncio.Task[None]]) -> None:
+        try:
+            await asyncio.wait(lives)
+        except asyncio.CancelledError:
+            # Once more while it leaves in order: it leaves at once.
+            for life in lives:
+                life.cancel()
+            await asyncio.wait(lives)
+            raise
+        finally:
+            for reader in self._readers:
+                reader.joined.set()  # nobody waits for what will not come
 
     def _reader(self) -> Reader:
         return Reader(

@@ -47,7 +47,8 @@ FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 15.0
 HEARTBEAT: Final = 3.0
 COMMIT_PATIENCE: Final = 10.0
-LEAVE_PATIENCE: Final = 5.0
+LEAVE_PATIENCE: Final = 3.0
+CLOSE_PATIENCE: Final = 1.0
 LOOK: Final = 1.0
 """Seconds after which it looks whether the group is in trouble, when no messages come."""
 
@@ -311,17 +312,28 @@ class Reader(ConsumerRebalanceListener):
         )
 
     async def _leave(self, consumer: AIOKafkaConsumer) -> None:
-        await self._processors.drain(self._conf.shutdown_timeout)
-        await self._commit(consumer, LEAVE_PATIENCE)
-        self._forget()
         try:
-            async with asyncio.timeout(LEAVE_PATIENCE):
-                await consumer.stop()
-        except (KafkaError, TimeoutError) as error:
+            await self._processors.drain(self._conf.shutdown_timeout)
+            await self._commit(consumer, LEAVE_PATIENCE)
+        finally:
+            self._forget()
+            await self._say_good_bye(consumer)
+
+    async def _say_good_bye(self, consumer: AIOKafkaConsumer) -> None:
+        leaving = self._errands.start(consumer.stop(), name="kq leave")
+        try:
+            _, late = await asyncio.wait([leaving], timeout=LEAVE_PATIENCE)
+            if late:
+                # It waits for a broker that is away, or for a group that waits for a member. Without its
+                # connections it gives up; otherwise what it has begun would live on.
+                await consumer._client.close()
+                await asyncio.wait([leaving], timeout=CLOSE_PATIENCE)
+        finally:
+            leaving.cancel()
+        if not leaving.done() or late or leaving.exception() is not None:
             self._log.warning(
-                "%s: could not leave the group in order: %r",
+                "%s: could not leave the group in order",
                 self._conf.title,
-                error,
                 extra={"event": "kq_not_left", "topic": self._conf.topic},
             )
 

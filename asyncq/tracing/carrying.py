@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from typing import Any, cast
 
 from opentelemetry import context as contexts
 from opentelemetry import propagate
@@ -18,7 +19,7 @@ def carrier(*, propagator: TextMapPropagator | None = None) -> dict[str, str]:
         propagator: How context is written; the program's, W3C's when not given.
     """
     headers: dict[str, str] = {}
-    (propagator or propagate.get_global_textmap()).inject(headers)
+    (propagator or propagate.get_global_textmap()).inject(cast("Any", headers))
     return headers
 
 

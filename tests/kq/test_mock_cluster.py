@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
@@ -68,3 +69,21 @@ async def test_brokers_that_are_away_are_said_at_the_start() -> None:
     with pytest.raises(KafkaUnavailableError, match=f"cannot use Kafka at {broker}: "):
         async with queue.running():
             pass
+
+
+async def test_a_queue_may_be_stopped_while_it_joins(
+    kafka: MockKafka, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mock cluster answers who joins after three seconds; nothing of it is left behind."""
+    topic = await kafka.topic()
+
+    async def handle(message: Message) -> None:
+        """Do nothing."""
+
+    queue = Queue(KqConf(brokers=tuple(kafka.brokers), group=topic, topic=topic), handle)
+    monkeypatch.setattr("asyncq.kq.reading.LEAVE_PATIENCE", 0.1)
+    caplog.set_level("INFO", "aiokafka")
+    life = asyncio.ensure_future(queue.start())
+    await wait_until(lambda: "(Re-)joining" in caplog.text, "it to ask")
+    await queue.stop()
+    await life

@@ -128,3 +128,20 @@ async def test_cancelling_leaves_in_order(broker: FakeCluster) -> None:
     await asyncio.wait([life])
     assert life.cancelled()
     assert broker.committed[0] == 1
+
+
+async def test_cancelling_twice_leaves_at_once(broker: FakeCluster) -> None:
+    """And leaves nothing behind: no handler, no member."""
+    handler = NotingHandler("slow")
+    broker.put("slow")
+    queue = Queue(conf(shutdown_timeout=3600), handler)
+    life = asyncio.ensure_future(queue.start())
+    await wait_until(lambda: handler.begun, "it to begin")
+    for _ in range(2):
+        life.cancel()
+        await asyncio.sleep(0.02)
+    await asyncio.wait([life], timeout=20)
+    assert life.cancelled()
+    assert broker.members == []
+    assert broker.committed[0] == 0
+    await wait_until(lambda: queue.stats.running == 0, "the handler to be cancelled")

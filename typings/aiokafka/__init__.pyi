@@ -53,7 +53,11 @@ class AIOKafkaProducer:
         headers: Sequence[tuple[str, bytes]] | None = None,
     ) -> asyncio.Future[RecordMetadata | None]: ...
 
+class AIOKafkaClient:
+    async def close(self) -> None: ...
+
 class AIOKafkaConsumer:
+    _client: AIOKafkaClient
     def __init__(
         self,
         *topics: str,
