@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, cast, runtime_checkable
 
 from asyncq.beanstalk import read_endpoint, tube_problem
 from asyncq.connection import Address, ConnectionOptions, Tls, Topology
@@ -120,12 +120,12 @@ def read_nodes(given: object, *, least: int) -> tuple[Beanstalk, ...]:
     Raises:
         ConfigError: They are no nodes, or too few.
     """
-    nodes: tuple[object, ...] = tuple(given) if isinstance(given, Sequence) else ()
+    nodes = tuple(cast("Sequence[object]", given)) if isinstance(given, Sequence) else ()
     found = tuple(node for node in nodes if isinstance(node, Beanstalk))
     if not nodes or len(found) != len(nodes):
-        raise ConfigError("beanstalks", given, 'nodes such as [Beanstalk("127.0.0.1:11300", "orders"), …]')
+        raise ConfigError("beanstalks", nodes, 'nodes such as [Beanstalk("127.0.0.1:11300", "orders"), …]')
     if len(found) < least:
-        raise ConfigError("beanstalks", given, f"{least} nodes or more, on different machines")
+        raise ConfigError("beanstalks", nodes, f"at least {least} nodes, on different machines")
     return found
 
 
@@ -139,5 +139,5 @@ def require_different(nodes: Sequence[Beanstalk]) -> None:
     for endpoint in endpoints:
         if endpoints.count(endpoint) > 1:
             raise ConfigError(
-                "beanstalks", endpoint, "endpoints that all differ: copies are for when one is lost"
+                "beanstalks", endpoint, "endpoints that are all different: copies are for when one is lost"
             )

@@ -64,7 +64,7 @@ def duration_ns(delay: object) -> int:
     elif isinstance(delay, int | float) and not isinstance(delay, bool) and abs(delay) < float("inf"):
         found = Fraction(delay)
     if found is None or found < 0:
-        raise ConfigError("delay", delay, DURATION)
+        raise ConfigError("delay", delay, f"{DURATION}, and nothing negative")
     return int(found * SECOND)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from asyncq.embedded import open_embedded
+from tests.support.fake_beanstalkd import fakes_in_a_thread
 
 ROOT = Path(__file__).resolve().parents[2]
 # The demo has a test of its own; a leading underscore marks what examples share.
@@ -55,12 +56,19 @@ def test_the_examples_were_found() -> None:
     assert "quickstart" in {path.stem for path in EXAMPLES}
 
 
+@pytest.fixture
+def nodes() -> Iterator[str]:
+    """The endpoints of two beanstalkds; tests/services runs the examples with real ones."""
+    with fakes_in_a_thread(2) as endpoints:
+        yield ",".join(endpoints)
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example_prints_what_it_says(path: Path, embedded_url: str, tmp_path: Path) -> None:
+def test_example_prints_what_it_says(path: Path, embedded_url: str, nodes: str, tmp_path: Path) -> None:
     """Readers believe the docstring; here it is compared word for word."""
     promised = _promised(path)
     assert promised, "say in the docstring what it prints, after 'It prints:'"
-    done = _run(path, tmp_path, ASYNCQ_URL=embedded_url)
+    done = _run(path, tmp_path, ASYNCQ_URL=embedded_url, ASYNCQ_EXAMPLE_NODES=nodes)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip() == promised, done.stderr
 

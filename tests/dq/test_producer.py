@@ -159,8 +159,8 @@ async def test_nobody_is_asked_when_the_moment_is_over(fake: FakeBeanstalkd) -> 
     [
         ([], "nodes such as"),
         (["127.0.0.1:1"], "nodes such as"),
-        ([Beanstalk("127.0.0.1:1", "t")], "2 nodes or more"),
-        ([Beanstalk("127.0.0.1:1", "t"), Beanstalk("127.0.0.1:1", "u")], "all differ"),
+        ([Beanstalk("127.0.0.1:1", "t")], "at least 2 nodes"),
+        ([Beanstalk("127.0.0.1:1", "t"), Beanstalk("127.0.0.1:1", "u")], "all different"),
     ],
 )
 def test_nodes_that_are_no_two_nodes(nodes: list[Beanstalk], words: str) -> None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, Self
 
 from .fake_beanstalkd_conn import Conn, FakeJob, State
 from .waiting import wait_until
 
-__all__ = ["FakeBeanstalkd", "FakeJob"]
+__all__ = ["FakeBeanstalkd", "FakeJob", "Fault", "fakes_in_a_thread"]
 
 Fault = Literal["mute", "hang", "cut", "cut after"]
 """Do it and say nothing; do nothing and say nothing; close the connection before it is done, or after."""
@@ -173,3 +176,28 @@ class FakeBeanstalkd:
             self._timer.cancel()
         if due is not None and self._server is not None:
             self._timer = asyncio.get_running_loop().call_later(due - now, self.turn)
+
+
+@contextmanager
+def fakes_in_a_thread(count: int) -> Iterator[list[str]]:
+    """Run some for a program of its own, which needs their endpoints only."""
+    servers: list[FakeBeanstalkd] = []
+    ready, over = threading.Event(), threading.Event()
+
+    async def run() -> None:
+        for _ in range(count):
+            servers.append(FakeBeanstalkd())
+            await servers[-1].start()
+        ready.set()
+        await asyncio.to_thread(over.wait)
+        for server in servers:
+            await server.kill()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), name="fake beanstalkds")
+    thread.start()
+    try:
+        assert ready.wait(30.0)
+        yield [server.endpoint for server in servers]
+    finally:
+        over.set()
+        thread.join()
