@@ -113,6 +113,8 @@ SPARK_HEIGHT: Final = 16
 _MARGIN: Final = 1
 """So that a line at the top or the bottom is as thick as elsewhere."""
 
+_GROUND: Final = SPARK_HEIGHT - _MARGIN
+
 
 @dataclass(frozen=True, slots=True)
 class Spark:
@@ -121,7 +123,7 @@ class Spark:
     total: int
     failed: int
     line: str  #: points of a line of SVG: all attempts
-    failed_line: str  #: the same of those that failed; empty when none did
+    bars: str  #: a path of SVG: a bar where some failed; empty when none did
 
 
 def spark(pulse: Pulse) -> Spark | None:
@@ -129,17 +131,18 @@ def spark(pulse: Pulse) -> Spark | None:
     most = max(pulse.processed, default=0)
     if not most:
         return None
-    failed = pulse.total_failed
+    places = _places(pulse.processed, most)
+    bars = zip(_places(pulse.failed, most), pulse.failed, strict=True)
     return Spark(
         pulse.total,
-        failed,
-        _points(pulse.processed, most),
-        _points(pulse.failed, most) if failed else "",
+        pulse.total_failed,
+        " ".join(f"{across},{up}" for across, up in places),
+        "".join(f"M{across},{_GROUND}V{up}" for (across, up), failed in bars if failed),
     )
 
 
-def _points(values: Sequence[int], most: int) -> str:
-    across = SPARK_WIDTH / max(1, len(values) - 1)
-    height = SPARK_HEIGHT - 2 * _MARGIN
-    heights = (SPARK_HEIGHT - _MARGIN - value / most * height for value in values)
-    return " ".join(f"{at * across:.3g},{up:.3g}" for at, up in enumerate(heights))
+def _places(values: Sequence[int], most: int) -> list[tuple[str, str]]:
+    """Where values are in the box, from left to right, as SVG writes it."""
+    step = SPARK_WIDTH / max(1, len(values) - 1)
+    height = _GROUND - _MARGIN
+    return [(f"{at * step:.3g}", f"{_GROUND - value / most * height:.3g}") for at, value in enumerate(values)]

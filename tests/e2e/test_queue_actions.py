@@ -99,11 +99,11 @@ async def test_the_last_hour_is_a_line_beside_a_queue(visit: Visit, site: World)
     await expect(cell).to_contain_text("of them failed")
     for size in (DESKTOP, PHONE):
         await visitor.page.set_viewport_size(size)
-        await expect(cell.locator("svg polyline")).to_have_count(2)
+        await expect(cell.locator("svg polyline, svg path")).to_have_count(2)
         box = await cell.locator("svg").bounding_box()
         assert box is not None
         assert (round(box["width"]), round(box["height"])) == (57, 16)
-        colour = await cell.locator("polyline.failed").evaluate("(one) => getComputedStyle(one).stroke")
+        colour = await cell.locator("path.failed").evaluate("(one) => getComputedStyle(one).stroke")
         assert colour not in ("none", "")
         await visitor.assert_usable("color-contrast")
 

@@ -242,10 +242,10 @@ def test_a_line_beside_a_name_is_drawn_within_its_box() -> None:
     assert made is not None
     assert (made.total, made.failed) == (15, 5)
     assert made.line == "0,15 28.5,8 57,1"
-    assert made.failed_line == "0,15 28.5,15 57,8"
+    assert made.bars == "M57,15V8"
     fine = spark(Pulse("mail", 180.0, (1,), (0,)))
     assert fine is not None
-    assert (fine.line, fine.failed_line) == ("0,1", "")
+    assert (fine.line, fine.bars) == ("0,1", "")
     assert spark(Pulse("mail", 180.0, (0, 0), (0, 0))) is None
 
 
