@@ -15,7 +15,7 @@ from asyncq.mux import Mux
 from asyncq.server import Server
 from asyncq.task import Task
 from tests.conftest import AnyRedis
-from tests.integration.serving import settled
+from tests.integration.serving import inside, settled
 
 _TASKS = 400
 _QUEUES = {"a": 3, "b": 1}
@@ -55,16 +55,19 @@ class _Fleet:
                 task_check_interval=60.0,
             )
             serving = asyncio.ensure_future(server.serve(self.mux))
-            await asyncio.wait(
-                [serving, asyncio.ensure_future(self._a_while())], return_when="FIRST_COMPLETED"
-            )
+            a_while = asyncio.ensure_future(self._a_while(server))
+            await asyncio.wait([serving, a_while], return_when="FIRST_COMPLETED")
+            a_while.cancel()
             if self.draw.random() < 0.3:
                 serving.cancel()
             else:
                 await server.shutdown(now=self.draw.random() < 0.3)
             await asyncio.gather(serving, return_exceptions=True)
 
-    async def _a_while(self) -> None:
+    async def _a_while(self, server: Server) -> None:
+        """Some leave while they begin. If all did, as where it takes long, nobody would do the work."""
+        if self.draw.random() < 0.7:
+            await inside(server).started.wait()
         await asyncio.sleep(self.draw.random() * 0.1)
 
 

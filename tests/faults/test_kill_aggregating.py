@@ -6,7 +6,6 @@ import random
 from collections import defaultdict
 
 import pytest
-from redis import Redis
 
 from asyncq import Client, Task
 from tests.support.fleet import Fleet, Member
@@ -25,10 +24,6 @@ NEVER = 3600.0
 
 def _began(ledger: Ledger, member: Member) -> int:
     return sum(entry.phase == "aggregating" and entry.pid == member.pid for entry in ledger.entries())
-
-
-def _waiting(client: Redis) -> int:
-    return sum(int(client.zcard(key)) for key in client.scan_iter("asyncq:{*}:g:*", count=1000))
 
 
 @pytest.mark.timeout(180)
@@ -66,8 +61,7 @@ async def test_every_grouped_task_is_in_one_other_whoever_is_killed(
                 fleet.start(wait=False)
                 if number % 8 == 0:
                     await assert_sound(own_redis)
-            await wait_until(lambda: _waiting(redis) == 0, "every group to be aggregated", 30.0)
-            await assert_drained(own_redis, *QUEUES)
+            await assert_drained(own_redis, *QUEUES, timeout=40.0)
         assert not list(redis.scan_iter("asyncq:{*}:unique:*", count=1000))
     inside: defaultdict[str, set[str]] = defaultdict(set)
     for entry in ledger.entries():

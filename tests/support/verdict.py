@@ -100,11 +100,11 @@ class Verdict:
         )
         client = self._redis.client()
         try:
+            # Together, since what waits in a group now is in a queue later.
             await wait_until(
-                lambda: not any(_grouped(client, queue) for queue in _ALL), "every group to be empty", 20.0
-            )
-            await wait_until(
-                lambda: not any(_unsettled(client, queue) for queue in _ALL), "every outcome", 20.0
+                lambda: not any(_unsettled(client, queue) for queue in _ALL),
+                "every group to be empty, and every outcome",
+                40.0,
             )
         finally:
             client.close()
@@ -283,10 +283,7 @@ class Verdict:
                     assert run.ended_at <= around["leave"].at <= downs[run.pid]
 
 
-def _grouped(client: Redis | RedisCluster, queue: str) -> list[Any]:
-    return list(client.scan_iter(f"*{{{queue}}}:g:*", count=1000))
-
-
 def _unsettled(client: Redis | RedisCluster, queue: str) -> dict[str, int]:
     found = unfinished(client, queue)
-    return {place: count for place, count in found.items() if place in ("pending", "lease", "retry")}
+    places = ("pending", "lease", "retry", "groups", "aggregating")
+    return {place: count for place, count in found.items() if place in places}
