@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final, Literal, Protocol, cast, runtime_checkable
 
 from asyncq.beanstalk import read_endpoint, tube_problem
@@ -59,6 +60,12 @@ class RedisConf:
     user: str = ""
     pass_: str = field(default="", repr=False)
     tls: bool = False
+    db: int = 0
+    non_block: bool = True
+    """Read for go-zero's files. A consumer waits for Redis in any case."""
+
+    ping_timeout: timedelta = timedelta(seconds=5)
+    """How long an attempt to connect may take."""
 
     def __post_init__(self) -> None:
         problems: list[Problem] = []
@@ -72,6 +79,7 @@ class RedisConf:
             problems.append(Problem("type", self.type, "'node' or 'cluster'"))
         if problems:
             raise ConfigError.of(problems)
+        self.options()
 
     def options(self) -> ConnectionOptions:
         """The same in our words."""
@@ -81,6 +89,8 @@ class RedisConf:
             username=self.user or None,
             password=self.pass_ or None,
             tls=Tls() if self.tls else None,
+            db=self.db,
+            connect_timeout=self.ping_timeout.total_seconds(),
         )
 
 
