@@ -89,7 +89,11 @@ def _file(telemetry: TelemetryConf) -> Any:
             """Close it."""
             out.close()
 
-    return ToFile(out=out, formatter=lambda span: span.to_json(indent=None) + "\n")
+    return ToFile(out=out, formatter=_line)
+
+
+def _line(span: Any) -> str:
+    return f"{span.to_json(indent=None)}\n"
 
 
 def _jaeger(telemetry: TelemetryConf) -> Any:

@@ -32,12 +32,14 @@ class Node:
     @property
     def mapping(self) -> dict[str, Node] | None:
         """Its nodes by their keys, if it has such."""
-        return cast("dict[str, Node]", self.value) if isinstance(self.value, dict) else None
+        value = self.value
+        return cast("dict[str, Node]", value) if isinstance(self.value, dict) else None
 
     @property
     def items(self) -> list[Node] | None:
         """Its nodes, if it is a list."""
-        return cast("list[Node]", self.value) if isinstance(self.value, list) else None
+        value = self.value
+        return cast("list[Node]", value) if isinstance(self.value, list) else None
 
     def plain(self) -> object:
         """The value without the lines."""
@@ -89,14 +91,19 @@ class _LinedDecoder(json.JSONDecoder):
 
     def __init__(self) -> None:
         super().__init__()
-        decoder: Any = importlib.import_module("json.decoder")
-        scanner: Any = importlib.import_module("json.scanner")
         me = cast("Any", self)
-        me.parse_object = lambda at, strict, _scan, _hook, _pairs, memo: decoder.JSONObject(
-            at, strict, self._scan, None, _distinct, memo
-        )
-        me.parse_array = lambda at, _scan: decoder.JSONArray(at, self._scan)
+        me.parse_object, me.parse_array = self._object, self._array
+        scanner: Any = importlib.import_module("json.scanner")
         self._inner: Callable[[str, int], tuple[object, int]] = scanner.py_make_scanner(self)
+
+    def _object(self, at: tuple[str, int], strict: Any, *rest: Any) -> Any:
+        decoder: Any = importlib.import_module("json.decoder")
+        _scan, _hook, _pairs, memo = rest
+        return decoder.JSONObject(at, strict, self._scan, None, _distinct, memo)
+
+    def _array(self, at: tuple[str, int], _: object) -> Any:
+        decoder: Any = importlib.import_module("json.decoder")
+        return decoder.JSONArray(at, self._scan)
 
     def read(self, text: str) -> Node:
         """The tree of a whole text."""

@@ -165,7 +165,7 @@ class ServiceGroup:
     def _begin(self) -> None:
         if not self._parts:
             raise ConfigError("services", [], "at least one: group.add(service)")
-        if self._status == "left" and not self._runs:
+        if self._status in ("leaving", "left") and not self._runs:
             return  # stopped before it began
         if self._status != "new":
             raise AlreadyRunningError("the group") if self._status == "running" else ClosedError("the group")
@@ -211,14 +211,12 @@ class ServiceGroup:
     async def stop(self, *, now: bool = False) -> None:
         """Stop the services, one after another, and wait for that. May be called twice, and before `start`.
 
-        A service that calls it does not wait, since it would wait for itself.
+        Before `start` they are stopped, too: some hold something since they were made. A service that calls
+        it does not wait, since it would wait for itself.
 
         Args:
             now: Make them hurry: servers put back what runs, everything else is cancelled.
         """
-        if self._status == "new":
-            self._status = "left"
-            self._left.set()
         self._begin_to_leave()
         if now:
             self._hurry()
@@ -226,7 +224,7 @@ class ServiceGroup:
             await self._left.wait()
 
     def _begin_to_leave(self) -> None:
-        if self._status == "running":
+        if self._status in ("new", "running"):
             self._status = "leaving"
             if self._force_quit is not None and not self._force_quit.is_armed:
                 limit = self.shutdown.limit([part.grace for part in self._parts])
@@ -243,7 +241,8 @@ class ServiceGroup:
     async def _stop(self, part: Part) -> None:
         """Stop one service, whatever it does."""
         stopping = self._errands.start(part.stop(), name=f"stop {part.name}")
-        both: set[asyncio.Task[Any]] = {stopping, self._runs[part]}
+        run = self._runs.get(part, stopping)  # none, when it is stopped before it began
+        both: set[asyncio.Task[Any]] = {stopping, run}
         await self._until(both, part.patience)
         late = [one for one in both if not one.done()]
         if late and not self._hurried.is_set():

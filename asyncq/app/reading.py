@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from asyncq._checks import near_misses
 from asyncq.app.fields import (
@@ -343,6 +343,7 @@ def checked_settings(settings: object) -> type[Any]:
     Raises:
         ConfigError: It is none.
     """
-    if not isinstance(settings, type) or not dataclasses.is_dataclass(settings):
-        raise ConfigError("settings", settings, "a dataclass")
-    return settings
+    found = cast("type[Any]", settings)
+    if not isinstance(settings, type) or not dataclasses.is_dataclass(found):
+        raise ConfigError("settings", found, "a dataclass")
+    return found

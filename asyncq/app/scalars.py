@@ -32,12 +32,16 @@ _TRUTHS: Final = {
 }
 
 
+def _enum(kind: Any) -> type[Enum] | None:
+    return kind if isinstance(kind, type) and issubclass(kind, Enum) else None
+
+
 def described(kind: Any) -> str:
     """What is expected, as the end of a sentence."""
     if typing.get_origin(kind) is Literal:
         return choice(typing.get_args(kind))
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return choice([one.value for one in kind])
+    if (enum := _enum(kind)) is not None:
+        return choice([one.value for one in enum])
     return _NAMES.get(kind, "a path" if kind in _PATHS else str(kind))
 
 
@@ -61,7 +65,7 @@ def choice(values: Iterable[object], given: object = None) -> str:
 
 def is_scalar(kind: Any) -> bool:
     """Whether there is a way to read it from a file."""
-    is_choice = typing.get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum))
+    is_choice = typing.get_origin(kind) is Literal or _enum(kind) is not None
     return is_choice or kind in _PATHS or kind in _SCALARS or kind in (Any, object)
 
 
@@ -77,8 +81,8 @@ def scalar(kind: Any, node: Node, *, is_text: bool) -> Any:
         return node.plain()
     if typing.get_origin(kind) is Literal:
         return _literal(typing.get_args(kind), value, is_text=is_text)
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return _member(kind, value, is_text=is_text)
+    if (enum := _enum(kind)) is not None:
+        return _member(enum, value, is_text=is_text)
     if kind in _PATHS:
         if isinstance(value, str) and value:
             return cast("type[PurePath]", kind)(value)

@@ -85,11 +85,13 @@ class SetUp:
 
     def _make_doors(self) -> None:
         prometheus, dev = self.conf.prometheus, self.conf.dev_server
+        pages: dict[str, PageMaker]
         if prometheus.host:
             pages = {prometheus.path: metrics_page(self._servers)}
             self._add_door("metrics", prometheus.host, prometheus.port, pages)
         if dev is not None and dev.enabled:
-            pages = {dev.health_path: lambda _: Page(dev.health_response + "\n")}
+            health = Page(dev.health_response + "\n")
+            pages = {dev.health_path: lambda _: health}
             if dev.enable_metrics and (page := _metrics_page_if_there(self._servers)) is not None:
                 pages[dev.metrics_path] = page
             self._add_door("dev_server", dev.host, dev.port, pages)

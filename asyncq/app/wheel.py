@@ -192,8 +192,7 @@ class TimingWheel(Generic[K, V]):
             problems.append(Problem("delay", delay, "more than 0 seconds, or a timedelta"))
         if problems:
             raise ConfigError.of(problems)
-        checked: K = key
-        return checked
+        return cast("K", key)
 
     def _steps(self, delay: float | timedelta) -> int:
         # A delay of exactly some steps must not lose one to rounding: 0.3 // 0.1 is 2.

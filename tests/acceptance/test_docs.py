@@ -17,6 +17,7 @@ import pytest
 from asyncq import Client, ConnectionOptions, Inspector, Semaphore, ServerConfig, errors, sync
 from asyncq._wire.keys import ClaimKeys, EntryKeys, Keys, SemaphoreKeys
 from asyncq._wire.states import State
+from asyncq.app import Setting, Shutdown
 from asyncq.cli import main
 from asyncq.dq import ConsumerConfig
 from asyncq.entries import Rules
@@ -129,6 +130,8 @@ def _parameters(door: Any) -> list[str]:
         ("Semaphore options", _parameters(Semaphore)),
         ("Consumer options of dq", [field.name for field in dataclasses.fields(ConsumerConfig)]),
         ("Connection options", [field.name for field in dataclasses.fields(ConnectionOptions)]),
+        ("Times of leaving", [field.name for field in dataclasses.fields(Shutdown)]),
+        ("Setting options", [field.name for field in dataclasses.fields(Setting)]),
     ],
     ids=[
         "task",
@@ -143,6 +146,8 @@ def _parameters(door: Any) -> list[str]:
         "semaphore",
         "consumer of dq",
         "connection",
+        "leaving",
+        "setting",
     ],
 )
 def test_options_are_listed_in_their_order(heading: str, known: list[str]) -> None:

@@ -18,7 +18,7 @@ def _example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ORDERS", str(tmp_path / "orders.sqlite"))
 
 
-def test_its_file_is_read_and_its_group_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_its_file_is_read_and_its_group_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the times of the description when nothing else is said; nothing is connected by that."""
     from order_service.services import group_of
     from order_service.settings import read
@@ -26,8 +26,9 @@ def test_its_file_is_read_and_its_group_is_made(monkeypatch: pytest.MonkeyPatch)
     settings = read(str(FILE))
     assert (settings.orders.unpaid_for.total_seconds(), settings.orders.report) == (1800, "*/20 * * * *")
     assert settings.payments.offset == "first"
-    # The server's grace, and what a hasty wait_time of the file makes of it.
-    assert group_of(settings).shutdown.limit([13.0]) == 20.0
+    group = group_of(settings)
+    assert group.shutdown.limit([13.0]) == 20.0
+    await group.stop()
     monkeypatch.setenv("REMIND_AFTER", "2h")
     with pytest.raises(SettingsError, match=r"Reminders\.After has to be less than"):
         read(str(FILE))

@@ -177,12 +177,13 @@ async def test_in_a_hurry_everything_is_cancelled_at_once() -> None:
 
 
 async def test_stopped_before_it_was_started() -> None:
-    """A program that is told to leave while it is being put together does not begin."""
+    """A program that is told to leave while it is put together does not begin, and lets go what it has."""
     said: list[str] = []
     group = ServiceGroup().add(Teller("one", said))
     await group.stop()
     await group.start()
-    assert said == []
+    assert said == ["one stops"]
+    await ServiceGroup().stop()
 
 
 async def test_cancelling_leaves_in_order() -> None:
