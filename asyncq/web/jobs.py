@@ -14,9 +14,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from starlette.exceptions import HTTPException
+
 from asyncq._clock import from_unix, now
 from asyncq._service import Errands
-from asyncq.errors import AsyncqError, ConfigError, NotFoundError
+from asyncq.errors import AsyncqError, NotFoundError
 from asyncq.inspector import BulkReport, Inspector, Progress, SearchPlace, TaskQuery
 
 TaskAction = Literal["run", "archive", "delete", "cancel"]
@@ -154,12 +156,10 @@ class Jobs:
             then: Called when it is over, however it ended.
 
         Raises:
-            ConfigError: Too many are at work.
+            HTTPException: Too many are at work.
         """
         if sum(not job.is_over for job in self._jobs.values()) >= AT_ONCE:
-            raise ConfigError(
-                "jobs", AT_ONCE, f"at most {AT_ONCE} at the same time; wait for one, or cancel one"
-            )
+            raise HTTPException(429, f"{AT_ONCE} jobs are at work: wait until one is over, or cancel one.")
         job = Job(secrets.token_hex(6), inspector.actor, order, from_unix(now()))
         self._jobs[job.id] = job
         over = [one.id for one in self._jobs.values() if one.is_over]

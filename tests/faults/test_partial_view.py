@@ -130,6 +130,11 @@ async def test_queues_and_what_runs_in_them(nodes: ClusterProcesses, how: str) -
             assert [worker.queue for worker in workers] == [good]
             assert _named(workers) == {"queue": set(bad)}
 
+            await _refused(lambda: inspector.measures.pulses([bad[0], good]), away)
+            pulses = await _in_time(inspector.measures.pulses([*bad, good], partial=True))
+            assert [pulse.queue for pulse in pulses] == [good]
+            assert _named(pulses) == {"queue": set(bad)}
+
             # What lies on another node is worked on as ever, and what lies there is an error.
             assert await inspector.queues.pause(good)
             assert await inspector.queues.unpause(good)

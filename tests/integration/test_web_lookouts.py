@@ -13,7 +13,7 @@ from asyncq.inspector import QueueInfo, RedisInfo
 from asyncq.measures import MeasuredPoint, Pulse
 from asyncq.web import NoAuth, Principal, Tokens, WebApp
 from asyncq.web.figures import charts, pace, spark
-from asyncq.web.jobs import Job
+from asyncq.web.jobs import AT_ONCE, Job
 from asyncq.web.queues import has_no_workers
 from asyncq.web.redis import warnings_of
 from tests.support.waiting import wait_until
@@ -158,6 +158,22 @@ async def test_groups_are_shown_and_run(redis_url: str, web: Made) -> None:
         assert (await made.site.inspector.queues.get("bills")).aggregating == 2
         assert (await browser.post(path)).status_code == 404
         assert (await browser.get("/groups?queue=nothing")).status_code == 404
+
+
+async def test_so_many_jobs_are_enough(redis_url: str, web: Made) -> None:
+    """Each asks Redis as fast as it is let; one more is refused in words, and is not begun."""
+    made = web(redis_url, auth=NoAuth())
+    async with Client(redis_url) as client, visitor(made) as browser:
+        _ = [one async for one in client.enqueue_many((Task("mail") for _ in range(600)), queue="mail")]
+        counted = await browser.post("/jobs", data={"action": "archive", "q": "queue:mail"})
+        await wait_until(lambda: job_of(made, counted).is_over, "the count")
+        for _ in range(AT_ONCE):
+            form = {"sure": "1", "rate": "1"}
+            assert (await browser.post(f"{counted.headers['location']}/go", data=form)).status_code == 303
+        answer = await browser.post(f"{counted.headers['location']}/go", data={"sure": "1"})
+        assert answer.status_code == 429
+        assert "8 jobs are at work" in text(answer.text)
+        assert len(made.site.jobs.all()) == AT_ONCE + 1
 
 
 async def test_a_star_in_the_name_of_a_queue_is_a_star(redis_url: str, web: Made) -> None:
