@@ -7,7 +7,7 @@ local pieces = {
   "clear_task", "clock", "compare_task", "confirm", "count_retry", "details", "disband", "due_in", "ended",
   "exactly", "facts", "field_of", "group_of", "hold", "leave", "let_go", "lock_of", "moment",
   "more_than_counted", "moving", "nanoseconds", "next_due", "note_attempt", "note_group", "note_skip", "parts_of",
-  "paused_since", "place", "read_task", "remember", "rewrite", "signed", "store_task", "take_tick",
+  "paused_since", "place", "read_task", "remember", "rewrite", "signed", "sizes_of", "store_task", "take_tick",
   "times_active", "trace_of", "verdict", "wait_until", "wake", "whereabouts", "whole", "write_task",
 }
 read_globals = { "KEYS", "ARGV", "redis", "cjson", "cmsgpack", "struct", "bit" }

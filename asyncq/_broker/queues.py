@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from asyncq._broker.basis import Basis, script
 from asyncq._broker.judgement import place_keys
@@ -16,6 +15,7 @@ from asyncq._wire.messages import Envelope
 from asyncq.errors import BrokerReplyError, WireError
 
 SURVEY: Final = script("survey")
+SIZES: Final = script("sizes")
 PAUSE: Final = script("pause")
 UNPAUSE: Final = script("unpause")
 REMOVE: Final = script("remove")
@@ -24,8 +24,12 @@ RUNNING: Final = script("running")
 
 STATES: Final = ("pending", "active", "scheduled", "retry", "archived", "completed", "aggregating")
 
-MOST_QUEUES: Final = 200
-"""Queues that one call looks at."""
+NOTHING: Final = [0] * 8
+NOBODY: Final = (b"",) * 4
+"""What is told of a queue that is not paused and in which nothing is pending."""
+
+MOST_QUEUES: Final = 100
+"""Queues that one call looks at: 1 to 5 ms of Redis' time."""
 
 MOST_GROUPS: Final = 2000
 """Groups whose sizes one call adds up: about 1 ms of Redis' time."""
@@ -45,16 +49,16 @@ RUNNING_AT_ONCE: Final = 500
 HISTORY_DAYS: Final = 90
 """Days for which the daily counters are kept (settle.lua)."""
 
+_T = TypeVar("_T")
+
 REMOVING: Final = "removing"
 """What stands before the time in `Q paused` while a queue is being removed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(NamedTuple):
     """One queue at one moment."""
 
     now: float  #: Redis' clock
-    exists: bool  #: whether a task was put in since it was last removed; false where only the names tell
     sizes: dict[str, int]  #: tasks in each state
     groups: int
     orphaned: int  #: active tasks whose lease ran out
@@ -105,15 +109,38 @@ class Queues:
 
     async def survey(self, queues: Sequence[str], round_: Round) -> dict[str, Survey]:
         """Look at queues, with one call for each slot, or more for very many; none of those not seen."""
+        return await self._in_chunks(queues, round_, self._survey)
+
+    async def sizes(self, queues: Sequence[str], round_: Round) -> dict[str, tuple[dict[str, int], int]]:
+        """Count tasks by state, and groups: half of what `survey` costs Redis, in the same calls."""
+        return await self._in_chunks(queues, round_, self._sizes)
+
+    async def _in_chunks(
+        self,
+        queues: Sequence[str],
+        round_: Round,
+        ask: Callable[[int, Sequence[str]], Awaitable[dict[str, _T]]],
+    ) -> dict[str, _T]:
         chunks = [
             (slot, names[start : start + MOST_QUEUES])
             for slot, names in self._basis.by_slot(queues).items()
             for start in range(0, len(names), MOST_QUEUES)
         ]
         parts = await round_.each(
-            Question("queue", names, slot, partial(self._survey, slot, names)) for slot, names in chunks
+            Question("queue", names, slot, partial(ask, slot, names)) for slot, names in chunks
         )
-        return {name: survey for part in parts for name, survey in part.items()}
+        return {name: one for part in parts for name, one in part.items()}
+
+    async def _sizes(self, slot: int, names: Sequence[str]) -> dict[str, tuple[dict[str, int], int]]:
+        queues = [self._basis.queue(name) for name in names]
+        keys = [key for queue in queues for key in place_keys(queue)]
+        args = [MOST_GROUPS, *(queue.group_prefix for queue in queues)]
+        reply: Any = await self._basis.run(SIZES, keys, args, slot=slot)
+        found: dict[str, tuple[dict[str, int], int]] = {}
+        for name, numbers in zip(names, reply, strict=True):
+            counts = [*map(int, numbers.split())] or NOTHING
+            found[name] = dict(zip(STATES, counts, strict=False)), counts[7]
+        return found
 
     async def _survey(self, slot: int, names: Sequence[str]) -> dict[str, Survey]:
         found: dict[str, Survey] = {}
@@ -122,23 +149,25 @@ class Queues:
         today = now()
         for name in names:
             queue = self._basis.queue(name)
-            keys += (*place_keys(queue), queue.paused, queue.processed, queue.failed)
-            keys += (queue.day("processed", today), queue.day("failed", today))
+            *places, flow = place_keys(queue)
+            keys += (*places, queue.paused, queue.processed, queue.failed)
+            keys += (queue.day("processed", today), queue.day("failed", today), flow)
             args += (queue.task_prefix, queue.group_prefix)
         reply: Any = await self._basis.run(SURVEY, keys, args, slot=slot)
+        at = float(reply[0])
         for name, one in zip(names, reply[1:], strict=True):
-            sizes, counters, paused, exists, task_id, since, message = one
+            numbers, paused, task_id, since, message = (one, *NOBODY) if isinstance(one, bytes) else one
+            counts = [*map(int, numbers.split())]
             if task_id and not since and not message:
                 message = await self._message(name, task_id)
             found[name] = Survey(
-                float(reply[0]),
-                exists == b"1" and not self._basis.wire.is_shared,
-                dict(zip(STATES, sizes[:7], strict=True)),
-                sizes[7],
-                sizes[8],
-                counters,
+                at,
+                dict(zip(STATES, counts, strict=False)),
+                counts[7],
+                counts[8],
+                counts[9:],
                 paused.decode("utf-8", "replace"),
-                float(since) if since else self._enqueued_at(message),
+                float(since) if since else self._enqueued_at(message) if message else 0.0,
             )
         return found
 

@@ -114,6 +114,11 @@ class Round:
         """Why this round does not wait for the node any more; `None` when it does."""
         return self._away.get(node)
 
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        """What is missing so far, also where that is all there would be."""
+        return tuple(self._missing)
+
     def end(self) -> tuple[Missing, ...]:
         """What is missing.
 

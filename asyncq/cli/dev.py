@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from asyncq.cli.connecting import connection_options
 from asyncq.cli.run import app_arguments, is_given, plan_of, server_options
-
-PORT: Final = 8080
+from asyncq.cli.web import PORT
 
 
 @click.command()

@@ -66,12 +66,15 @@ def group() -> None:
 @at_desk
 async def ls(desk: Desk, queues: tuple[str, ...]) -> int:
     """List the groups of queues in which tasks wait. Without a QUEUE, of all."""
-    known = None if queues else await desk.inspector.queues.list(partial=True)
+    known = None if queues else await desk.inspector.queues.sizes(partial=True)
     names = queues or [info.name for info in known or () if info.aggregating]
+    missing = [*known.missing] if known is not None else []
     sheet = desk.sheet(_GROUPS)
     for name in names:
-        sheet.add(await desk.inspector.groups.list(name))
-    return sheet.end(known.missing if known is not None else ())
+        found = await desk.inspector.groups.list(name, partial=True)
+        missing += found.missing
+        sheet.add(found)
+    return sheet.end(missing)
 
 
 @group.command("show")

@@ -131,7 +131,7 @@ class Bench:
             found.append(
                 "1 server works there" if len(servers) == 1 else f"{len(servers):,} servers work there"
             )
-        waiting = sum(queue.pending + queue.active for queue in await self._inspector.queues.list())
+        waiting = sum(queue.pending + queue.active for queue in await self._inspector.queues.sizes())
         if waiting:
             found.append(
                 "1 task waits or runs there" if waiting == 1 else f"{waiting:,} tasks wait or run there"

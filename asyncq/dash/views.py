@@ -162,6 +162,7 @@ TASK: Final = {state: _task_actions(state) for state in (*acting.OF_TASKS, "")}
 
 
 async def _groups(inspector: Inspector, place: Place) -> Reading:
+    found = await inspector.groups.list(place.queue, partial=True)
     rows = [
         Row(
             info.name,
@@ -175,10 +176,10 @@ async def _groups(inspector: Inspector, place: Place) -> Reading:
             info,
             leads_to=Place("tasks", queue=info.queue, state="aggregating", group=info.name),
         )
-        for info in await inspector.groups.list(place.queue)
+        for info in found
         if place.takes(info.name)
     ]
-    return Reading(rows)
+    return Reading(rows, missing=found.missing)
 
 
 GROUPS: Final = View(

@@ -16,7 +16,7 @@ from asyncq.inspector.groups import GroupInfo, Groups
 from asyncq.inspector.listing import TaskFilters, TaskPage
 from asyncq.inspector.measures import Measures
 from asyncq.inspector.query import TaskQuery
-from asyncq.inspector.queues import DailyStats, QueueInfo, QueueMemory, Queues
+from asyncq.inspector.queues import DailyStats, QueueInfo, QueueMemory, Queues, QueueSizes
 from asyncq.inspector.records import TrailRecord
 from asyncq.inspector.rights import RIGHTS, Rights
 from asyncq.inspector.schedulers import SchedulerInfo, Schedulers
@@ -57,6 +57,7 @@ __all__ = [
     "Pulse",
     "QueueInfo",
     "QueueMemory",
+    "QueueSizes",
     "Queues",
     "Redactor",
     "RedisInfo",

@@ -102,7 +102,7 @@ class Inspector:
         self.measures = Measures(reach)
         self.cluster = Cluster(reach)
         self.search = Search(reach, self.tasks, self.queues, self.groups)
-        self.failures = Failures(self.tasks, self.queues)
+        self.failures = Failures(reach, self.tasks, self.queues)
         self.trail = Trail(reach)
 
     def acting_as(

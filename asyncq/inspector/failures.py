@@ -8,17 +8,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial as partial_of
 from typing import Final, cast
 
+from asyncq._broker.rounds import Question, Round
 from asyncq._checks import require_whole
 from asyncq._clock import seconds
 from asyncq._wire.states import State
 from asyncq.errors import ConfigError, Missing, NotFoundError
 from asyncq.inspector.causes import Cause, cause_of
 from asyncq.inspector.found import Found
-from asyncq.inspector.listing import TaskFilters, read_state
+from asyncq.inspector.listing import MOST_BYTES, TaskFilters, read_state
 from asyncq.inspector.query import TaskQuery
-from asyncq.inspector.queues import QueueInfo, Queues
+from asyncq.inspector.queues import QueueInfo, Queues, QueueSizes
+from asyncq.inspector.reach import Reach
 from asyncq.inspector.tasks import Tasks
 from asyncq.task_info import TaskInfo
 
@@ -28,6 +31,9 @@ STEP: Final = 200
 
 LEAST: Final = 400
 """Tasks that are looked at whatever time it takes, so that a small Redis is seen as a whole."""
+
+A_TASK: Final = 4096
+"""Bytes that a task has, about: those that are much larger make a report end early."""
 
 A_PLACE: Final = 20
 """As so many tasks counts the call that a queue needs."""
@@ -93,7 +99,8 @@ class _Gathered:
 class Failures:
     """Tasks that failed, by cause."""
 
-    def __init__(self, tasks: Tasks, queues: Queues) -> None:
+    def __init__(self, reach: Reach, tasks: Tasks, queues: Queues) -> None:
+        self._reach: Final = reach
         self._tasks: Final = tasks
         self._queues: Final = queues
 
@@ -105,7 +112,7 @@ class Failures:
         scan: int = SCAN,
         within: float | None = None,
         partial: bool = False,
-        among: Found[QueueInfo] | None = None,
+        among: Found[QueueSizes] | Found[QueueInfo] | None = None,
         **filters: object,
     ) -> FailureReport:
         """Look at tasks that failed, and tell the causes.
@@ -116,11 +123,12 @@ class Failures:
         Args:
             queue: Of this queue only.
             states: `retry`, `archived` or both.
-            scan: Tasks that are looked at, at the most.
+            scan: Tasks that are looked at, at the most; fewer when they are large (4 KiB each, and 32 MiB).
             within: Seconds after which it tells what it knows, but for the first 400 tasks; None for as long
                 as it takes.
             partial: Look at what can be had when a node of a cluster is away.
-            among: What `queues.list` said a moment ago, to be spared asking thousands of queues anew.
+            among: What `queues.sizes` or `queues.list` said a moment ago, to be spared asking thousands of
+                queues anew.
             **filters: `type`, `error`, `since` and `until`, as for `tasks.list`.
 
         Raises:
@@ -135,20 +143,21 @@ class Failures:
         until = float("inf") if within is None else loop.time() + seconds(within, name="within")
         missing: tuple[Missing, ...] = ()
         if queue is not None:
-            queues = [await self._queues.get(queue)]
+            queues: Sequence[QueueSizes] = [await self._queues.get(queue)]
         else:
-            found = await self._queues.list(partial=partial) if among is None else among
-            queues, missing = builtins.list(found), found.missing
+            found = await self._queues.sizes(partial=partial) if among is None else among
+            queues, missing = [*found], found.missing
         places = [(info.sizes[state], info.name, state) for info in queues for state in wanted]
         places = sorted(place for place in places if place[0])
-        gathering = _Gathering()
+        gathering = _Gathering(self._reach.round(partial=partial), max(MOST_BYTES, scan * A_TASK))
         for at, (size, name, state) in enumerate(places):
             share = min(size, max(1, (scan - gathering.scanned) // (len(places) - at)))
             has_begun = gathering.scanned + A_PLACE * at >= LEAST
-            if gathering.scanned >= scan or (has_begun and loop.time() >= until):
+            if gathering.is_full or gathering.scanned >= scan or (has_begun and loop.time() >= until):
                 break
             await self._look(name, state, share, until, cast("TaskFilters", filters), gathering)
         total = sum(size for size, _, _ in places)
+        missing = tuple(dict.fromkeys((*missing, *gathering.round_.missing)))
         return FailureReport(gathering.causes(), gathering.scanned, total, gathering.others, missing)
 
     async def _look(
@@ -160,37 +169,49 @@ class Failures:
         filters: TaskFilters,
         gathering: _Gathering,
     ) -> None:
-        cursor: str | None = None
+        cursor, slot = None, self._reach.broker().basis.slot(queue)
         while share > 0:
+            ask = partial_of(
+                self._tasks.list,
+                queue,
+                state,
+                size=min(share, STEP),
+                scan=min(share, STEP),
+                cursor=cursor,
+                newest_first=state is State.ARCHIVED,
+                **filters,
+            )
             try:
-                page = await self._tasks.list(
-                    queue,
-                    state,
-                    size=min(share, STEP),
-                    scan=min(share, STEP),
-                    cursor=cursor,
-                    newest_first=state is State.ARCHIVED,
-                    **filters,
-                )
+                page = await gathering.round_.one(Question("queue", [queue], slot, ask))
             except NotFoundError:
                 return  # the queue went meanwhile
+            if page is None:
+                return  # its node did
             for info in page:
                 gathering.take(info)
             gathering.scanned += page.scanned
             share -= page.scanned
             cursor = page.cursor
             is_late = asyncio.get_running_loop().time() >= until
-            if cursor is None or (is_late and gathering.scanned >= LEAST):
+            gathering.left -= page.bytes
+            if cursor is None or gathering.is_full or (is_late and gathering.scanned >= LEAST):
                 return
 
 
 class _Gathering:
     """What was seen so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, round_: Round, left: int) -> None:
+        self.round_ = round_
         self.scanned = 0
         self.others = 0
+        self.left = left  #: bytes that may still be read
         self._known: dict[Cause, _Gathered] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many bytes were read as may be."""
+        return self.left <= 0
 
     def take(self, info: TaskInfo) -> None:
         """Count one task in."""

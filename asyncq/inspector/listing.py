@@ -31,6 +31,10 @@ SCAN: Final = 2000
 CHUNK: Final = 200
 """Tasks read by one call."""
 
+MOST_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of tasks after which a page ends, however few they are: not of a page that has a number, or the next
+ones would begin elsewhere."""
+
 _BY_SCORE: Final = frozenset({State.SCHEDULED, State.RETRY, State.ARCHIVED, State.AGGREGATING})
 """States whose sorted set is ordered by the time that `since` and `until` are about."""
 
@@ -76,6 +80,7 @@ class TaskPage:
     total: int  #: how many are in this state (and group) altogether, whether they pass the filters or not
     scanned: int  #: how many were looked at for this page
     cursor: str | None  #: for the next page; None if there is none
+    bytes: int = 0  #: how large those are that were looked at
 
     def __iter__(self) -> Iterator[TaskInfo]:
         """Go over the tasks."""
@@ -194,6 +199,7 @@ class Query:
     scan: int
     skip: int
     after: Spot
+    most_bytes: int | None  #: after which it ends
 
 
 def read_query(
@@ -231,7 +237,13 @@ def read_query(
     count = cast("int", size)
     skip = (cast("int", page) - 1) * count if page is not None else 0
     return Query(
-        place=place, size=count, backwards=newest_first, scan=cast("int", scan), skip=skip, after=after
+        place=place,
+        size=count,
+        backwards=newest_first,
+        scan=cast("int", scan),
+        skip=skip,
+        after=after,
+        most_bytes=MOST_BYTES if page is None else None,
     )
 
 
@@ -240,7 +252,7 @@ async def read_page(reach: Reach, query: Query) -> TaskPage:
     place, browse = query.place, reach.broker().browse
     least, most = place.bounds
     tasks: list[TaskInfo] = []
-    scanned, skip, spot = 0, query.skip, query.after
+    scanned, size, skip, spot = 0, 0, query.skip, query.after
     while True:
         count = min(CHUNK, query.scan - scanned)
         if place.takes_all:
@@ -250,18 +262,20 @@ async def read_page(reach: Reach, query: Query) -> TaskPage:
         skip, left = 0, leaf.follow + len(leaf.tasks)
         for seen, after in zip(leaf.tasks, leaf.spots, strict=False):
             scanned, left, spot = scanned + 1, left - 1, after
+            size += len(seen.message) + sum(map(len, seen.fields.values()))
             info = info_of(place.queue, seen, reach)
             if place.takes_all or place.takes(info, seen):
                 tasks.append(info)
                 if len(tasks) == query.size:
                     break
         enough = len(tasks) == query.size or (scanned >= query.scan and not place.takes_all)
+        enough = enough or (query.most_bytes is not None and size >= query.most_bytes)
         if left <= 0 or enough or not leaf.tasks:
             break
     if leaf.total == 0:
         await reach.refuse_unknown(place.queue, place.group)
     cursor = _cursor(place, spot, backwards=query.backwards) if left > 0 else None
-    return TaskPage(place.queue, place.state, tasks, leaf.total, scanned, cursor)
+    return TaskPage(place.queue, place.state, tasks, leaf.total, scanned, cursor, size)
 
 
 def _cursor(place: Place, spot: Spot, *, backwards: bool) -> str:

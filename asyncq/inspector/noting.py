@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Final
 
 from asyncq._broker.broker import Broker
 from asyncq._clock import from_unix
+from asyncq._service import Errands
 from asyncq.errors import BrokerError
 from asyncq.inspector.records import TrailRecord
 
@@ -53,6 +55,7 @@ class Noter:
         self._broker = broker
         self._on_change = on_change
         self._refusals = Refusals()
+        self._errands = Errands()
 
     async def note(self, record: TrailRecord) -> None:
         """Note it, as well as that can be done.
@@ -85,7 +88,21 @@ class Noter:
                 return record
             if number == REFUSALS:
                 record = replace(record, reason=f"{record.reason}; more of this minute is in the log alone")
-        return await self._written(record)
+        return await self._unbroken(record)
+
+    async def _unbroken(self, record: TrailRecord) -> TrailRecord:
+        """Write it, also for somebody who gives up meanwhile: what is noted was done already."""
+        writing = self._errands.start(self._written(record), name="trail")
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            # Not for long: it has a patience of its own. Whoever is cancelled again does not wait any more.
+            await asyncio.wait((writing,))
+            raise
+
+    async def aclose(self) -> None:
+        """Wait for what is still being written."""
+        await self._errands.finish()
 
     async def _written(self, record: TrailRecord) -> TrailRecord:
         try:

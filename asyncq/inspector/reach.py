@@ -151,6 +151,7 @@ class Reach:
     async def aclose(self) -> None:
         """Close it. May be called twice. Somebody else's view of it closes nothing."""
         if not self._is_view:
+            await self._noter.aclose()
             await self._way.aclose()
 
 

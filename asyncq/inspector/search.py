@@ -8,17 +8,14 @@ says how many it has looked at, and where to go on.
 from __future__ import annotations
 
 import asyncio
-import base64
 import builtins
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial as partial_of
-from typing import Any, Final, Literal, cast
-
-import msgpack
+from typing import Final, Literal, TypeVar, cast
 
 from asyncq._broker.actions import ALLOWED
-from asyncq._broker.rounds import Question
+from asyncq._broker.rounds import Question, Round
 from asyncq._checks import require_whole
 from asyncq._clock import seconds
 from asyncq._wire.states import State
@@ -26,10 +23,11 @@ from asyncq.errors import ConfigError, Missing, NotFoundError, WireError
 from asyncq.inspector.cancel_sweep import CANCELLABLE
 from asyncq.inspector.found import Found
 from asyncq.inspector.groups import Groups
-from asyncq.inspector.listing import LARGEST_PAGE, PAGE_SIZE, SCAN, TaskFilters
+from asyncq.inspector.listing import LARGEST_PAGE, MOST_BYTES, PAGE_SIZE, SCAN, TaskFilters
 from asyncq.inspector.query import TaskQuery
-from asyncq.inspector.queues import QueueInfo, Queues
+from asyncq.inspector.queues import QueueInfo, Queues, QueueSizes
 from asyncq.inspector.reach import Reach
+from asyncq.inspector.search_cursor import Spot, cursor_of, read_cursor
 from asyncq.inspector.tasks import Tasks
 from asyncq.options import is_text
 from asyncq.task_info import TaskInfo
@@ -56,6 +54,8 @@ LEAST: Final = 400
 
 A_PLACE: Final = 20
 """As so many tasks counts the call that a place needs."""
+
+_T = TypeVar("_T")
 
 PlaceAction = Literal["run", "archive", "delete", "cancel"]
 
@@ -104,12 +104,14 @@ class SearchPage:
 
 @dataclass(slots=True)
 class _Budget:
-    """What may still be done for a page."""
+    """What may still be done for a page, and the look that it is part of."""
 
     size: int
     scan: int
     until: float  #: of the clock of the loop
+    round_: Round
     places: int = MOST_PLACES
+    bytes: int = MOST_BYTES
     scanned: int = 0
 
     @property
@@ -117,11 +119,7 @@ class _Budget:
         is_late = asyncio.get_running_loop().time() >= self.until
         # However slow Redis is, a page comes on by something, and a small Redis is seen as a whole.
         has_begun = self.scanned + A_PLACE * (MOST_PLACES - self.places) >= LEAST
-        return self.size <= 0 or self.scan <= 0 or self.places <= 0 or (has_begun and is_late)
-
-
-_Spot = tuple[int, str, str, str | None]
-"""Place in ORDER, queue, group, and the cursor within."""
+        return min(self.size, self.scan, self.places, self.bytes) <= 0 or (has_begun and is_late)
 
 
 class Search:
@@ -142,7 +140,7 @@ class Search:
         within: float | None = None,
         cursor: str | None = None,
         partial: bool = False,
-        among: Found[QueueInfo] | None = None,
+        among: Found[QueueSizes] | Found[QueueInfo] | None = None,
     ) -> SearchPage:
         """Look for tasks, a page at a time.
 
@@ -153,13 +151,14 @@ class Search:
         Args:
             query: What to look for; as text, see `TaskQuery.parse`. Nothing means all tasks.
             size: Tasks on a page, up to 1,000.
-            scan: Tasks that are looked at for one page at the most.
+            scan: Tasks that are looked at for one page at the most; fewer when they are large (32 MiB).
             within: Seconds after which it gives what it has, but for the first 400 tasks; None for as long as
                 it takes.
             cursor: Of the page before, to go on after it.
             partial: Look at what can be had when a node of a cluster is away; `missing` of the page says
                 what cannot.
-            among: What `queues.list` said a moment ago, to be spared asking thousands of queues anew.
+            among: What `queues.sizes` or `queues.list` said a moment ago, to be spared asking thousands of
+                queues anew.
 
         Raises:
             ConfigError: Something is wrong with the query or with what was asked for.
@@ -167,7 +166,8 @@ class Search:
         """
         self._reach.see()
         wanted = _read_query(query)
-        budget, after = _read_budget(size, scan, within), _read_cursor(cursor)
+        round_ = self._reach.round(partial=partial)
+        budget, after = _read_budget(size, scan, within, round_), read_cursor(cursor, len(ORDER))
         if wanted.id and "*" not in wanted.id:
             return await self._only(wanted, partial=partial)
         first: list[TaskInfo] = []
@@ -175,12 +175,12 @@ class Search:
             first = [*await self.by_id(wanted.words[0], partial=partial)]
         known = {(info.queue, info.id) for info in first}
         places, missing = await self._places(wanted, partial=partial, among=among)
-        page = SearchPage(wanted, first, sum(place.size for place in places), 0, None, missing)
         budget.size -= len(first)
-        spot = await self._through(places, after, budget, page.tasks, known)
-        return SearchPage(
-            wanted, page.tasks, page.total, budget.scanned, None if spot is None else _cursor(spot), missing
-        )
+        spot = await self._through(places, after, budget, first, known)
+        missing = tuple(dict.fromkeys((*missing, *round_.missing)))
+        total = sum(place.size for place in places)
+        cursor = None if spot is None else cursor_of(spot)
+        return SearchPage(wanted, first, total, budget.scanned, cursor, missing)
 
     async def by_id(self, task_id: str, *, partial: bool = False) -> Found[TaskInfo]:
         """The tasks with this id, of all queues. One short question to each queue, all at once.
@@ -260,11 +260,15 @@ class Search:
         return SearchPage(wanted, tasks, len(found), len(found), None, found.missing)
 
     async def _places(
-        self, wanted: TaskQuery, *, partial: bool, among: Found[QueueInfo] | None = None
+        self,
+        wanted: TaskQuery,
+        *,
+        partial: bool,
+        among: Found[QueueSizes] | Found[QueueInfo] | None = None,
     ) -> tuple[builtins.list[SearchPlace], tuple[Missing, ...]]:
         queues = among
         if queues is None:
-            queues = await self._queues.list(only=wanted.exact_queues, partial=partial)
+            queues = await self._queues.sizes(only=wanted.exact_queues, partial=partial)
         states = wanted.state or ((State.AGGREGATING,) if wanted.group else ORDER)
         filters = wanted.filters()
         if wanted.group:
@@ -281,17 +285,18 @@ class Search:
     async def _through(
         self,
         places: builtins.list[SearchPlace],
-        after: _Spot,
+        after: Spot,
         budget: _Budget,
         into: builtins.list[TaskInfo],
         known: set[tuple[str, str]],
-    ) -> _Spot | None:
+    ) -> Spot | None:
         """Go through places; returns where to go on, or None at the end."""
         for place in places:
             rank = _rank(place)
             if rank < after[:2]:
                 continue
-            for group in await self._group_names(place, since=after[2] if rank == after[:2] else ""):
+            since = after[2] if rank == after[:2] else ""
+            for group in await self._group_names(place, budget.round_, since=since):
                 inner = after[3] if (*rank, group) == after[:3] else None
                 if not budget.is_spent:
                     budget.places -= 1
@@ -301,16 +306,22 @@ class Search:
                 return (*rank, group, inner)
         return None
 
-    async def _group_names(self, place: SearchPlace, *, since: str) -> builtins.list[str]:
+    async def _group_names(self, place: SearchPlace, round_: Round, *, since: str) -> builtins.list[str]:
         if place.state is not State.AGGREGATING:
             return [""]
         wanted = place.filters.get("group")
         if wanted:
             return [wanted]
+        ask = partial_of(self._groups.list, place.queue)
         try:
-            return [info.name for info in await self._groups.list(place.queue) if info.name >= since]
+            found = await round_.one(self._question(place, ask))
         except NotFoundError:
             return []
+        return [info.name for info in found or () if info.name >= since]
+
+    def _question(self, place: SearchPlace, ask: Callable[[], Awaitable[_T]]) -> Question[_T]:
+        """One look at a place: its node may have gone away since it was said what there is."""
+        return Question("queue", [place.queue], self._reach.broker().basis.slot(place.queue), ask)
 
     async def _one(
         self,
@@ -324,21 +335,26 @@ class Search:
         """Look through one place; returns its cursor where it did not come to the end."""
         filters: TaskFilters = {**place.filters, "group": group} if group else place.filters
         while True:
+            ask = partial_of(
+                self._tasks.list,
+                place.queue,
+                place.state,
+                size=budget.size,
+                scan=min(budget.scan, STEP),
+                cursor=inner,
+                newest_first=place.state in NEWEST_FIRST,
+                **filters,
+            )
             try:
-                page = await self._tasks.list(
-                    place.queue,
-                    place.state,
-                    size=budget.size,
-                    scan=min(budget.scan, STEP),
-                    cursor=inner,
-                    newest_first=place.state in NEWEST_FIRST,
-                    **filters,
-                )
+                page = await budget.round_.one(self._question(place, ask))
             except NotFoundError:
                 return None  # the queue or group went meanwhile
+            if page is None:
+                return None  # its node did
             into += [info for info in page if (info.queue, info.id) not in known]
             budget.size -= len(page)
             budget.scan -= page.scanned
+            budget.bytes -= page.bytes
             budget.scanned += page.scanned
             inner = page.cursor
             if inner is None or budget.is_spent:
@@ -355,7 +371,7 @@ def _read_query(query: object) -> TaskQuery:
     return TaskQuery.parse(cast("str", query))
 
 
-def _read_budget(size: object, scan: object, within: float | None) -> _Budget:
+def _read_budget(size: object, scan: object, within: float | None, round_: Round) -> _Budget:
     for name, value in (("size", size), ("scan", scan)):
         require_whole(name, value, least=1)
     count, most = cast("int", size), cast("int", scan)
@@ -364,25 +380,4 @@ def _read_budget(size: object, scan: object, within: float | None) -> _Budget:
     until = float("inf")
     if within is not None:
         until = asyncio.get_running_loop().time() + seconds(within, name="within")
-    return _Budget(count, most, until)
-
-
-def _cursor(spot: _Spot) -> str:
-    packed: bytes = msgpack.packb(spot, use_bin_type=True)
-    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
-
-
-def _read_cursor(cursor: object) -> _Spot:
-    if cursor is None:
-        return 0, "", "", None
-    order, queue, group, inner = 0, "", "", None
-    try:
-        packed = base64.urlsafe_b64decode(cast("str", cursor) + "=" * (-len(cast("str", cursor)) % 4))
-        order, queue, group, inner = cast("list[Any]", msgpack.unpackb(packed))
-        is_sound = 0 <= order < len(ORDER) and isinstance(queue, str) and isinstance(group, str)
-        is_sound = is_sound and (inner is None or isinstance(inner, str))
-    except (ValueError, TypeError):  # what base64, msgpack and the comparison raise
-        is_sound = False
-    if not is_sound:
-        raise ConfigError("cursor", cursor, "the cursor of another page of this same search")
-    return order, queue, group, inner
+    return _Budget(count, most, until, round_)

@@ -146,8 +146,8 @@ class Servers:
             await self._reach.require_queue(queue)
         round_ = self._reach.round(partial=partial)
         names = [*filter(self._reach.sees, await broker.browse.names(round_))] if queue is None else [queue]
-        surveys = await broker.queues.survey(names, round_)
-        busy = [name for name, survey in surveys.items() if survey.sizes["active"]]
+        counted = await broker.queues.sizes(names, round_)
+        busy = [name for name, (sizes, _) in counted.items() if sizes["active"]]
 
         async def look(name: str) -> builtins.list[WorkerInfo]:
             return [_worker_info(name, one) async for one in broker.queues.running(name)]

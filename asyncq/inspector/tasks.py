@@ -81,7 +81,8 @@ class Tasks:
         however many there are.
 
         A filter looks at `scan` tasks for one page and no more, so a page may have few tasks or none and a
-        cursor for the next.
+        cursor for the next. So it is with large tasks: a page ends after 32 MiB of them, unless it has a
+        number.
 
         Args:
             queue: Name of the queue.

@@ -36,7 +36,7 @@ from asyncq.web import (
 )
 from asyncq.web.auth import Auth, NoAuth, Tokens
 from asyncq.web.guard import Guard, Headers
-from asyncq.web.origins import LOOPBACK_NAMES
+from asyncq.web.origins import ANY_ADDRESS, LOOPBACK_NAMES
 from asyncq.web.site import Site
 from asyncq.web.trouble import on_error
 
@@ -85,6 +85,7 @@ class WebApp(Starlette):
     async def aclose(self) -> None:
         """End bulk work, and close the inspector if this app made it. May be called twice."""
         await self.site.jobs.aclose()
+        await self.site.samples.aclose()
         if self.site.owns_inspector:
             await self.site.inspector.aclose()
 
@@ -121,7 +122,7 @@ def app(  # noqa: PLR0913 - each is one thing to say about a site, all by name
         title: What it is called, on every page.
         environment: Shown beside it, such as `production` (red) or `staging`.
         allowed_hosts: Names that it is called by; `*.example.com` stands for all below, `*` for any. When not
-            given: with `NoAuth()` the names of this machine, else any.
+            given: with `NoAuth()` the names of this machine, off loopback also every IP address; else any.
         base_path: What its links begin with, where a proxy does not say (`root_path`) or says it wrong.
         prefix: What every key begins with, if not `asyncq:`.
         wire: How tasks look in Redis, if not `native`.
@@ -149,8 +150,10 @@ def app(  # noqa: PLR0913 - each is one thing to say about a site, all by name
             inspector, prefix=prefix, wire=wire, via="web", redact=redact, patience=PATIENCE
         )
     if allowed_hosts is None:
-        is_guarded = not isinstance(auth, NoAuth) or auth.even_off_loopback
-        allowed_hosts = ("*",) if is_guarded else LOOPBACK_NAMES
+        allowed_hosts = ("*",)
+        if isinstance(auth, NoAuth):
+            # Nobody has to log in: a name that is pointed here would be let in with the browser behind it.
+            allowed_hosts = (*LOOPBACK_NAMES, ANY_ADDRESS) if auth.even_off_loopback else LOOPBACK_NAMES
     return WebApp(
         Site(
             inspector=inspector,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, Final
 
 from starlette.datastructures import FormData
@@ -13,11 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from asyncq._clock import parse_duration
 from asyncq.errors import ConfigError, EnqueueRefusedError, NotFoundError, PayloadError
 from asyncq.task import Task
 from asyncq.task_info import TaskInfo
-from asyncq.web.forms import choice_of, form_of, text_of
+from asyncq.web.forms import choice_of, form_of, seconds_in, text_of, whole_in
 from asyncq.web.pages import page, turn_to
 from asyncq.web.site import inspector_of, path_to, site_of
 from asyncq.web.task import read_when
@@ -142,12 +140,10 @@ def _options(request: Request, fields: Mapping[str, str]) -> Any:
     if headers := read_headers(fields["headers"]):
         options["headers"] = headers
     if text := fields["max_retry"].strip():
-        if not text.isascii() or not text.isdigit() or len(text) > 10:
-            raise ConfigError("max_retry", text[:20], "a whole number")
-        options["max_retry"] = int(text)
+        options["max_retry"] = whole_in("max_retry", text)
     for name in ("timeout", "retention", "unique"):
         if text := fields[name].strip():
-            options[name] = _seconds(name, text)
+            options[name] = seconds_in(name, text)
     for name in ("group", "task_id"):
         if text := fields[name].strip():
             options[name] = text
@@ -155,13 +151,6 @@ def _options(request: Request, fields: Mapping[str, str]) -> Any:
         delay, at = read_when(text, request)
         options |= {"process_in": delay} if delay is not None else {"process_at": at}
     return options
-
-
-def _seconds(name: str, text: str) -> timedelta | float:
-    try:
-        return float(text)
-    except ValueError:
-        return parse_duration(text, name=name)
 
 
 routes = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -12,13 +13,13 @@ from asyncq.errors import ConfigError
 from asyncq.web.bulk import WORDS
 from asyncq.web.forms import choice_of, text_of, whole_of
 from asyncq.web.pages import page
-from asyncq.web.sampling import queues_now
+from asyncq.web.sampling import left_of, sizes_now
 from asyncq.web.site import inspector_of
 
 SCAN: Final = 2000
 MOST_SCAN: Final = 100_000
-WITHIN: Final = 0.1
-"""Seconds for a look of the usual size; a larger one takes as long as it was asked for."""
+WITHIN: Final = 0.12
+"""Seconds to count and to look at the usual number; a larger one takes as long as it was asked for."""
 
 WITHIN_MORE: Final = 5.0
 
@@ -30,20 +31,21 @@ _LARGER: Final = (2000, 10_000, 50_000, 100_000)
 
 
 async def _list(request: Request) -> Response:
-    given, problem, report = request.query_params, "", None
+    began, given, problem, report = time.monotonic(), request.query_params, "", None
     queue, type_name = text_of(given, "queue"), text_of(given, "type")
     show, scan = "all", SCAN
     try:
         show = choice_of(given, "show", tuple(_STATES))
         scan = whole_of(given, "scan", SCAN, least=1, most=MOST_SCAN)
         filters: dict[str, Any] = {"type": type_name} if type_name else {}
+        among = None if queue else await sizes_now(request)
         report = await inspector_of(request).failures.list(
             queue or None,
             states=_STATES[show],
             scan=scan,
-            within=WITHIN if scan <= SCAN else WITHIN_MORE,
+            within=left_of(WITHIN, began) if scan <= SCAN else WITHIN_MORE,
             partial=True,
-            among=None if queue else await queues_now(request),
+            among=among,
             **filters,
         )
     except ConfigError as error:

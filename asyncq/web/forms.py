@@ -11,9 +11,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from asyncq._checks import near_misses
+from asyncq._clock import parse_duration
 from asyncq.errors import ConfigError
 
 MOST_FIELDS: Final = 10_000
+
+_LONGEST_NUMBER: Final = 10
+"""Digits: Python reads no whole number of thousands of them."""
 
 
 async def form_of(request: Request) -> FormData:
@@ -71,3 +75,28 @@ def whole_of(form: FormData | Mapping[str, Any], name: str, default: int, *, lea
     ):
         raise ConfigError(name, value, f"a whole number from {least} to {most}")
     return int(value)
+
+
+def whole_in(name: str, text: str) -> int:
+    """A whole number, of which whoever takes it says how large it may be.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    text = text.strip()
+    if not text.isascii() or not text.isdigit() or len(text) > _LONGEST_NUMBER:
+        raise ConfigError(name, text[:20], "a whole number")
+    return int(text)
+
+
+def seconds_in(name: str, text: str) -> float:
+    """Seconds, as a number or as `1h30m`; 0 for nothing.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    text = text.strip()
+    try:
+        return float(text) if text else 0.0
+    except ValueError:
+        return parse_duration(text, name=name)

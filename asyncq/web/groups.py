@@ -9,28 +9,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from asyncq.inspector import GroupInfo, TaskQuery
+from asyncq.inspector import Found, GroupInfo, TaskQuery
 from asyncq.web.bulk import begin
 from asyncq.web.forms import text_of, whole_of
 from asyncq.web.jobs import Order
 from asyncq.web.live import live_page
 from asyncq.web.paging import paged
-from asyncq.web.sampling import queues_of
+from asyncq.web.sampling import sizes_now
 from asyncq.web.site import CONVERTOR, inspector_of, site_of
 
 
 async def _content(request: Request) -> Mapping[str, Any]:
     query = request.query_params
     queue, search = text_of(query, "queue"), text_of(query, "q")
-    queues = await queues_of(request)
+    queues = await sizes_now(request)
     with_groups = [info for info in queues if info.groups]
     if not queue and len(with_groups) == 1:
         queue = with_groups[0].name
-    groups: list[GroupInfo] = []
+    groups: Found[GroupInfo] = Found()
     if queue:
         inspector = inspector_of(request)
         groups = await site_of(request).samples.get(
-            ("groups", inspector.rights, queue), lambda: inspector.groups.list(queue)
+            ("groups", inspector.rights, queue), lambda: inspector.groups.list(queue, partial=True)
         )
     wanted = [one for one in groups if search.lower() in one.name.lower()]
     number = whole_of(query, "page", 1, least=1, most=1_000_000)
@@ -41,7 +41,7 @@ async def _content(request: Request) -> Mapping[str, Any]:
         "queues": paged(with_groups, 1 if queue else number, size=200 if queue else 50),
         "shown": paged(wanted, number),
         "search": search,
-        "missing": queues.missing,
+        "missing": [*dict.fromkeys((*queues.missing, *groups.missing))],
     }
 
 

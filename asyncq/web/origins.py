@@ -13,6 +13,9 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 LOOPBACK_NAMES: Final = ("localhost", "*.localhost", "127.0.0.1", "::1")
 """Hosts that name this machine, whatever a name server says."""
 
+ANY_ADDRESS: Final = "any address"
+"""Stands for every IP address: a page of somebody else can point its own name at us, and has no number."""
+
 
 def host_name(host: str) -> str:
     """The name in a `Host` header, without port and brackets, in lower case."""
@@ -32,12 +35,23 @@ def is_host_allowed(host: str, allowed: Sequence[str]) -> bool:
     for pattern in allowed:
         if pattern == "*":
             return True
-        if pattern.startswith("*."):
+        if pattern == ANY_ADDRESS:
+            if _is_address(name):
+                return True
+        elif pattern.startswith("*."):
             if name.endswith(pattern[1:].lower()) and name != pattern[2:].lower():
                 return True
         elif name and name == host_name(f"[{pattern}]" if ":" in pattern else pattern):
             return True
     return False
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def is_same_origin(*, fetch_site: str | None, origin: str | None, host: str) -> bool:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import islice
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from asyncq.inspector import QueueInfo, ServerInfo
+from asyncq.inspector import Found, QueueInfo, ServerInfo
 from asyncq.web.figures import SPANS, charts, pace
 from asyncq.web.forms import choice_of
 from asyncq.web.live import live_page
 from asyncq.web.measuring import drawn, listed_types
 from asyncq.web.queues import has_no_workers
 from asyncq.web.redis import warnings_of
-from asyncq.web.sampling import queues_of, redis_of, servers_of
+from asyncq.web.sampling import counted_queues, redis_of, servers_of
 
 MOST_LISTED: Final = 8
 """Queues, and types, that the overview names; the rest is behind a link."""
@@ -41,19 +44,31 @@ class Totals:
 
 
 def totals(queues: Sequence[QueueInfo], served: frozenset[str]) -> Totals:
-    """Add up."""
+    """Add up, in one go: there may be thousands."""
+    states: Counter[str] = Counter()
+    oldest, orphaned, processed, failed, paused, idle = 0.0, 0, 0, 0, 0, 0
+    for one in queues:
+        for state, size in one.sizes.items():
+            if size:
+                states[state] += size
+        oldest = max(oldest, one.latency)
+        orphaned += one.orphaned
+        processed += one.processed
+        failed += one.failed
+        paused += one.is_paused
+        idle += has_no_workers(one, served)
     return Totals(
         queues=len(queues),
-        pending=sum(one.pending for one in queues),
-        active=sum(one.active for one in queues),
-        delayed=sum(one.scheduled + one.retry for one in queues),
-        archived=sum(one.archived for one in queues),
-        oldest=max((one.latency for one in queues), default=0.0),
-        orphaned=sum(one.orphaned for one in queues),
-        processed=sum(one.processed for one in queues),
-        failed=sum(one.failed for one in queues),
-        paused=sum(one.is_paused for one in queues),
-        idle=sum(has_no_workers(one, served) for one in queues),
+        pending=states["pending"],
+        active=states["active"],
+        delayed=states["scheduled"] + states["retry"],
+        archived=states["archived"],
+        oldest=oldest,
+        orphaned=orphaned,
+        processed=processed,
+        failed=failed,
+        paused=paused,
+        idle=idle,
     )
 
 
@@ -73,7 +88,8 @@ def fleet(servers: Sequence[ServerInfo]) -> Fleet:
 
 async def _content(request: Request) -> Mapping[str, Any]:
     span = choice_of(request.query_params, "span", [one[0] for one in SPANS])
-    queues, servers = await queues_of(request), await servers_of(request)
+    counted, servers = await counted_queues(request), await servers_of(request)
+    queues: Found[QueueInfo] = Found() if counted.queues is None else counted.queues
     served = frozenset(name for info in servers for name in info.queues)
     nodes = await redis_of(request)
     points = await drawn(request, None, span)
@@ -82,7 +98,8 @@ async def _content(request: Request) -> Mapping[str, Any]:
     return {
         "title": "Overview",
         "nav": "overview",
-        "totals": totals(queues, served),
+        "counted": counted,
+        "totals": None if counted.queues is None else totals(queues, served),
         "fleet": fleet(servers),
         "pace": pace(recent),
         "nodes": nodes,
@@ -91,11 +108,11 @@ async def _content(request: Request) -> Mapping[str, Any]:
         "charts": charts(points),
         "span": span,
         "spans": SPANS,
-        "longest": sorted(queues, key=lambda one: (-one.latency, one.name))[:MOST_LISTED],
+        "longest": nsmallest(MOST_LISTED, queues, key=lambda one: (-one.latency, one.name)),
         "failing": sorted((one for one in types if one.failed), key=lambda one: (-one.failed, one.type))[
             :MOST_LISTED
         ],
-        "idle": [one for one in queues if has_no_workers(one, served)][:MOST_LISTED],
+        "idle": [*islice((one for one in queues if has_no_workers(one, served)), MOST_LISTED)],
     }
 
 

@@ -11,14 +11,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from asyncq.errors import Missing
-from asyncq.inspector import QueueInfo
+from asyncq.inspector import Found, QueueInfo
 from asyncq.web.figures import Spark
 from asyncq.web.forms import choice_of, form_of, text_of, whole_of
 from asyncq.web.live import live_page
 from asyncq.web.measuring import sparks_of
 from asyncq.web.pages import turn_to
 from asyncq.web.paging import Paged, paged
-from asyncq.web.sampling import queue_names, queues_of, served_queues, these_queues
+from asyncq.web.sampling import Counted, counted_queues, queue_names, served_queues, these_queues
 from asyncq.web.site import CONVERTOR, inspector_of, path_to, site_of
 
 SHOWS: Final = (
@@ -57,14 +57,13 @@ def has_no_workers(info: QueueInfo, served: frozenset[str]) -> bool:
     return bool(waits) and not info.is_paused and info.name not in served
 
 
-def _is_shown(info: QueueInfo, show: str, served: frozenset[str]) -> bool:
-    return {
-        "all": True,
-        "backlog": info.pending > 0,
-        "paused": info.is_paused,
-        "idle": has_no_workers(info, served),
-        "failing": info.failed > 0,
-    }[show]
+_SHOWN: Final[Mapping[str, Callable[[QueueInfo, frozenset[str]], bool]]] = {
+    "all": lambda _info, _served: True,
+    "backlog": lambda info, _served: info.pending > 0,
+    "paused": lambda info, _served: info.is_paused,
+    "idle": has_no_workers,
+    "failing": lambda info, _served: info.failed > 0,
+}
 
 
 async def _content(request: Request) -> Mapping[str, Any]:
@@ -75,12 +74,15 @@ async def _content(request: Request) -> Mapping[str, Any]:
     search = text_of(query, "q")
     number = whole_of(query, "page", 1, least=1, most=1_000_000)
     served = await served_queues(request)
+    counted: Counted | None = None
     if sort == "name" and show == "all":
         shown, missing = await _by_name(request, search, number, is_last_first=order == "desc")
     else:
-        found = await queues_of(request)
+        counted = await counted_queues(request)
+        found: Found[QueueInfo] = Found() if counted.queues is None else counted.queues
         missing = found.missing
-        wanted = [one for one in found if search.lower() in one.name.lower() and _is_shown(one, show, served)]
+        takes, part = _SHOWN[show], search.lower()
+        wanted = [one for one in found if part in one.name.lower() and takes(one, served)]
         # By name first, so that equals stay where they are when the page is renewed.
         wanted.sort(key=lambda info: info.name)
         wanted.sort(key=SORTS[sort], reverse=order == "desc")
@@ -89,6 +91,7 @@ async def _content(request: Request) -> Mapping[str, Any]:
     return {
         "title": "Queues",
         "missing": missing,
+        "counted": counted,
         "nav": "queues",
         "rows": [Row(info, has_no_workers(info, served), sparks.get(info.name)) for info in shown.items],
         "number": shown.number,

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from asyncq.entry_info import EntryInfo, GoEntryInfo
-from asyncq.errors import EntryNotFoundError, Missing, WireError
+from asyncq.entry_info import EnqueueEvent, EntryInfo, GoEntryInfo
+from asyncq.errors import BrokerUnavailableError, EntryNotFoundError, Missing, WireError
 from asyncq.web.forms import choice_of, form_of, text_of, whole_of
 from asyncq.web.live import live_page
 from asyncq.web.pages import page, turn_to
@@ -83,15 +83,18 @@ async def _show(request: Request) -> Response:
 
 async def _one(request: Request) -> Mapping[str, Any]:
     inspector, entry_id = inspector_of(request), request.path_params["entry"]
-    info: EntryInfo | GoEntryInfo | None = None
-    missing: Sequence[Missing] = ()
-    try:
-        info = await inspector.schedulers.entry(entry_id)
-    except EntryNotFoundError:
-        of_go = await inspector.schedulers.go_entries(partial=True)
-        info, missing = next((one for one in of_go if one.id == entry_id), None), of_go.missing
+    samples, eyes = site_of(request).samples, eyes_of(request)
+    info, missing = await _looked_up(request, entry_id)
     # Of an entry that is gone its history is still there; of one that never was, nothing.
-    events = await inspector.schedulers.events(entry_id, limit=HISTORY)
+    events: Sequence[EnqueueEvent] = ()
+    try:
+        events = await samples.get(
+            ("events", eyes, entry_id), lambda: inspector.schedulers.events(entry_id, limit=HISTORY)
+        )
+    except BrokerUnavailableError as error:
+        if info is None:
+            raise
+        missing = (*missing, Missing("entry", f"the history of {entry_id}", error.where, error.why))
     return {
         "title": f"Schedule {entry_id}",
         "nav": "schedules",
@@ -103,6 +106,25 @@ async def _one(request: Request) -> Mapping[str, Any]:
         "upcoming": [] if info is None else _upcoming(info),
         "events": events,
     }
+
+
+async def _looked_up(
+    request: Request, entry_id: str
+) -> tuple[EntryInfo | GoEntryInfo | None, Sequence[Missing]]:
+    """An entry, `None` if it is gone; and what could not be looked at for it."""
+    samples, eyes, schedulers = site_of(request).samples, eyes_of(request), inspector_of(request).schedulers
+    try:
+        return await samples.get(("entry", eyes, entry_id), lambda: schedulers.entry(entry_id)), ()
+    except EntryNotFoundError:
+        of_go = await samples.get(("go entries", eyes), lambda: schedulers.go_entries(partial=True))
+        return next((one for one in of_go if one.id == entry_id), None), of_go.missing
+    except BrokerUnavailableError:
+        # What became of its times may lie on another node than the entry itself.
+        found = await samples.get(("entries", eyes, ""), lambda: schedulers.entries(partial=True))
+        info = next((one for one in found if one.id == entry_id), None)
+        if info is None:
+            raise
+        return info, [one for one in found.missing if one.name == entry_id]
 
 
 def _payload(info: EntryInfo | GoEntryInfo) -> Shown:

@@ -26,7 +26,7 @@ from asyncq.errors import (
 from asyncq.inspector import ACTIONS, TaskChanges
 from asyncq.task_info import TaskInfo
 from asyncq.web.bulk import WORDS
-from asyncq.web.forms import choice_of, form_of, text_of
+from asyncq.web.forms import choice_of, form_of, seconds_in, text_of, whole_in
 from asyncq.web.live import live_page
 from asyncq.web.pages import page, preferences_of, turn_to
 from asyncq.web.site import inspector_of, path_to, site_of
@@ -314,26 +314,12 @@ def _changes(given: Mapping[str, str], before: Mapping[str, str | None], form: s
     if "headers" in changed:
         changes["headers"] = read_headers(given["headers"])
     if "max_retry" in changed:
-        changes["max_retry"] = _whole("max_retry", given["max_retry"])
+        changes["max_retry"] = whole_in("max_retry", given["max_retry"])
     if "timeout" in changed:
-        changes["timeout"] = _seconds("timeout", given["timeout"])
+        changes["timeout"] = seconds_in("timeout", given["timeout"])
     if "retention" in changed:
-        changes["retention"] = _seconds("retention", given["retention"])
+        changes["retention"] = seconds_in("retention", given["retention"])
     return changes
-
-
-def _whole(name: str, text: str) -> int:
-    text = text.strip()
-    if not text.isascii() or not text.isdigit() or len(text) > 10:
-        raise ConfigError(name, text[:20], "a whole number")
-    return int(text)
-
-
-def _seconds(name: str, text: str) -> float:
-    try:
-        return float(text) if text.strip() else 0.0
-    except ValueError:
-        return parse_duration(text.strip(), name=name)
 
 
 # --- the bytes themselves -----------------------------------------------------------------------

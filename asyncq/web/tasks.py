@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +21,14 @@ from asyncq.web.bulk import WORDS
 from asyncq.web.forms import choice_of, form_of, text_of, whole_of
 from asyncq.web.origins import safe_path
 from asyncq.web.pages import page, turn_to
-from asyncq.web.sampling import queues_now
+from asyncq.web.sampling import left_of, sizes_now
 from asyncq.web.site import base_of, inspector_of, path_to, site_of, with_query
 
 SIZE: Final = 50
 LARGEST: Final = 500
 SCAN: Final = 2000
-WITHIN: Final = 0.1
-"""Seconds for a search of one page: then it shows what it has, and the way to go on."""
+WITHIN: Final = 0.12
+"""Seconds for a page to count and to search: then it shows what it has, and the way to go on."""
 
 MOST_SELECTED: Final = 1000
 
@@ -48,6 +49,7 @@ class Chip:
 
 
 async def _list(request: Request) -> Response:
+    began = time.monotonic()
     inspector, given = inspector_of(request), request.query_params
     text = text_of(given, "q")
     size = whole_of(given, "size", SIZE, least=1, most=LARGEST)
@@ -56,12 +58,12 @@ async def _list(request: Request) -> Response:
         query = _merged(asked, given)
         # A few that are named are quickly asked; of thousands it is better known from a moment ago.
         exact = query.exact_queues
-        queues = await (inspector.queues.list(only=exact, partial=True) if exact else queues_now(request))
+        queues = await (inspector.queues.sizes(only=exact, partial=True) if exact else sizes_now(request))
         found = await inspector.search.find(
             query,
             size=size,
             scan=SCAN,
-            within=WITHIN,
+            within=left_of(WITHIN, began),
             cursor=text_of(given, "cursor") or None,
             partial=True,
             among=queues,
@@ -78,7 +80,8 @@ async def _list(request: Request) -> Response:
     counts = Counter[str]()
     for info in queues:
         if query.names(info.name):
-            counts.update(info.sizes)
+            for state, size in info.sizes.items():
+                counts[state] += size
     chips = [_chip(request, query, state, counts[state]) for state in STATES]
     wide = query.but(state=())
     chips.insert(0, Chip("all", _path(request, wide), not query.state, counts.total()))

@@ -23,7 +23,7 @@ LOOKS = {
     "groups": {"get", "list"},
     "inspector": {"audit", "require"},
     "measures": {"history", "pulses", "types"},
-    "queues": {"get", "history", "list", "memory", "names"},
+    "queues": {"get", "history", "list", "memory", "names", "sizes"},
     "schedulers": {"entries", "entry", "events", "go_entries", "list", "orphans"},
     "schedules": {"get", "history", "iterate", "list"},
     "search": {"by_id", "find", "places"},

@@ -152,6 +152,47 @@ async def test_queues_and_what_runs_in_them(nodes: ClusterProcesses, how: str) -
         assert (await inspector.queues.list(partial=True)).is_whole
 
 
+@HOW
+async def test_tasks_groups_and_sizes(nodes: ClusterProcesses, how: str) -> None:
+    """Also where it was said a moment ago what is there, and the node has gone since."""
+    away, there = nodes.nodes[2], nodes.nodes[1]
+    bad = [queue_on(nodes, away, f"bad{number}") for number in range(MANY)]
+    good = queue_on(nodes, there, "good")
+    async with _looking(nodes) as (client, inspector):
+        for queue in (*bad, good):
+            await client.enqueue(Task("t"), queue=queue)
+            await client.enqueue(Task("t"), queue=queue, group="g")
+            info = await client.enqueue(Task("failed"), queue=queue)
+            await inspector.tasks.archive(queue, info.id)
+        before = await inspector.queues.sizes()
+        assert {(queue.pending, queue.archived, queue.aggregating) for queue in before} == {(1, 1, 1)}
+        with _away(nodes, away, how):
+            counted = await _in_time(inspector.queues.sizes(partial=True))
+            assert [(queue.name, queue.pending) for queue in counted] == [(good, 1)]
+            assert _named(counted) == {"queue": set(bad)}
+            await _refused(inspector.queues.sizes, away)
+
+            groups = await _in_time(inspector.groups.list(bad[0], partial=True))
+            assert (list(groups), _named(groups)) == ([], {"queue": {bad[0]}})
+            assert [group.name for group in await inspector.groups.list(good, partial=True)] == ["g"]
+            with pytest.raises(BrokerUnavailableError, match=str(away.port)):
+                await _in_time(inspector.groups.list(bad[0]))
+
+            for among in (None, before):
+                page = await _in_time(inspector.search.find(partial=True, among=among))
+                assert [(task.queue, task.state) for task in page] == [
+                    (good, "pending"), (good, "archived"), (good, "aggregating")
+                ]  # fmt: skip
+                assert {missing.name for missing in page.missing} == set(bad)
+                report = await _in_time(inspector.failures.list(partial=True, among=among))
+                assert [(cause.type, cause.count) for cause in report.causes] == [("failed", 1)]
+                assert {missing.name for missing in report.missing} == set(bad)
+                assert not report.is_complete
+            for look in (inspector.search.find, inspector.failures.list):
+                with pytest.raises(BrokerUnavailableError, match=str(away.port)):
+                    await _in_time(look(among=before))
+
+
 async def test_nodes_and_health(nodes: ClusterProcesses) -> None:
     """Which node is away, and how the others are."""
     away, there = nodes.nodes[0], nodes.nodes[1]

@@ -12,6 +12,7 @@ import pytest
 from asyncq import Client, Inspector, Mux, SkipRetry, Task
 from asyncq._wire.keys import Keys
 from asyncq.errors import ConfigError, QueueNotFoundError
+from asyncq.inspector import Rights
 from tests.conftest import AnyRedis
 from tests.integration.serving import at_work, inside, settled
 from tests.support.keyspace import snapshot
@@ -79,6 +80,16 @@ async def test_all_queues_are_seen_at_once(any_redis: AnyRedis) -> None:
         found = await inspector.queues.list()
         assert [info.name for info in found] == names
         assert [info.pending for info in found] == [2, 1] * 10
+        counted = await inspector.queues.sizes()
+        assert [(info.name, info.pending, info.size, info.groups) for info in counted] == [
+            (name, 2 - at % 2, 2 - at % 2, 0) for at, name in enumerate(names)
+        ]
+        assert [info.name for info in await inspector.queues.sizes(only=["q03", "q01", "no"])] == [
+            "q01",
+            "q03",
+        ]
+        some = inspector.acting_as("ann", rights=Rights.viewer(queues=["q0*"]))
+        assert [info.name for info in await some.queues.sizes()] == names[:10]
 
 
 async def test_latency_is_how_long_the_next_task_has_been_ready(any_redis: AnyRedis) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from asyncq import Client, Inspector, Mux, Server, SkipRetry, Task
+from asyncq._broker.browse import PAGE_BYTES
 from asyncq.errors import ConfigError
 from asyncq.inspector import SearchPage, TaskQuery
+from asyncq.inspector.listing import MOST_BYTES
 from tests.conftest import AnyRedis
 from tests.support.waiting import wait_until
 
@@ -134,6 +136,30 @@ async def test_a_page_costs_the_same_however_many_tasks_there_are(any_redis: Any
             costs.append(commands() - before)
         # Scripts count what they call, tasks that are read among it.
         assert max(costs) - min(costs) <= 2
+
+
+@pytest.mark.parametrize("any_redis", ["single"], indirect=True)
+async def test_a_page_of_large_tasks_ends_early(any_redis: AnyRedis) -> None:
+    """What is read for one page fits into memory, whatever is in the tasks; none of them is passed over."""
+    count, size = 48, 900_000
+    async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
+        for number in range(count):
+            await client.enqueue(Task("large", bytes(size)), task_id=f"{number:02}")
+        pages = await _all(inspector, "type:small", scan=1000)
+        assert [page.scanned * size <= MOST_BYTES + PAGE_BYTES + 2 * size for page in pages] == [True, True]
+        assert sum(page.scanned for page in pages) == count
+        page = await inspector.tasks.list("default", "pending", size=count)
+        assert MOST_BYTES <= page.bytes <= MOST_BYTES + PAGE_BYTES + 2 * size
+        rest = await inspector.tasks.list("default", "pending", size=count, cursor=page.cursor)
+        assert [info.id for info in (*page, *rest)] == [f"{number:02}" for number in range(count)]
+        assert rest.cursor is None
+        # One that has a number is whole: the next one begins where it ends.
+        assert len(await inspector.tasks.list("default", "pending", size=count, page=1)) == count
+        await inspector.tasks.archive_all("default", "pending")
+        report = await inspector.failures.list(scan=1000)
+        assert not report.is_complete
+        assert report.scanned * size <= MOST_BYTES + PAGE_BYTES + 2 * size
+        assert (await inspector.failures.list(scan=20_000)).is_complete
 
 
 @pytest.mark.parametrize("any_redis", ["single"], indirect=True)

@@ -234,6 +234,29 @@ async def test_an_open_site_serves_no_proxy(redis_url: str, web: Made, name: str
         assert (await browser.get("/queues", headers={name: "x"})).status_code == 200
 
 
+async def test_a_site_open_to_all_still_looks_at_the_host(redis_url: str, web: Made) -> None:
+    """Nobody logs in there, so a page of somebody else that points its name here would be let in.
+
+    An address cannot be pointed anywhere; names are said.
+    """
+    auth = NoAuth(even_off_loopback=True)
+    everywhere = {"localhost": 200, "10.1.2.3:8080": 200, "[fd00::1]:8080": 200, "evil.example": 421}
+    cases: list[tuple[dict[str, object], dict[str, int]]] = [
+        ({}, {**everywhere, "ops.example": 421}),
+        ({"allowed_hosts": ["ops.example"]}, {"ops.example": 200, "10.1.2.3": 421, "evil.example": 421}),
+        ({"allowed_hosts": ["*"]}, {"evil.example": 200}),
+    ]
+    for options, hosts in cases:
+        async with visitor(web(redis_url, auth=auth, **options), address="10.9.9.9") as browser:
+            for host, status in hosts.items():
+                answer = await browser.get("/queues", headers={"Host": host})
+                assert answer.status_code == status, (options, host)
+                answer = await browser.post(
+                    "/queues/q/pause", headers={"Host": host, "Sec-Fetch-Site": "same-origin"}
+                )
+                assert answer.status_code == (421 if status == 421 else 404), (options, host)
+
+
 async def test_odd_lengths_and_cookies_are_no_bugs(redis_url: str, web: Made) -> None:
     """Python reads no whole number of thousands of digits."""
     auth = Tokens(SECRET)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Self, cast
 
@@ -15,7 +15,7 @@ from asyncq._broker.basis import script
 from asyncq._wire.keys import Keys, QueueKeys
 from tests.support.keyspace import snapshot
 
-__all__ = ["CHANNEL", "NEWS", "Space", "about"]
+__all__ = ["CHANNEL", "NEWS", "Space", "about", "commands_of"]
 
 KEYS = Keys()
 CHANNEL = KEYS.channel("")
@@ -92,6 +92,19 @@ class Space:
     def listen(self, *channels: str) -> Ear:
         """Begin to listen."""
         return Ear(self.client, channels)
+
+
+def commands_of(space: Space, call: Callable[[], object]) -> dict[str, int]:
+    """What a call asks Redis for in its script, and how often."""
+
+    def counts() -> dict[str, int]:
+        told = cast("dict[str, Any]", space.client.info("commandstats"))
+        return {name.removeprefix("cmdstat_"): stats["calls"] for name, stats in told.items()}
+
+    before = counts()
+    call()
+    asked = {name: count - before.get(name, 0) for name, count in counts().items()}
+    return {name: count for name, count in asked.items() if count and name not in ("eval", "info")}
 
 
 def _fields(task_id: str, state: str, more: dict[str, object]) -> Any:

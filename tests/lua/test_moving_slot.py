@@ -126,11 +126,19 @@ def _delivered(space: Space) -> None:
 def _survey(space: Space) -> Any:
     q = space.q
     keys = [q.pending, q.lease, q.scheduled, q.retry, q.archived, q.completed]
-    keys += [q.groups, q.aggregation_sets, q.flow, q.paused]
+    keys += [q.groups, q.aggregation_sets, q.paused]
     # Keys that are not there at all are taken for keys on their way.
-    keys += [q.base + name for name in ("waiting", "waiting", "waiting", "waiting")]
+    keys += [q.base + name for name in ("waiting", "waiting", "waiting", "waiting", "flow")]
     reply = space.run("survey", keys, 100, 100, q.task_prefix, q.group_prefix)
-    return [reply[1][0][6], *reply[1][4:]]
+    return [int(reply[1][0].split()[6]), *reply[1][2:]]
+
+
+def _sizes(space: Space) -> Any:
+    q = space.q
+    keys = [q.pending, q.lease, q.scheduled, q.retry, q.archived, q.completed]
+    return space.run("sizes", [*keys, q.groups, q.aggregation_sets, q.flow], 100, q.group_prefix)[0].split()[
+        6
+    ]
 
 
 def _last(space: Space) -> None:
@@ -154,6 +162,8 @@ CASES = [
     pytest.param(_last, _survey, "t:a", [2, "a", "", "m-a"], id="survey"),
     pytest.param(_nothing_more, _survey, "g:g", [2, "p", "", "m-p"], id="survey-group"),
     pytest.param(_nothing_more, _survey, "set", [2, "p", "", "m-p"], id="survey-aggregation-set"),
+    pytest.param(_nothing_more, _sizes, "g:g", "2", id="sizes-group"),
+    pytest.param(_nothing_more, _sizes, "set", "2", id="sizes-aggregation-set"),
     pytest.param(_delivered, _running, "t:a", ["a", "l"], id="running"),
     pytest.param(_pending, _weigh, "t:a", [2, 1, 1, 1, 1, 1, 1], id="weigh"),
     pytest.param(_nothing_more, _weigh, "g:g", [1, 1, 1, 1, 1, 1, 1], id="weigh-group"),

@@ -15,8 +15,15 @@ from asyncq.errors import ConfigError
 from asyncq.inspector import Rights
 from asyncq.web import NoAuth, Principal, Tokens, app, check_bind, formats
 from asyncq.web.auth import SESSION_SECONDS
-from asyncq.web.forms import choice_of, whole_of
-from asyncq.web.origins import LOOPBACK_NAMES, is_host_allowed, is_loopback, is_same_origin, safe_path
+from asyncq.web.forms import choice_of, seconds_in, whole_in, whole_of
+from asyncq.web.origins import (
+    ANY_ADDRESS,
+    LOOPBACK_NAMES,
+    is_host_allowed,
+    is_loopback,
+    is_same_origin,
+    safe_path,
+)
 from asyncq.web.paging import paged
 from asyncq.web.preferences import Preferences
 from asyncq.web.site import _NameConvertor
@@ -58,6 +65,32 @@ def test_this_machine_has_several_names(host: str) -> None:
 def test_other_names_are_not_this_machine(host: str) -> None:
     """A name of somebody else that leads here is DNS rebinding."""
     assert not is_host_allowed(host, LOOPBACK_NAMES)
+
+
+def test_an_address_is_nobodys_name() -> None:
+    """A page of somebody else can point a name at us, and no number."""
+    for host in ("10.1.2.3", "10.1.2.3:8080", "[fd00::1]:8080", "127.0.0.1", "[::1]"):
+        assert is_host_allowed(host, [ANY_ADDRESS])
+    for host in ("evil.example", "10.1.2.3.evil.example", "10.1.2", "1", "", "any address", "localhost"):
+        assert not is_host_allowed(host, [ANY_ADDRESS])
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("", 0.0), (" ", 0.0), ("90", 90.0), (" 1.5 ", 1.5), ("1h30m", 5400.0)]
+)
+def test_seconds_are_read(text: str, seconds: float) -> None:
+    """As a number, or as people say them."""
+    assert seconds_in("timeout", text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "x", "٣", "9" * 11])
+def test_what_is_no_number_is_refused(text: str) -> None:
+    """With the name of its field."""
+    with pytest.raises(ConfigError, match="max_retry"):
+        whole_in("max_retry", text)
+    if text == "x":
+        with pytest.raises(ConfigError, match="timeout"):
+            seconds_in("timeout", text)
 
 
 def test_a_star_stands_for_names_below() -> None:

@@ -36,14 +36,14 @@ local queues = (#KEYS - 1) / 5
 local reply = {tostring(now)}
 local n = 1
 
-local function history(retried, deliveries, lost, ready_at, delivered_at)
-  local due, since = tonumber(ready_at or ''), ''
-  if due and due > (tonumber(delivered_at or '') or 0) then
-    since = string.format(' %.6f', due)
-  elseif whole(deliveries) ~= '0' then
-    since = ' -'
-  end
+local function history(retried, deliveries, lost, since)
   return whole(retried) .. ' ' .. whole(deliveries) .. ' ' .. whole(lost) .. since
+end
+
+local function since_of(deliveries, ready_at, delivered_at)
+  local due = tonumber(ready_at or '')
+  if due and due > (tonumber(delivered_at or '') or 0) then return string.format(' %.6f', due) end
+  return whole(deliveries) ~= '0' and ' -' or ''
 end
 
 local receipt = call('GET', KEYS[1])
@@ -54,12 +54,14 @@ if receipt then
   if sent[1] > number then return reply end
   if sent[1] == number then
     for i = 2, #sent, 2 do
-      local task = ARGV[8 + sent[i] * 2] .. sent[i + 1]
-      local f = read_task(task, 'delivery', 'msg', 'retried', 'deliveries', 'lost', 'ready_at')
+      local id, since = sent[i + 1], ''
+      if type(id) == 'table' then id, since = id[1], id[2] end
+      local task = ARGV[8 + sent[i] * 2] .. id
+      local f = read_task(task, 'delivery', 'msg', 'retried', 'deliveries', 'lost')
       if not f[1] then confirm(task, KEYS[1]) end
       local mine = f[1] == token .. (number + i / 2 - 1)
-      reply[n + 1], reply[n + 2], reply[n + 3] = sent[i], mine and sent[i + 1] or '', mine and f[2] or ''
-      reply[n + 4] = mine and history(f[3], tostring(whole(f[4]) - 1), f[5], f[6]) or ''
+      reply[n + 1], reply[n + 2], reply[n + 3] = sent[i], mine and id or '', mine and f[2] or ''
+      reply[n + 4] = mine and history(f[3], tostring(whole(f[4]) - 1), f[5], since) or ''
       n = n + 4
     end
     return reply
@@ -84,19 +86,22 @@ local function give(queue, tasks, id)
     redis.pcall('HINCRBY', KEYS[queue * 5 + 1], 'vanished', 1)
     return
   end
-  local past = ''
+  local past, since = '', ''
   if deliveries then
     local g = read_task(task, 'retried', 'lost', 'delivered_at')
-    past = history(g[1], deliveries, g[2], ready_at, g[3])
+    since = since_of(deliveries, ready_at, g[3])
+    past = history(g[1], deliveries, g[2], since)
   elseif ready_at then
-    past = history(nil, nil, nil, ready_at)
+    since = since_of(nil, ready_at)
+    past = history(nil, nil, nil, since)
   end
   write_task(task, 'state', 'active', 'delivery', token .. (number + given),
     'deliveries', whole(deliveries) + 1, 'delivered_at', reply[1])
   given = given + 1
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = queue, id, message, past
   n = n + 4
-  sent[given * 2], sent[given * 2 + 1] = queue, id
+  -- This delivery writes over what tells since when it could be taken.
+  sent[given * 2], sent[given * 2 + 1] = queue, since == '' and id or {id, since}
 end
 
 -- From here on the ids are in `lease`, whatever becomes of this script. A queue of which a key holds

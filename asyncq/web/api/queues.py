@@ -62,7 +62,8 @@ async def _memory(request: Request) -> Any:
 
 
 async def _groups(request: Request) -> Any:
-    return part_of(request, await inspector_of(request).groups.list(request.path_params["queue"]))
+    queue = request.path_params["queue"]
+    return part_of(request, await inspector_of(request).groups.list(queue, partial=True))
 
 
 async def _pause(request: Request) -> Any:
