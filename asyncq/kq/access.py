@@ -19,6 +19,8 @@ from asyncq.kq.errors import KafkaUnavailableError, TopicNotFoundError
 
 CLIENT_ID: Final = "asyncq"
 LOOK_AGAIN: Final = 0.1
+RETRY_BACKOFF_MS: Final = 300
+"""How often aiokafka tries again. It logs several lines each time while brokers are away."""
 
 _AUTHORISATION: Final = 29
 _NO_LEADER: Final = 5

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from asyncq._logs import Log
@@ -35,7 +37,7 @@ class _Job:
 
 def lane_of(message: Message, order: Order) -> Hashable | None:
     """Which messages this one waits for: those of the same lane. None: for none."""
-    if order == "none":
+    if order == "none" or (order == "key" and message.key is None):
         return None
     return (message.partition, message.key) if order == "key" else message.partition
 
@@ -73,6 +75,7 @@ class Processors:
         self._on_progress: Final = on_progress
         self._on_halt: Final = on_halt
         self._errands: Final = Errands()
+        self._context: Final = contextvars.copy_context()
         self._lanes: Lanes[_Job] = Lanes()
         self._waiting: set[_Job] = set()
         self._running: Final[dict[_Job, asyncio.Task[None]]] = {}
@@ -94,7 +97,9 @@ class Processors:
         while len(self._running) < self._conf.processors and (job := self._lanes.next()) is not None:
             self._waiting.discard(job)
             self._stats.running += 1
-            self._running[job] = self._errands.start(self._run(job), name=f"kq {job.message.id}")
+            # Not in the context of the message that made room: what its handler left there is its own.
+            begin = partial(self._errands.start, self._run(job), name=f"kq {job.message.id}")
+            self._running[job] = self._context.copy().run(begin)
 
     async def _run(self, job: _Job) -> None:
         is_over = False

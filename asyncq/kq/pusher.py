@@ -16,7 +16,7 @@ from asyncq._clock import seconds
 from asyncq._logs import LoggerLike, log_for, logging_problems
 from asyncq._service import Errands
 from asyncq.errors import AlreadyRunningError, ClosedError, ConfigError, NotStartedError, Problem
-from asyncq.kq.access import CLIENT_ID, Access, check_topic
+from asyncq.kq.access import CLIENT_ID, RETRY_BACKOFF_MS, Access, check_topic
 from asyncq.kq.balancers import BALANCERS, Balancer
 from asyncq.kq.chunks import Chunk, Room
 from asyncq.kq.config import broker_problems, secret_problems, topic_problems
@@ -160,8 +160,9 @@ class Pusher:
             await check_topic(self._access, self.topic, create=self._creates)
             producer = self._made()
             await producer.start()
+            self._require_starting()
         except BaseException as error:
-            self._status = "new"
+            self._forget_start()
             if producer is not None:
                 await producer.stop()
             if isinstance(error, KafkaError):
@@ -169,6 +170,14 @@ class Pusher:
             raise
         self._producer = producer
         self._status = "running"
+
+    def _forget_start(self) -> None:
+        if self._status == "starting":
+            self._status = "new"
+
+    def _require_starting(self) -> None:
+        if self._status != "starting":  # closed meanwhile
+            raise ClosedError("the pusher")
 
     def _made(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
@@ -179,6 +188,7 @@ class Pusher:
             max_batch_size=max(BATCH_BYTES, self._max_message),
             max_request_size=max(MEBIBYTE, 2 * self._max_message),
             request_timeout_ms=max(1, int(self._delivery_timeout * 1000)),
+            retry_backoff_ms=RETRY_BACKOFF_MS,
             **self._access.security(),
         )
 

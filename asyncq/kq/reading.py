@@ -34,7 +34,7 @@ from aiokafka.errors import (
 
 from asyncq._logs import Log
 from asyncq._service import Errands
-from asyncq.kq.access import CLIENT_ID, Access
+from asyncq.kq.access import CLIENT_ID, RETRY_BACKOFF_MS, Access
 from asyncq.kq.calls import Calls, ErrorHandler
 from asyncq.kq.config import KqConf
 from asyncq.kq.errors import KafkaUnavailableError, MessageFailedError
@@ -136,7 +136,7 @@ class Reader(ConsumerRebalanceListener):
             except _FATAL as error:
                 why = str(error) or type(error).__name__
                 raise KafkaUnavailableError([(broker, why) for broker in self._conf.brokers]) from error
-            except KafkaError as error:
+            except (KafkaError, OSError, TimeoutError) as error:
                 if asyncio.get_running_loop().time() - began > LONGEST_DELAY:
                     delay = FIRST_DELAY
                 self._log.error(
@@ -180,6 +180,7 @@ class Reader(ConsumerRebalanceListener):
             heartbeat_interval_ms=int(min(HEARTBEAT, conf.session_timeout / 3) * 1000),
             # A broker answers a member that joins when all have joined.
             request_timeout_ms=int((conf.rebalance_timeout + 10) * 1000),
+            retry_backoff_ms=RETRY_BACKOFF_MS,
             partition_assignment_strategy=tuple(_ASSIGNORS[name] for name in conf.assignors),
             **self._access.security(),
         )
@@ -322,20 +323,25 @@ class Reader(ConsumerRebalanceListener):
     async def _say_good_bye(self, consumer: AIOKafkaConsumer) -> None:
         leaving = self._errands.start(consumer.stop(), name="kq leave")
         try:
-            _, late = await asyncio.wait([leaving], timeout=LEAVE_PATIENCE)
-            if late:
-                # It waits for a broker that is away, or for a group that waits for a member. Without its
-                # connections it gives up; otherwise what it has begun would live on.
-                await consumer._client.close()
-                await asyncio.wait([leaving], timeout=CLOSE_PATIENCE)
+            await asyncio.wait([leaving], timeout=LEAVE_PATIENCE)
+            if _went_well(leaving):
+                return
+            # It waits for a broker that is away, or for a group that waits for a member; or it was ended by
+            # the cancellation of a fetch of its own (aiokafka 0.14, while brokers are away). Without
+            # connections it gives up; otherwise what it has begun would live on.
+            await consumer._client.close()
+            await asyncio.wait([leaving], timeout=CLOSE_PATIENCE)
         finally:
             leaving.cancel()
-        if not leaving.done() or late or leaving.exception() is not None:
-            self._log.warning(
-                "%s: could not leave the group in order",
-                self._conf.title,
-                extra={"event": "kq_not_left", "topic": self._conf.topic},
-            )
+        self._log.warning(
+            "%s: could not leave the group in order",
+            self._conf.title,
+            extra={"event": "kq_not_left", "topic": self._conf.topic},
+        )
+
+
+def _went_well(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
 
 
 def _message(record: ConsumerRecord) -> Message:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +152,24 @@ def test_a_bridge_says_what_is_wrong() -> None:
         enqueue(client, "email", quue="low")  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match="a type, or a function"):
         enqueue(client, 5)  # type: ignore[arg-type]
+
+
+def test_the_guide_has_every_setting() -> None:
+    """With the name it has in go-queue's files, and its default."""
+    page = (Path(__file__).parents[2] / "docs" / "guides" / "kq.md").read_text(encoding="utf-8")
+    _, _, table = page.partition("| setting | in YAML | default | meaning |")
+    table, _, _ = table.partition("## ")
+    named = {
+        name
+        for row in table.splitlines()
+        for name in re.findall(r"`(\w+)`", row.split("|")[1] if row else "")
+    }
+    assert named == {field.name for field in fields(KqConf)}
+    options = page.partition("| option | default | meaning |")[2].partition("Without a key")[0]
+    named = {
+        name
+        for row in options.splitlines()
+        for name in re.findall(r"`(\w+)`", row.split("|")[1] if row else "")
+    }
+    own = set(inspect.signature(Pusher).parameters) - {"brokers", "topic", "connect_timeout", "logger"}
+    assert named == own

@@ -334,3 +334,15 @@ async def test_a_cancelled_push_leaves_no_trace(kafka: MockKafka) -> None:
         await pusher.flush()
         assert pusher.stats.pushed == 1
         await wait_until(lambda: pusher.stats.pending_bytes == 0, "the room to be free")
+
+
+async def test_closing_while_it_starts_leaves_it_closed(kafka: MockKafka) -> None:
+    """And disconnected."""
+    pusher = Pusher(kafka.brokers, await kafka.topic())
+    starting = asyncio.ensure_future(pusher.start())
+    await asyncio.sleep(0)
+    await pusher.aclose()
+    with pytest.raises(ClosedError):
+        await starting
+    with pytest.raises(ClosedError):
+        await pusher.push(b"a")

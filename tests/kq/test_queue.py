@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 
 import pytest
 
 from asyncq.errors import AlreadyRunningError, ClosedError
 from asyncq.kq import Message, Queue
-from tests.kq.handling import NotingHandler, conf
+from tests.kq.handling import NotingHandler, conf, until_committed
 from tests.support.kafka_double import FakeCluster
 from tests.support.waiting import wait_until
 
@@ -145,3 +146,18 @@ async def test_cancelling_twice_leaves_at_once(broker: FakeCluster) -> None:
     assert broker.members == []
     assert broker.committed[0] == 0
     await wait_until(lambda: queue.stats.running == 0, "the handler to be cancelled")
+
+
+async def test_a_handler_begins_with_nothing_of_the_one_before(broker: FakeCluster) -> None:
+    """What a handler leaves in context variables is not seen by the message that gets its processor."""
+    noted: contextvars.ContextVar[str] = contextvars.ContextVar("noted", default="")
+    seen: list[str] = []
+
+    async def handle(message: Message) -> None:
+        seen.append(noted.get())
+        noted.set(message.text)
+
+    broker.put("a", "b", "c")
+    async with Queue(conf(processors=1), handle).running():
+        await until_committed(broker, 0, 3)
+    assert seen == ["", "", ""]

@@ -16,6 +16,7 @@ from asyncq.kq import (
     Message,
     MessageFailedError,
     Pusher,
+    PushError,
     Queue,
     TopicNotFoundError,
 )
@@ -223,3 +224,29 @@ async def test_no_topic_is_made_by_mistake(kafka: KafkaBroker) -> None:
         await Queue(_conf(kafka, f"{topic}x", group), _Noting()).start()
     with pytest.raises(TopicNotFoundError):
         await Pusher([kafka.bootstrap], f"{topic}x").start()
+
+
+async def test_a_message_that_cannot_be_stored_is_said_in_time(own_kafka: KafkaBroker) -> None:
+    """The broker is away for longer than `delivery_timeout`."""
+    topic, _ = names("gone")
+    await own_kafka.topic(topic)
+    async with Pusher([own_kafka.bootstrap], topic, sync=True, delivery_timeout=3) as pusher:
+        await pusher.push("before")
+        await asyncio.to_thread(own_kafka.kill)
+        async with asyncio.timeout(60):
+            with pytest.raises(PushError, match=f"a message is not stored in topic '{topic}'"):
+                await pusher.push("lost")
+    assert (pusher.stats.stored, pusher.stats.failed) == (1, 1)
+
+
+async def test_a_queue_may_be_stopped_while_the_broker_is_away(own_kafka: KafkaBroker) -> None:
+    """It does not wait for it to come back; what it could not commit comes again."""
+    topic, group = names("alone")
+    await own_kafka.topic(topic, partitions=1)
+    await write(own_kafka, topic, b"a")
+    handler = _Noting()
+    async with Queue(_conf(own_kafka, topic, group), handler).running():
+        await wait_until(lambda: handler.ended, "the message")
+        await asyncio.to_thread(own_kafka.kill)
+    await asyncio.to_thread(own_kafka.start)
+    assert (await own_kafka.committed(group, topic))[0] in {0, 1}
