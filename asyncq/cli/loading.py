@@ -204,13 +204,16 @@ def _kind(found: Any) -> str:
 
 
 def _advice(reference: Reference, found: object) -> str:
-    from asyncq.mux import Mux  # noqa: PLC0415 - as above
+    from asyncq.app import ServiceGroup  # noqa: PLC0415 - as above
+    from asyncq.mux import Mux  # noqa: PLC0415
     from asyncq.server import Server  # noqa: PLC0415
 
     if isinstance(found, Server):
         return f": App({reference.attribute}, mux) says which handlers it runs"
     if isinstance(found, Mux):
         return f": App(Server(url), {reference.attribute}) says which server runs it"
+    if isinstance(found, ServiceGroup):
+        return f": a group is run by a program of its own, with {reference.attribute}.run()"
     if inspect.isfunction(found):
         return "; if it returns one, add --factory"
     return ""

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from asyncq.app import ServiceConf, SettingsError, from_mapping, load
-from asyncq.connection import Address, Topology
+from asyncq.connection import Address, ConnectionOptions, Topology
 from tests.app.tutorials import FILES, JobSettings, JobsSettings, OrderSettings, SchedulerSettings
 from tests.app.wanted import Everything, Redis, Small, read, wrong
 
@@ -155,7 +155,9 @@ def test_files_of_the_tutorials_load_as_they_are() -> None:
         ("127.0.0.1:11300", "left"),
         ("127.0.0.1:11301", "right"),
     ]
-    assert job.dq_conf.redis.options().addresses == (Address("127.0.0.1", 6379),)
+    redis = job.dq_conf.redis_place()
+    assert isinstance(redis, ConnectionOptions)
+    assert redis.addresses == (Address("127.0.0.1", 6379),)
     assert (job.name, job.log.service_name, job.mode) == ("reminders", "reminders", "pro")
     orders = load(FILES / "order-mq.yaml", OrderSettings)
     assert orders.payment_update_status_conf.offset == "first"
@@ -206,9 +208,10 @@ def test_ways_to_redis() -> None:
 def test_a_class_of_ones_own_needs_no_order(tmp_path: Path) -> None:
     """Fields without a default may follow those of `ServiceConf`, which have some."""
     assert JobSettings.__mro__[1] is ServiceConf
-    assert wrong("Log: {Level: debg}\n", JobSettings, tmp_path) == [
+    *said, redis = wrong("Log: {Level: debg}\n", JobSettings, tmp_path)
+    assert redis.startswith("DqConf.Redis is missing: expected a section with Host, Type, User, Pass")
+    assert said == [
         "line 1: Log.Level='debg': expected one of 'debug', 'info', 'error', 'severe'; did you mean 'debug'?",
         "Name is missing: expected text",
         "DqConf.Beanstalks is missing: expected a list, each of it a section with Endpoint, Tube",
-        "DqConf.Redis.Host is missing: expected text",
     ]

@@ -81,6 +81,7 @@ def test_a_factory_is_called(program: Loads) -> None:
             "is a Server, and an App, a Scheduler, or a list of these is wanted: App(server, mux)",
         ),
         ("shop.tasks:mux", "is a Mux, and an App"),
+        ("shop.tasks:group", "a group is run by a program of its own, with group.run()"),
         ("shop.tasks:make", "if it returns one, add --factory"),
         ("shop.tasks:App", "is the class App"),
         ("shop.tasks:URL", "is a str"),
@@ -91,6 +92,7 @@ def test_a_factory_is_called(program: Loads) -> None:
 def test_wrong_references_are_told_what_would_be_right(program: Loads, reference: str, words: str) -> None:
     """Each is a usage error, and says what to type."""
     source = "server, mux = Server(URL), Mux()\napp = App(server, mux)\n"
+    source += "from asyncq.app import ServiceGroup\ngroup = ServiceGroup()\n"
     source += "nothing = []\nmixed = [app, 1]\ndef make(): ..."
     with pytest.raises(LoadingError) as caught:
         program(source, reference)
