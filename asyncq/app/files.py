@@ -71,7 +71,10 @@ def parse(text: str, suffix: str) -> Node:
         UnreadableError: It is not of this format.
         ModuleNotFoundError: It is YAML, and nothing that reads it is installed.
     """
-    return _READERS[suffix](text)
+    try:
+        return _READERS[suffix](text)
+    except RecursionError:
+        raise UnreadableError("it is nested too deeply") from None
 
 
 # --- JSON ----------------------------------------------------------------------------------------

@@ -164,8 +164,9 @@ async def test_one_that_ignores_cancellation_is_left_alone(
     deaf.mercy.set()
 
 
-async def test_in_a_hurry_everything_is_cancelled_at_once() -> None:
+async def test_in_a_hurry_everything_is_cancelled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second order does not wait for what the first one waits for."""
+    monkeypatch.setattr(group_module, "HURRY_PATIENCE", 0.05)
     said: list[str] = []
     group = ServiceGroup().add(Teller("one", said)).add(Stubborn("two", said), stop_timeout=math.inf)
     serving = await _serving(group, said, 2)

@@ -13,6 +13,7 @@ import pytest
 from redis import Redis
 
 from asyncq.app import App, ServiceGroup, Shutdown, with_start
+from asyncq.app import group as group_module
 from asyncq.client import Client
 from asyncq.errors import BrokerUnavailableError, ClosedError
 from asyncq.mux import Mux
@@ -146,8 +147,9 @@ def test_the_wrap_up_comes_before_the_first_stop() -> None:
     assert time.monotonic() - began < 50
 
 
-def test_the_end_of_the_time_makes_everybody_hurry() -> None:
+def test_the_end_of_the_time_makes_everybody_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has to send a second signal."""
+    monkeypatch.setattr(group_module, "HURRY_PATIENCE", 0.05)
 
     class Hanging:
         async def start(self) -> None:
