@@ -26,6 +26,9 @@ from asyncq.errors import AlreadyRunningError, ConfigError
 
 __all__ = ["Consumer"]
 
+FAREWELL: Final = 3.0
+"""Seconds to give back what was not done in `shutdown_timeout`."""
+
 DQ_LOG: Final = logging.getLogger("asyncq.dq")
 
 
@@ -69,6 +72,7 @@ class Consumer:
         self._slots: list[Slot] = []
         self._order: Order | None = None
         self._is_started = False
+        self._running: Final = anyio.CancelScope()
         self._ended: Final = asyncio.Event()
 
     @property
@@ -119,6 +123,11 @@ class Consumer:
         self._watch.is_over = True
         if self._order is not None:
             self._order.abandon()
+        with anyio.move_on_after(FAREWELL):
+            await self._ended.wait()
+            return
+        # A node that does not answer is not waited for: its copies come back by themselves.
+        self._running.cancel()
         await self._ended.wait()
 
     async def __aenter__(self) -> Self:
@@ -140,9 +149,10 @@ class Consumer:
         self._slots = list(self._make_slots(order))
         watch.log.info("%s takes messages", self.name, extra={"event": "started", "actor": self.name})
         try:
-            async with anyio.create_task_group() as group:
-                for slot in self._slots:
-                    group.start_soon(slot.run)
+            with self._running:
+                async with anyio.create_task_group() as group:
+                    for slot in self._slots:
+                        group.start_soon(slot.run)
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:

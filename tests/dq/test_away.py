@@ -101,6 +101,49 @@ async def test_connections_that_break_lose_nothing(
     assert sorted(record.bodies) == [b"a", b"b", b"c"]
 
 
+async def test_a_node_that_is_too_old_does_what_it_can(
+    fakes: list[FakeBeanstalkd], redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before 1.12 nothing can be put off that is not reserved: what fails comes again after `hold`."""
+    record = Record()
+    fakes[0].faults["reserve-job"] = "UNKNOWN_COMMAND"
+    async with consuming(fakes[:1], redis_url, record.handler):
+        await put_one(fakes[0], b"fail 1")
+        await put_one(fakes[0], b"x")
+        await gone(fakes[:1])
+    assert sorted(record.bodies) == [b"fail 1", b"fail 1", b"x"]
+    assert events(caplog).count("node_too_old") == 1
+
+
+@pytest.mark.parametrize("word", ["INTERNAL_ERROR", "OUT_OF_MEMORY"])
+async def test_a_node_that_refuses_to_hide_a_copy_has_it_again(
+    fakes: list[FakeBeanstalkd], redis_url: str, caplog: pytest.LogCaptureFixture, word: str
+) -> None:
+    """Its disk is full, say. It is not handled without being hidden."""
+    record = Record()
+    fakes[0].faults["release"] = word
+    async with consuming(fakes[:1], redis_url, record.handler):
+        await put_one(fakes[0], b"x")
+        await wait_until(lambda: "node_refused" in events(caplog), "the refusal")
+        assert not record.messages
+        fakes[0].faults.clear()
+        await gone(fakes[:1])
+    assert record.bodies == [b"x"]
+
+
+async def test_a_node_that_buries_what_it_cannot_put_back_loses_nothing(
+    fakes: list[FakeBeanstalkd], redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The message is handled, and its copy deleted where it lies."""
+    record = Record()
+    fakes[0].faults["release"] = "BURIED"
+    async with consuming(fakes[:1], redis_url, record.handler):
+        await put_one(fakes[0], b"x")
+        await wait_until(lambda: not fakes[0].jobs, "the copy to be deleted")
+    assert record.bodies == [b"x"]
+    assert "buried_by_node" in events(caplog)
+
+
 async def test_producers_and_consumers_together_under_load(
     fakes: list[FakeBeanstalkd], redis_url: str
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from asyncq import beanstalk
 from asyncq.beanstalk import Client
+from asyncq.beanstalk.errors import BY_WORD, TROUBLE
 from asyncq.errors import ClosedError
 from tests.support.beanstalk_cases import CASES, Case
 from tests.support.fake_beanstalkd import FakeBeanstalkd, Fault
@@ -195,6 +196,21 @@ async def test_closing_ends_what_is_under_way(fake: FakeBeanstalkd) -> None:
         await task
     with pytest.raises(ClosedError):
         await client.put(b"x")
+
+
+@pytest.mark.parametrize(("word", "kind"), BY_WORD.items(), ids=lambda one: str(one)[:20])
+async def test_every_word_of_refusal_is_an_error(
+    fake: FakeBeanstalkd, word: bytes, kind: type[beanstalk.RefusedError]
+) -> None:
+    """After those that leave a doubt about what the node made of our bytes, the connection is made again."""
+    async with Client(fake.endpoint) as client:
+        fake.faults["stats"] = word.decode()
+        with pytest.raises(kind) as caught:
+            await client.stats()
+        assert caught.value.word == word.decode()
+        assert client.is_connected == (kind not in TROUBLE)
+        fake.faults.clear()
+        await client.stats()
 
 
 # --- a server that is none --------------------------------------------------------------------

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
 from redis import Redis
 
-from asyncq.dq import Beanstalk, Consumer, ConsumerStats, DqConf
+from asyncq.dq import Beanstalk, Consumer, ConsumerStats, DqConf, Message
 from asyncq.errors import AlreadyRunningError, ConfigError
 from tests.dq.consuming import TUBE, Record, confs, consuming, gone, put_one
 from tests.support.fake_beanstalkd import FakeBeanstalkd
@@ -56,6 +57,53 @@ async def test_what_is_not_done_in_time_is_given_back(
     async with consuming(fakes[:1], redis_url, record.handler):
         await gone(fakes[:1])
     assert [message.attempt for message in record.messages] == [1, 1]
+
+
+async def test_a_thread_that_is_not_done_in_time_keeps_its_message_for_a_while(
+    fakes: list[FakeBeanstalkd], redis_url: str, redis_client: Redis
+) -> None:
+    """It cannot be stopped, so others had better not begin at once; the consumer leaves all the same."""
+    begun, over = threading.Event(), threading.Event()
+    seen: list[Message] = []
+
+    def handler(message: Message) -> None:
+        seen.append(message)
+        begun.set()
+        over.wait(30)
+
+    try:
+        async with consuming(fakes[:1], redis_url, handler, shutdown_timeout=0.05) as consumer:
+            await put_one(fakes[0], b"x")
+            await wait_until(begun.is_set, "the message")
+            await asyncio.wait_for(consumer.stop(), 10)
+            assert consumer.stats.given_back == 1
+        assert len(fakes[0].in_tube(TUBE, "delayed")) == 1
+        assert redis_client.exists(seen[0].key)
+    finally:
+        over.set()
+    record = Record()
+    async with consuming(fakes[:1], redis_url, record.handler):
+        await gone(fakes[:1])
+    assert record.bodies == [b"x"]
+
+
+async def test_a_node_that_does_not_answer_does_not_hold_up_a_stop(
+    fakes: list[FakeBeanstalkd], redis_url: str
+) -> None:
+    """Its copy comes back by itself, and is recognised as done."""
+    record = Record()
+    fakes[0].faults["delete"] = "hang"
+    async with consuming(fakes[:1], redis_url, record.handler, shutdown_timeout=0.05) as consumer:
+        await put_one(fakes[0], b"x")
+        await wait_until(lambda: "delete 1" in fakes[0].seen, "the end of the message")
+        started = time.monotonic()
+        await consumer.stop()
+        assert time.monotonic() - started < 8.0
+    fakes[0].faults.clear()
+    async with consuming(fakes[:1], redis_url, record.handler) as other:
+        await gone(fakes[:1])
+        assert other.stats.duplicates == 1
+    assert record.bodies == [b"x"]
 
 
 async def test_a_cancelled_start_gives_back_and_ends(fakes: list[FakeBeanstalkd], redis_url: str) -> None:

@@ -11,15 +11,17 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, Self
+from typing import Self
 
 from .fake_beanstalkd_conn import Conn, FakeJob, State
 from .waiting import wait_until
 
 __all__ = ["FakeBeanstalkd", "FakeJob", "Fault", "fakes_in_a_thread"]
 
-Fault = Literal["mute", "hang", "cut", "cut after"]
-"""Do it and say nothing; do nothing and say nothing; close the connection before it is done, or after."""
+Fault = str
+"""`mute`: do it and say nothing. `hang`: do nothing and say nothing. `cut`: close the connection before it is
+done. `cut after`: do it, and close the connection then. A word of refusal: do nothing, and say that; with
+`BURIED` the job is buried."""
 
 _MARGIN = 1.0  # a reserver is warned when one of its jobs has less than a second left
 

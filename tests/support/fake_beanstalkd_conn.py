@@ -101,6 +101,11 @@ class Conn(asyncio.Protocol):
             self.abort()
         if fault in ("cut", "hang"):
             return
+        if fault is not None and fault.isupper():
+            if fault == "BURIED" and args and (job := self._mine(args[0])) is not None:
+                job.state, job.holder = "buried", None
+            self.say(fault)
+            return
         self._is_muted = fault in ("mute", "cut after")
         method = getattr(self, "_do_" + name.replace("-", "_"), None)
         try:
