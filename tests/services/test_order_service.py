@@ -157,3 +157,27 @@ async def test_orders_from_end_to_end(service: Service, kafka: KafkaBroker, lock
         assert await service.end(signal.SIGTERM) == 0, service.log()
         report = await inspector.audit()
         assert report.is_clean, report.damage
+
+
+@pytest.mark.timeout(300)
+async def test_the_script_starts_everything(
+    jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the README of the example says; three customers later everything has left."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "jars").symlink_to(jars)  # fetched already
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "order_service.start", "--demo", "--data", tmp_path / "data"]
+    process = spawn(command, cwd=EXAMPLES, log=log)
+    try:
+        code = await asyncio.to_thread(process.wait, 240)
+    finally:
+        process.send_signal(signal.SIGTERM)  # lets it end what it has started
+        process.wait()
+    said = log.read_text()
+    assert code == 0, said
+    assert "a lamp: closed; told: please pay soon, closed, since it was not paid in time" in said
+    assert "a table: paid; told: " in said
+    assert "a chair: refunded; told: " in said
+    assert "Traceback" not in said
