@@ -19,6 +19,8 @@ from asyncq.app import (
     set_up,
     with_start,
 )
+from asyncq.dq import Consumer
+from asyncq.kq import Queue
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,13 @@ def of_a_program(server: Server, mux: Mux, scheduler: Scheduler, app: App) -> Se
     group.add("no service")  # type: ignore[arg-type]
     assert_type(group, ServiceGroup)
     return ServiceGroup().add(group)
+
+
+def of_consumers(consumer: Consumer, queue: Queue) -> ServiceGroup:
+    """Those of dq and kq are services as they are."""
+    services: list[Service] = [consumer, queue]
+    assert_type(services[0], Service)
+    return ServiceGroup().add(consumer).add(queue)
 
 
 async def remember(key: str, value: int) -> None:
