@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
@@ -30,6 +31,9 @@ NOBODY: Final = (b"",) * 4
 
 MOST_QUEUES: Final = 100
 """Queues that one call looks at: 1 to 5 ms of Redis' time."""
+
+AT_ONCE: Final = 2
+"""Such calls on their way at a time: whatever else goes over this connection waits for these, not for all."""
 
 MOST_GROUPS: Final = 2000
 """Groups whose sizes one call adds up: about 1 ms of Redis' time."""
@@ -121,13 +125,20 @@ class Queues:
         round_: Round,
         ask: Callable[[int, Sequence[str]], Awaitable[dict[str, _T]]],
     ) -> dict[str, _T]:
+        by_slot = self._basis.by_slot(queues)
         chunks = [
             (slot, names[start : start + MOST_QUEUES])
-            for slot, names in self._basis.by_slot(queues).items()
+            for slot, names in by_slot.items()
             for start in range(0, len(names), MOST_QUEUES)
         ]
+        gate = asyncio.Semaphore(AT_ONCE if len(by_slot) == 1 else MOST_QUEUES)
+
+        async def in_turn(slot: int, names: Sequence[str]) -> dict[str, _T]:
+            async with gate:
+                return await ask(slot, names)
+
         parts = await round_.each(
-            Question("queue", names, slot, partial(ask, slot, names)) for slot, names in chunks
+            Question("queue", names, slot, partial(in_turn, slot, names)) for slot, names in chunks
         )
         return {name: one for part in parts for name, one in part.items()}
 

@@ -88,13 +88,15 @@ def fleet(servers: Sequence[ServerInfo]) -> Fleet:
 
 async def _content(request: Request) -> Mapping[str, Any]:
     span = choice_of(request.query_params, "span", [one[0] for one in SPANS])
-    counted, servers = await counted_queues(request), await servers_of(request)
-    queues: Found[QueueInfo] = Found() if counted.queues is None else counted.queues
+    servers = await servers_of(request)
     served = frozenset(name for info in servers for name in info.queues)
     nodes = await redis_of(request)
     points = await drawn(request, None, span)
     recent = points if span == "1h" else await drawn(request, None, "1h")
     types = await listed_types(request)
+    # Last: it may take longer than the page waits, and keeps the others waiting meanwhile.
+    counted = await counted_queues(request)
+    queues: Found[QueueInfo] = Found() if counted.queues is None else counted.queues
     return {
         "title": "Overview",
         "nav": "overview",

@@ -171,7 +171,6 @@ async def test_tasks_groups_and_sizes(nodes: ClusterProcesses, how: str) -> None
             assert [(queue.name, queue.pending) for queue in counted] == [(good, 1)]
             assert _named(counted) == {"queue": set(bad)}
             await _refused(inspector.queues.sizes, away)
-
             groups = await _in_time(inspector.groups.list(bad[0], partial=True))
             assert (list(groups), _named(groups)) == ([], {"queue": {bad[0]}})
             assert [group.name for group in await inspector.groups.list(good, partial=True)] == ["g"]

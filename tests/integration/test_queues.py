@@ -92,6 +92,34 @@ async def test_all_queues_are_seen_at_once(any_redis: AnyRedis) -> None:
         assert [info.name for info in await some.queues.sizes()] == names[:10]
 
 
+async def test_thousands_of_queues_leave_room_for_others(redis_url: str) -> None:
+    """Few calls are on their way at a time, or whatever else goes over the connection would wait for all."""
+    names = [f"q{number:04}" for number in range(1050)]
+    asked: list[int] = []
+    under_way, most = 0, 0
+    async with Client(redis_url) as client, Inspector(redis_url) as inspector:
+        for name in (names[0], names[-1]):
+            await client.enqueue(Task("x"), queue=name)
+        reach = inspector.queues._reach  # noqa: SLF001 - what stands between the inspector and Redis
+        basis = reach.broker().basis
+        run = basis.router.run
+
+        async def counting(script: Any, keys: Any, args: Any, **how: Any) -> Any:
+            nonlocal under_way, most
+            asked.append(len(keys))
+            under_way += 1
+            most = max(most, under_way)
+            try:
+                return await run(script, keys, args, **how)
+            finally:
+                under_way -= 1
+
+        basis.router.run = counting  # type: ignore[method-assign]
+        found = await reach.broker().queues.sizes(names, reach.round(partial=False))
+    assert [name for name, (sizes, _) in found.items() if sizes["pending"]] == [names[0], names[-1]]
+    assert (len(found), len(asked), most) == (1050, 11, 2)
+
+
 async def test_latency_is_how_long_the_next_task_has_been_ready(any_redis: AnyRedis) -> None:
     """A task for later counts from when it was due, not from when somebody thought of it."""
     async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
