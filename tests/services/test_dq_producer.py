@@ -49,7 +49,7 @@ async def test_an_id_names_each_copy(parts: Parts, nodes: list[BeanstalkdNode], 
 async def test_a_moment_is_kept_exactly(parts: Parts, nodes: list[BeanstalkdNode], side: Side) -> None:
     """The node waits for whole seconds only, and so a little less."""
     producer = await parts(side, "dq-produce", beanstalks=beanstalks(nodes))
-    due = time.time_ns() + 90 * SECOND + 123_456_000
+    due = (time.time_ns() // SECOND + 90) * SECOND + 123_456_000
     for job, body in await produced(nodes, await producer("at", payload=b"x", unix_ns=due)):
         assert body == b"%d/x" % due
         assert 60 <= int(job["delay"]) <= 90
@@ -117,7 +117,7 @@ async def test_the_past_and_a_negative_delay_are_refused(
     producer = await parts(side, "dq-produce", beanstalks=beanstalks(nodes))
     with pytest.raises(CallError, match="past"):
         await producer("at", payload=b"x", unix_ns=time.time_ns() - SECOND)
-    with pytest.raises(CallError, match=r"negative|≥ 0|>= 0|at least"):
+    with pytest.raises(CallError, match=r"negative|zero or a positive"):
         await producer("delay", payload=b"x", ns=-1)
     assert [await node.left(TUBE) for node in nodes] == [0, 0, 0]
 
@@ -127,9 +127,9 @@ async def test_a_producer_wants_two_different_nodes(
 ) -> None:
     """One node is no backup of itself."""
     said = await parts.refusal(side, "dq-produce", beanstalks=beanstalks(nodes[:1]))
-    assert re.search(r"equal or greater than 2|at least 2|at least two|two or more", said), said
+    assert re.search(r"equal or greater than 2|2 nodes or more", said), said
     said = await parts.refusal(side, "dq-produce", beanstalks=beanstalks([nodes[0], nodes[0]]))
-    assert "different" in said
+    assert re.search("different|all differ", said), said
 
 
 async def test_what_was_revoked_is_gone_and_cannot_be_revoked_again(
