@@ -201,7 +201,7 @@ class Reader(ConsumerRebalanceListener):
 
     async def _fetch(self, consumer: AIOKafkaConsumer) -> None:
         while True:
-            if self._fresh:
+            while self._fresh:  # again, if the group changed meanwhile
                 await self._anchor(consumer)
             capacity = self._conf.queue_capacity
             wanted = [tp for tp, ledger in self._ledgers.items() if ledger.span < capacity]
@@ -214,7 +214,11 @@ class Reader(ConsumerRebalanceListener):
             # ledgers.
             found = await consumer.getmany(*wanted, timeout_ms=int(LOOK * 1000), max_records=room)
             for tp, records in found.items():
-                self._take(tp, records)
+                if tp in self._fresh:
+                    # It came while we asked, and where we begin in it is not settled yet.
+                    consumer.seek(tp, records[0].offset)
+                else:
+                    self._take(tp, records)
 
     def _take(self, tp: TopicPartition, records: list[ConsumerRecord]) -> None:
         ledger = self._ledgers.setdefault(tp, Ledger(self._conf.commit))
@@ -232,7 +236,12 @@ class Reader(ConsumerRebalanceListener):
             if not new:
                 return
             if self._conf.offset == "last":
-                await consumer.seek_to_end(*new)
+                for tp in new:
+                    # The driver asks for "earliest" (above) meanwhile, and takes a late answer to that
+                    # for the one to `seek_to_end`. So it has to have it first.
+                    await consumer.position(tp)
+                for tp, end in (await consumer.end_offsets(new)).items():
+                    consumer.seek(tp, end)
             async with self._commit_lock:
                 await consumer.commit({tp: await consumer.position(tp) for tp in new})
         except (CommitFailedError, IllegalStateError):

@@ -151,7 +151,12 @@ class FakeConsumer:
             raise IllegalStateError
         return self.positions[tp]
 
-    async def seek_to_end(self, *wanted: TopicPartition) -> None:
-        """Read what is to come."""
-        for tp in wanted:
-            self.positions[tp] = len(self.cluster.records[tp.partition])
+    async def end_offsets(self, wanted: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where what is to come will be."""
+        return {tp: len(self.cluster.records[tp.partition]) for tp in wanted}
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        """Read from there."""
+        if tp not in self.positions:
+            raise IllegalStateError
+        self.positions[tp] = offset
