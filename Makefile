@@ -113,9 +113,8 @@ test-fast: $(STAMP) ## the tests of a minute: no slow ones, no faults, no accept
 test-interop: $(STAMP) ## the tests with Go's asynq; here Go is a must
 	@ASYNCQ_INTEROP=required $(PYTEST) tests/interop $(ARGS)
 
-# Kafka's tests keep to one worker, which starts one broker for all of them.
+# Tests that share a broker keep to one worker, so that nobody starts a second one.
 .PHONY: test-services
-test-services: WORKERS = 2
 test-services: $(STAMP) ## the tests with real beanstalkd, Kafka and go-queue; here they are a must
 	@tools/services.sh
 	@ASYNCQ_SERVICES=$${ASYNCQ_SERVICES:-required} $(PYTEST) $(if $(findstring no:xdist,$(ARGS)),,--dist loadgroup) tests/services $(ARGS)

@@ -25,11 +25,12 @@ from tests.support.services.parts import Parts
 _HERE = Path(__file__).parent
 _GO = GoModule(_HERE / "go_queue", (".",))
 _GO_CACHE, _JAR_CACHE = "services-go", "services-kafka"
-_KAFKA_FIXTURES = {"kafka", "own_kafka"}
 
 
+# `tryfirst`: pytest-xdist looks for its groups in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what is in this folder, and keep to one worker what wants Kafka: it starts one broker, then."""
+    """Mark what is in this folder, and keep to one worker what shares a broker: starting one takes long."""
     for item in items:
         if not item.path.is_relative_to(_HERE):
             continue
@@ -37,14 +38,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("timeout") is None:
             # For the test, and not for starting a JVM.
             item.add_marker(pytest.mark.timeout(180, func_only=True))
-        if _wants_kafka(item) and config.pluginmanager.hasplugin("xdist"):
-            item.add_marker(pytest.mark.xdist_group("kafka"))
-    # Kafka's worker has the most to do, so it begins; the other takes the rest.
-    items.sort(key=lambda item: not _wants_kafka(item))
+        if (broker := _broker_of(item)) is not None and config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(broker))
+    # Who has a broker has the most to do, so they begin; whoever is free takes the rest.
+    items.sort(key=lambda item: _broker_of(item) is None)
 
 
-def _wants_kafka(item: pytest.Item) -> bool:
-    return not _KAFKA_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+def _broker_of(item: pytest.Item) -> str | None:
+    wanted: list[str] = getattr(item, "fixturenames", [])
+    return next((name for name in ("kafka", "own_kafka") if name in wanted), None)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

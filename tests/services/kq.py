@@ -31,6 +31,8 @@ def queue(kafka: KafkaBroker, topic: str, group: str, **more: Any) -> dict[str, 
     settings = {"Name": group, "Brokers": [kafka.bootstrap], "Topic": topic, "Group": group}
     return {
         "queue": {**settings, "Offset": "first", "MinBytes": 1, **more},
+        # Of ours alone; Go takes half a minute to miss a member, and nobody can tell it otherwise.
+        "ours": {"session_timeout": 6.0},
         "commit_interval_ms": 100,
         "max_wait_ms": 100,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -58,11 +59,9 @@ async def test_the_same_message_of_both_is_one(
     parts: Parts, nodes: list[BeanstalkdNode], locks: RedisProcess
 ) -> None:
     """They name a moment and a body alike, and so agree on the key."""
-    import time
-
-    due = (time.time_ns() // SECOND + 3) * SECOND
-    for side in SIDES:
-        producer = await parts(side, "dq-produce", beanstalks=beanstalks(nodes))
+    producers = [await parts(side, "dq-produce", beanstalks=beanstalks(nodes)) for side in SIDES]
+    due = (time.time_ns() // SECOND + 5) * SECOND
+    for producer in producers:
         await producer("at", payload=b"x", unix_ns=due)
     consumers = [await parts(side, "dq-consume", **consumer(nodes, locks)) for side in SIDES]
     await emptied(nodes)

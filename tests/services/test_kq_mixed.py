@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 
 from tests.support.driving import Driven
@@ -15,12 +16,18 @@ from .kq import handled, names, queue
 EACH = 300
 
 
-async def push(pusher: Driven, name: str, count: int = EACH) -> set[bytes]:
-    """Push messages, and return what they say."""
-    bodies = [f"{name}{number} sleep 2ms".encode() for number in range(count)]
-    for body in bodies:
+async def push(pusher: Driven, name: str, until: asyncio.Event | None = None) -> set[bytes]:
+    """Push some messages, or some more until an event; return what they say."""
+    pushed: set[bytes] = set()
+    for number in itertools.count():
+        if number >= EACH and (until is None or until.is_set()):
+            return pushed
+        body = f"{name}{number} sleep 2ms".encode()
         await pusher("push", payload=body)
-    return set(bodies)
+        pushed.add(body)
+        if until is not None:
+            await asyncio.sleep(0.01)  # a load that goes on, and is no pile
+    raise AssertionError
 
 
 async def test_both_languages_share_a_group(parts: Parts, kafka: KafkaBroker) -> None:
@@ -43,17 +50,20 @@ async def test_members_come_and_are_killed(parts: Parts, kafka: KafkaBroker) -> 
     """Partitions go from hand to hand, and nothing is lost."""
     topic, group = names("churn")
     await kafka.topic(topic, partitions=6)
-    conf = {**queue(kafka, topic, group), "ours": {"session_timeout": 6.0}}
-    go = await parts("go", "kq-consume", **queue(kafka, topic, group))
+    conf = queue(kafka, topic, group)
+    go = await parts("go", "kq-consume", **conf)
     doomed = await parts("python", "kq-consume", **conf)
     await kafka.joined(group, members=2)
     pushers = [
         await parts(side, "kq-push", brokers=[kafka.bootstrap], topic=topic, interval_ms=20) for side in SIDES
     ]
-    pushing = asyncio.gather(*[push(one, side) for one, side in zip(pushers, SIDES, strict=True)])
+    enough = asyncio.Event()
+    pushing = asyncio.gather(*[push(one, side, enough) for one, side in zip(pushers, SIDES, strict=True)])
     await doomed.until(lambda: len(doomed.seen("end")) >= 20, "the load to run", timeout=60)
     await doomed.kill()
     joined = await parts("python", "kq-consume", **conf)
+    await joined.until(lambda: len(joined.seen("end")) >= 20, "its share", timeout=60)
+    enough.set()
     expected = set().union(*await pushing)
     members = [go, doomed, joined]
 
@@ -64,3 +74,7 @@ async def test_members_come_and_are_killed(parts: Parts, kafka: KafkaBroker) -> 
 
     await wait_until(lambda: set(finished()) >= expected, "all messages to be handled", 90)
     assert set(finished()) == expected
+    # Who keeps its partitions repeats nothing.
+    assert set(handled(joined).values()) == {1}
+    again = {payload for payload, times in handled(*members).items() if times > 1}
+    assert again <= set(handled(go, doomed))

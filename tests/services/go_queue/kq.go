@@ -74,8 +74,9 @@ func kqPush(config []byte) map[string]verb {
 func kqConsume(config []byte) map[string]verb {
 	var c struct {
 		Queue            json.RawMessage
-		CommitIntervalMs int `json:"commit_interval_ms"`
-		MaxWaitMs        int `json:"max_wait_ms"`
+		Ours             json.RawMessage // what only our side can be told
+		CommitIntervalMs int             `json:"commit_interval_ms"`
+		MaxWaitMs        int             `json:"max_wait_ms"`
 		Capacity         int
 	}
 	must(read(config, &c))

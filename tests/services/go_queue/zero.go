@@ -56,7 +56,10 @@ func group(config []byte) map[string]verb {
 		all.Start()
 		ended()
 	}()
-	return map[string]verb{"stop": func(json.RawMessage) (any, error) { all.Stop(); return nil, nil }}
+	return map[string]verb{
+		// Not waited for: the process ends with the group, and could not answer then.
+		"stop": func(json.RawMessage) (any, error) { go all.Stop(); return nil, nil },
+	}
 }
 
 func wheel(config []byte) map[string]verb {
