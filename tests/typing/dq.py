@@ -48,7 +48,7 @@ async def produce() -> None:
 
 async def consume(client: Client) -> None:
     """Any handler will do."""
-    consumer = Consumer(CONF, handler, ack="early", on_error=lambda message, _: message.attempt)
+    consumer = Consumer(CONF, handler, ack="early", on_error=failed)
     Consumer(CONF, blocking, ConsumerConfig(on_discard=told))
     Consumer(CONF, bridge.enqueue(client, "order:close", queue="low"))
     Consumer(CONF, bridge.enqueue(client, lambda message: Task("x", message.body)))
@@ -56,6 +56,12 @@ async def consume(client: Client) -> None:
     assert_type(consumer.stats, ConsumerStats)
     await consumer.start()
     await consumer.stop()
+
+
+def failed(message: Message, error: Exception) -> None:
+    """Told of what failed."""
+    assert_type(message.attempt, int)
+    assert_type(error, Exception)
 
 
 def told(found: Discarded) -> None:
