@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from asyncq._broker.broker import Broker
 from asyncq._broker.leases import Leases, RecoveryTerms
@@ -15,7 +15,7 @@ from asyncq.config import ServerConfig
 
 
 def make_recoverers(
-    leases: Leases, config: ServerConfig, together: Sequence[Sequence[str]], measures: Recorder
+    leases: Leases, config: ServerConfig, together: Iterable[Sequence[str]], measures: Recorder
 ) -> list[Recoverer]:
     """Who takes back the tasks of servers that went away."""
     terms = RecoveryTerms(config.max_lost, config.unlock_archived, config.keep_attempts)

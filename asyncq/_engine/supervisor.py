@@ -3,12 +3,13 @@
 The order is the nesting of the blocks below, outermost first; what starts last stops first:
 
     lifespan              the user's own set-up, which whatever drains may still use
-    vitals                leases and heartbeat, in their own thread: what drains still needs them
+    vitals                leases, their recovery and the heartbeat, in their own thread: what drains
+                          still needs them
     settler               outcomes of what drains must still be written
     slots                 of semaphores, given back when all has ended
     reporter, listener    progress, and cancellations of what drains
     executor              drains on leaving
-    limiter, forwarder, recoverer, janitor, aggregator, health check
+    limiter, forwarder, janitor, aggregator, health check
     fetcher               the first to stop: no new work
 
 The same order holds when an actor breaks and when whoever runs us is cancelled. Handlers do not
@@ -36,13 +37,12 @@ from asyncq._engine.executor import Executor
 from asyncq._engine.fetcher import Fetcher
 from asyncq._engine.forwarder import Forwarder
 from asyncq._engine.held import HeldDeliveries
-from asyncq._engine.keepers import make_keepers, make_recoverers
+from asyncq._engine.keepers import make_keepers
 from asyncq._engine.lifespan import Surroundings, around
 from asyncq._engine.limiter import limiting, slots_for
 from asyncq._engine.listener import listening
 from asyncq._engine.measures import Recorder
 from asyncq._engine.offload import MOST_THREADS, Offload
-from asyncq._engine.recoverer import Recoverer
 from asyncq._engine.reporter import Reporter
 from asyncq._engine.run import Run
 from asyncq._engine.settler import Settler
@@ -102,7 +102,6 @@ class Supervisor:
         self.executor: Executor | None = None
         self.fetcher: Fetcher | None = None
         self.settler: Settler | None = None
-        self.recoverers: list[Recoverer] = []
         self.aggregators: list[Aggregator] = []
         self.watchers: list[Watcher] = []
 
@@ -229,12 +228,11 @@ class Supervisor:
         limiter.stop_work = executor.cancel
         fetcher = self.fetcher = self._fetcher(broker, executor)
         # One for each set of queues that can be asked in one call, and so one in all except in a cluster:
-        # there a node that is away must not hold up what is due, lost, or old, on the others.
+        # there a node that is away must not hold up what is due, or old, on the others.
         together = list(broker.basis.by_slot(config.queues).values())
         forwarders = [
             Forwarder(broker.delayed, some, longest_sleep=self._longest_sleep()) for some in together
         ]
-        recoverers = self.recoverers = make_recoverers(broker.leases, config, together, self.measures)
         self.aggregators = aggregators(broker.groups, config, together, looks_for_full=self._wire.is_shared)
         if config.waking == "push":
             await stack.enter_async_context(
@@ -250,7 +248,7 @@ class Supervisor:
             )
         stack.callback(executor.close)
         stack.push_async_callback(self._drain, executor)
-        looping = (limiter, *forwarders, *recoverers, *self.aggregators)
+        looping = (limiter, *forwarders, *self.aggregators)
         for service in (*looping, *make_keepers(broker, config, together)):
             await stack.enter_async_context(running(service, self._break, self._log))
         await self._watch(stack, broker.basis, together, Woken(fetcher, forwarders, self.aggregators))

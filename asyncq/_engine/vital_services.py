@@ -1,4 +1,4 @@
-"""What runs in the thread of the vitals: the heartbeat and the lease keeper, on a connection of their own."""
+"""What runs in the thread of the vitals, on a connection of its own: the heartbeat, and all about leases."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from asyncq._engine.go_heartbeat import GoHeartbeat
 from asyncq._engine.heartbeat import Heartbeat
 from asyncq._engine.held import HeldDeliveries
 from asyncq._engine.historian import Historian
+from asyncq._engine.keepers import make_recoverers
 from asyncq._engine.lease_keeper import LeaseKeeper
 from asyncq._engine.measures import Recorder
 from asyncq._engine.run import Run
@@ -72,6 +73,9 @@ def make_vital_services(  # noqa: PLR0913 - what they may touch, said one by one
         Heartbeat(broker.presence, describe),
         LeaseKeeper(broker.leases, held, lease=lease, stop_work=stop_work),
         slots.keeper(broker.semaphores),
+        # Here they also go on where handlers hold up the event loop all the time: each look would be too late
+        # to be believed there (recover.lua), and no task of a server that went away ever be taken back.
+        *make_recoverers(broker.leases, config, broker.basis.by_slot(config.queues).values(), measures),
     ]
     good_byes = [broker.presence.leave]
     if config.history:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
 from asyncq._engine.measures import Recorder
@@ -93,12 +93,11 @@ class Vitals:
             await aclose()
 
     async def _serve_all(self, services: list[Service], stopping: asyncio.Event) -> None:
-        if not services:
+        async with AsyncExitStack() as stack:
+            for service in services:
+                await stack.enter_async_context(running(service, self._report_broken, self._log))
             self._started.set_result(None)
             await self._watch(stopping)
-            return
-        async with running(services[0], self._report_broken, self._log):
-            await self._serve_all(services[1:], stopping)
 
     def _report_broken(self, error: BaseException) -> None:
         self._main.call_soon_threadsafe(self._on_broken, error)

@@ -79,8 +79,8 @@ def _of_tasks(place: Place) -> Scope:
 
     group = f" in group {place.group}" if place.group else ""
     text = f" with {place.text!r} in them" if place.text else ""
-    can = tuple(action for action in ACTIONS if place.state in ACTIONS[action])
-    return Scope(f"{place.state} in {place.queue}{group}{text}", can, spots)
+    can: list[SweepAction] = [action for action in ACTIONS if place.state in ACTIONS[action]]
+    return Scope(f"{place.state} in {place.queue}{group}{text}", tuple(can), spots)
 
 
 def _of_query(query: TaskQuery | str, words: str) -> Scope:

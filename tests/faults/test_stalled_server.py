@@ -50,6 +50,29 @@ async def test_a_handler_that_blocks_the_loop_for_three_leases_keeps_its_task(
     assert not ledger.count("log", "lease_lost")
 
 
+async def test_a_server_that_always_holds_up_its_loop_takes_back_what_others_lost(
+    own_redis: RedisProcess, ledger: Ledger, gate: Gate
+) -> None:
+    """It may be the last one that is left, and bad as it is, better than none."""
+    with Fleet(own_redis.url, ledger, lease=LEASE) as fleet:
+        victim = fleet.start(concurrency=1)
+        async with Client(own_redis.url) as client:
+            lost = await client.enqueue(Task("work", {"until": gate.path}))
+            await wait_until(partial(ledger.running, victim.pid), "the task to run")
+            slow = fleet.start(concurrency=4)
+            held_up = {(await client.enqueue(Task("work", {"block": 1.3 * LEASE}))).id for _ in range(5)}
+        await wait_until(partial(ledger.running, slow.pid), "the loop to be held up")
+        fleet.kill(victim)
+        await wait_until(lambda: fleet.has_logged(slow, "recovered"), "the task to be taken back")
+        gate.open()
+        await wait_until(lambda: ledger.ended() >= {lost.id, *held_up}, "every task to be done")
+        await assert_drained(own_redis, "default")
+    taken_back = min(entry.at for entry in ledger.entries() if entry.detail == "recovered")
+    ends = [entry.at for entry in ledger.entries() if entry.phase == "end" and entry.id in held_up]
+    assert taken_back < max(ends), "it was not taken back before the loop was free"
+    ledger.account([lost.id, *held_up], killed=fleet.killed).assert_complete()
+
+
 async def test_the_outcome_of_a_thawed_server_changes_nothing(
     own_redis: RedisProcess, ledger: Ledger
 ) -> None:

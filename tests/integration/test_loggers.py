@@ -51,6 +51,6 @@ async def test_every_actor_has_the_log_of_its_server(redis_url: str) -> None:
     lines = PlainLogger()
     async with at_work(redis_url, _mux(), logger=lines, health_check=lambda error: None) as (_, server):
         supervisor = inside(server)
-        actors = [supervisor.executor, supervisor.fetcher, supervisor.settler, *supervisor.recoverers]
+        actors = [supervisor.executor, supervisor.fetcher, supervisor.settler, *supervisor.aggregators]
         logs = {id(getattr(actor, "_log", None) or getattr(actor, "log", None)) for actor in actors}
         assert logs == {id(server._log)}  # noqa: SLF001 - where something is said shows only when it is
