@@ -35,8 +35,7 @@ HOW = pytest.mark.parametrize("how", ["killed", "frozen"])
 
 SOON = 0.5  # seconds: the patience of the inspector, and for one attempt to connect
 
-LONGEST = 8.0
-"""Seconds for a call that waits for the node once; once for each queue that lies there would take more."""
+LONGEST = 8.0  # for a call that waits for the node once; once for each queue there would take more
 
 MANY = 12
 
