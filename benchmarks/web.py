@@ -3,7 +3,7 @@
 Asked in memory, so that no socket is in the numbers; "first" forgets what was sampled before each request,
 "again" is what the second window pays. What Redis spends of it is told apart: everybody waits for that, and
 for the longest call of all at a stretch. "whole" is a page with all of its figures, as its stream sends it:
-above so many queues the first look is shown without (docs/adr/0025-thousands-of-queues.md).
+above so many queues the first look is shown without (docs/adr/0027-thousands-of-queues.md).
 """
 
 from __future__ import annotations
