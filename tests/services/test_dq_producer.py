@@ -127,9 +127,9 @@ async def test_a_producer_wants_two_different_nodes(
 ) -> None:
     """One node is no backup of itself."""
     said = await parts.refusal(side, "dq-produce", beanstalks=beanstalks(nodes[:1]))
-    assert re.search(r"equal or greater than 2|2 nodes or more", said), said
+    assert re.search(r"equal or greater than 2|at least 2 nodes", said), said
     said = await parts.refusal(side, "dq-produce", beanstalks=beanstalks([nodes[0], nodes[0]]))
-    assert re.search("different|all differ", said), said
+    assert "different" in said
 
 
 async def test_what_was_revoked_is_gone_and_cannot_be_revoked_again(
