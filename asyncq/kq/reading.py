@@ -49,6 +49,7 @@ HEARTBEAT: Final = 3.0
 COMMIT_PATIENCE: Final = 10.0
 LEAVE_PATIENCE: Final = 3.0
 CLOSE_PATIENCE: Final = 1.0
+SHORT: Final = 0.02
 LOOK: Final = 1.0
 """Seconds after which it looks whether the group is in trouble, when no messages come."""
 
@@ -210,18 +211,26 @@ class Reader(ConsumerRebalanceListener):
                 self._room.clear()
                 await self._room.wait()
                 continue
-            # Nothing may be awaited between these two: a rebalance waits until the messages are in the
-            # ledgers.
+            # Nothing may be awaited between these two: a rebalance finds each message in its ledger.
             found = await consumer.getmany(*wanted, timeout_ms=int(LOOK * 1000), max_records=room)
-            for tp, records in found.items():
-                if tp in self._fresh:
-                    # It came while we asked, and where we begin in it is not settled yet.
-                    consumer.seek(tp, records[0].offset)
-                else:
-                    self._take(tp, records)
+            if not self._take_all(consumer, found):
+                await asyncio.sleep(SHORT)
+
+    def _take_all(
+        self, consumer: AIOKafkaConsumer, found: dict[TopicPartition, list[ConsumerRecord]]
+    ) -> bool:
+        """Hand messages out. Returns whether none of them was put back."""
+        early = [tp for tp in found if tp not in self._ledgers or tp in self._fresh]
+        for tp, records in found.items():
+            if tp in early:
+                # It was assigned while we waited, and nobody has seen yet where its group begins.
+                consumer.seek(tp, records[0].offset)
+            else:
+                self._take(tp, records)
+        return not early
 
     def _take(self, tp: TopicPartition, records: list[ConsumerRecord]) -> None:
-        ledger = self._ledgers.setdefault(tp, Ledger(self._conf.commit))
+        ledger = self._ledgers[tp]
         for record in records:
             ledger.take(record.offset)
             self._stats.received += 1

@@ -100,3 +100,19 @@ async def test_messages_wait_for_each_other(broker: FakeCluster, order: Any) -> 
         assert ("b1" in handler.begun) == (order == "key")
         handler.release()
         await handler.until("a2", "b1")
+
+
+async def test_messages_that_come_before_their_partition_is_known_are_read_again(broker: FakeCluster) -> None:
+    """A partition may be assigned while somebody waits for messages; its beginning comes first."""
+    broker.put("old", "older")
+    handler = NotingHandler()
+    queue = Queue(conf(offset="last"), handler)
+    async with queue.running():
+        await until_committed(broker, 0, 2)
+        broker.put("new")
+        await handler.until("new")
+        await broker.rebalance()
+        broker.put("newer")
+        await handler.until("newer")
+    assert handler.begun == ["new", "newer"]
+    assert broker.committed[0] == 4

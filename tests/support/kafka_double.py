@@ -81,6 +81,8 @@ class FakeConsumer:
         self.positions: dict[TopicPartition, int] = {}
         self.is_moving = True
         self._listener: Any = None
+        self._assigned = asyncio.Event()
+        self._joining: asyncio.Future[None] | None = None
 
     def subscribe(self, topics: Iterable[str], *, listener: Any) -> None:
         """Note who is told."""
@@ -88,14 +90,17 @@ class FakeConsumer:
         self._listener = listener
 
     async def start(self) -> None:
-        """Join the group."""
+        """Join the group; as aiokafka's it returns before the listener hears of its partitions."""
         self.cluster.members.append(self)
-        await self.cluster.rebalance()
+        self._joining = asyncio.ensure_future(self.cluster.rebalance())
+        await self._assigned.wait()
 
     async def stop(self) -> None:
         """Leave the group. The others get the partitions when the test says so."""
         if self in self.cluster.members:
             self.cluster.members.remove(self)
+        if self._joining is not None:
+            await asyncio.wait([self._joining])
 
     async def revoke(self) -> None:
         """Tell the listener, then forget the partitions."""
@@ -107,6 +112,9 @@ class FakeConsumer:
         for number in numbers:
             self.positions[TopicPartition(self.cluster.topic, number)] = self.cluster.committed.get(number, 0)
         self.is_moving = False
+        self._assigned.set()
+        self.cluster.arrived.set()
+        await asyncio.sleep(0.01)  # messages may come before the listener is told
         await self._listener.on_partitions_assigned(set(self.positions))
         self.cluster.arrived.set()
 
@@ -116,16 +124,22 @@ class FakeConsumer:
         """Messages of some partitions, or of all, when there are any."""
         if self.cluster.broken:
             raise self.cluster.broken.pop(0)
-        if not self.is_moving:
-            for tp, position in self.positions.items():
-                found = self.cluster.records[tp.partition][position : position + max_records]
-                if found and (not wanted or tp in wanted):
-                    self.positions[tp] += len(found)
-                    return {tp: found}
-        self.cluster.arrived.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(min(timeout_ms / 1000, 0.05)):
-                await self.cluster.arrived.wait()
+                while not (found := self._found(wanted, max_records)):
+                    self.cluster.arrived.clear()
+                    await self.cluster.arrived.wait()
+                return found
+        return {}
+
+    def _found(
+        self, wanted: tuple[TopicPartition, ...], most: int
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        for tp, position in self.positions.items() if not self.is_moving else ():
+            found = self.cluster.records[tp.partition][position : position + most]
+            if found and (not wanted or tp in wanted):
+                self.positions[tp] += len(found)
+                return {tp: found}
         return {}
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
