@@ -72,7 +72,7 @@ class Consumer:
         self._slots: list[Slot] = []
         self._order: Order | None = None
         self._is_started = False
-        self._running: Final = anyio.CancelScope()
+        self._running: anyio.CancelScope | None = None  # made in an event loop alone
         self._ended: Final = asyncio.Event()
 
     @property
@@ -127,7 +127,8 @@ class Consumer:
             await self._ended.wait()
             return
         # A node that does not answer is not waited for: its copies come back by themselves.
-        self._running.cancel()
+        if self._running is not None:
+            self._running.cancel()
         await self._ended.wait()
 
     async def __aenter__(self) -> Self:
@@ -147,9 +148,10 @@ class Consumer:
         tools = Tools(config, self._handler, claims, caller, watch)
         order = self._order = Late(tools) if config.ack == "late" else Early(tools)
         self._slots = list(self._make_slots(order))
+        running = self._running = anyio.CancelScope()
         watch.log.info("%s takes messages", self.name, extra={"event": "started", "actor": self.name})
         try:
-            with self._running:
+            with running:
                 async with anyio.create_task_group() as group:
                     for slot in self._slots:
                         group.start_soon(slot.run)

@@ -146,3 +146,15 @@ def test_what_is_wrong_with_a_consumer_is_said_at_once() -> None:
         Consumer("redis://", print)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="scheme"):
         DqConf((Beanstalk("a:1", "t"),), "http://localhost")
+
+
+def test_a_consumer_is_made_before_there_is_an_event_loop() -> None:
+    """Programs make their services first, and then run them all in a group."""
+
+    async def handle(message: Message) -> None:
+        raise AssertionError(message)
+
+    conf = DqConf((Beanstalk("127.0.0.1:1", TUBE),), "redis://127.0.0.1:1/0")
+    consumer = Consumer(conf, handle)
+    asyncio.run(consumer.stop())
+    asyncio.run(consumer.start())
