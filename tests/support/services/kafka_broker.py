@@ -112,6 +112,14 @@ class KafkaBroker:
         """Make a topic, and return its name."""
         async with self._admin() as admin:
             await admin.create_topics([NewTopic(name, partitions, 1)])
+
+            async def is_known() -> bool:
+                (told,) = await admin.describe_topics([name])
+                leaders = [one["leader"] for one in told["partitions"] if not one["error_code"]]
+                return len(leaders) == partitions and min(leaders) >= 0
+
+            # The controller answers before the broker has heard of it.
+            await wait_until(is_known, f"the topic {name}", _START_TIMEOUT)
         return name
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
