@@ -190,13 +190,12 @@ async def test_a_task_that_comes_in_while_its_queue_goes_keeps_the_name(
 async def test_our_counters_make_no_queue_of_one_that_go_removed(any_redis: AnyRedis) -> None:
     """Go does not know of them. They are there when the queue comes back, and nobody misses it until then."""
     go = GoSteps(any_redis.client, "q")
-    async with (
-        Client(any_redis.url, wire="asynq") as client,
-        Inspector(any_redis.url, wire="asynq") as inspector,
-    ):
+    # A client may still say the name of a new queue after its first task is there; a closed one has said it.
+    async with Client(any_redis.url, wire="asynq") as client:
         await client.enqueue(Task("work", {}, queue="q"))
-        go.remove_queue()
-        assert go.client.exists(go.keys.flow)
+    go.remove_queue()
+    assert go.client.exists(go.keys.flow)
+    async with Inspector(any_redis.url, wire="asynq") as inspector:
         with pytest.raises(QueueNotFoundError):
             await inspector.queues.get("q")
         report = await inspector.audit()
