@@ -49,8 +49,10 @@ class Sent(NamedTuple):
     @property
     def waits(self) -> bool:
         """Whether its task is scheduled."""
-        placed = _found(self.placed)
-        return placed is not None and placed.word.rstrip("+") in ("scheduled", "already")
+        future = self.placed
+        if not future.done() or future.cancelled() or future.exception() is not None:
+            return False
+        return future.result().word.rstrip("+") in ("scheduled", "already")
 
 
 OnPlaced = Callable[[Tick, NewTask, "asyncio.Future[Placed]"], None]
@@ -112,18 +114,14 @@ class Crowds:
             async with asyncio.timeout(self._timeout):
                 while unmoved:
                     there = [sent for sent in unmoved if sent.placed.done()]
+                    rest = [sent for sent in unmoved if not sent.placed.done()]
                     if there:
-                        unmoved = [sent for sent in unmoved if not sent.placed.done()]
-                        try:
-                            moved_at = await self._move(due, there)
-                        except BaseException:
-                            unmoved += there
-                            raise
+                        moved_at = await self._move(due, there)
+                        unmoved = rest
                         self._tell(there, moved_at)
                     else:
-                        await asyncio.wait(
-                            {sent.placed for sent in unmoved}, return_when=asyncio.FIRST_COMPLETED
-                        )
+                        waited_for = {sent.placed for sent in rest}
+                        await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
         except (AsyncqError, TimeoutError) as error:
             self.log.warning(
                 "%d tasks of entries are scheduled for a moment that has come; they are left to servers: %s",
@@ -155,13 +153,13 @@ class Crowds:
             await asyncio.sleep(last.wait)
 
     def _tell(self, crowd: Iterable[Sent], moved_at: dict[str, float] | None = None) -> None:
-        for tick, new, future in crowd:
+        for sent in crowd:
+            tick, new, future = sent
             if not future.done():
                 future.set_exception(TimeoutError("no answer so far: it may be enqueued"))
-            placed = _found(future)
             now = moved_at.get(new.queue) if moved_at else None
-            if placed is not None and now is not None and Sent(tick, new, future).waits:
-                more = "+" if placed.word.endswith("+") else ""
+            if now is not None and sent.waits:
+                more = "+" if future.result().word.endswith("+") else ""
                 self._placed(tick, new, _answer(Placed("pending" + more, now)))
             else:
                 self._placed(tick, new, future)
@@ -171,9 +169,3 @@ def _answer(placed: Placed) -> asyncio.Future[Placed]:
     future: asyncio.Future[Placed] = asyncio.get_running_loop().create_future()
     future.set_result(placed)
     return future
-
-
-def _found(future: asyncio.Future[Placed]) -> Placed | None:
-    if not future.done() or future.cancelled() or future.exception() is not None:
-        return None
-    return future.result()
