@@ -9,19 +9,16 @@ after a crash of its consumer or with another copy, is the same task again, and 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from datetime import timedelta
-from typing import Final, Unpack
+from operator import attrgetter
+from typing import Unpack
 
+from asyncq._bridge import bridge
 from asyncq.client import Client
 from asyncq.dq.message import Message
-from asyncq.errors import ConfigError, DuplicateTaskError, TaskIdConflictError
-from asyncq.options import TaskOptions, check_options
+from asyncq.options import TaskOptions
 from asyncq.task import Task
 
 __all__ = ["enqueue"]
-
-REMEMBERED: Final = timedelta(hours=1)
 
 
 def enqueue(
@@ -45,19 +42,4 @@ def enqueue(
     Raises:
         ConfigError: An option is wrong.
     """
-    if "task_id" in options:
-        raise ConfigError("task_id", options["task_id"], "none: it is made of the message")
-    check_options(options)
-    if not isinstance(task, str) and not callable(task):
-        raise ConfigError("task", task, "a type, or a function of the message")
-    settings: TaskOptions = {"retention": REMEMBERED, **options}
-
-    async def handle(message: Message) -> None:
-        made = Task(task, message.body) if isinstance(task, str) else task(message)
-        if made is None:
-            return
-        sent: TaskOptions = {**settings, "task_id": message.key}
-        with suppress(TaskIdConflictError, DuplicateTaskError):  # it is there already
-            await client.enqueue(made, **sent)
-
-    return handle
+    return bridge(client, task, options, body=attrgetter("body"), task_id=attrgetter("key"))

@@ -9,19 +9,19 @@ a crash or a rebalance, is the same task again, which is refused, and that is fi
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from operator import attrgetter
 from typing import Final, Unpack
 
+from asyncq._bridge import bridge
 from asyncq.client import Client
-from asyncq.errors import BrokerError, ConfigError, DuplicateTaskError, RetryIn, TaskIdConflictError
+from asyncq.errors import BrokerError, RetryIn
 from asyncq.kq.message import Message
-from asyncq.options import TaskOptions, check_options
+from asyncq.options import TaskOptions
 from asyncq.task import Task
 
 __all__ = ["enqueue"]
 
 AGAIN: Final = 1.0
-REMEMBERED: Final = timedelta(hours=1)
 
 
 def enqueue(
@@ -45,22 +45,11 @@ def enqueue(
     Raises:
         ConfigError: An option is wrong.
     """
-    if "task_id" in options:
-        raise ConfigError("task_id", options["task_id"], "none: it is made of the message")
-    check_options(options)
-    if not isinstance(task, str) and not callable(task):
-        raise ConfigError("task", task, "a type, or a function of the message")
-    settings: TaskOptions = {"retention": REMEMBERED, **options}
+    carry = bridge(client, task, options, body=attrgetter("value"), task_id=attrgetter("id"))
 
     async def handle(message: Message) -> None:
-        made = Task(task, message.value) if isinstance(task, str) else task(message)
-        if made is None:
-            return
-        sent: TaskOptions = {**settings, "task_id": message.id}
         try:
-            await client.enqueue(made, **sent)
-        except (TaskIdConflictError, DuplicateTaskError):
-            pass  # it is there already
+            await carry(message)
         except BrokerError as error:
             raise RetryIn(AGAIN) from error
 
