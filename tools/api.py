@@ -47,10 +47,12 @@ MODULES = (
     "errors",
     "web",
     "dq",
+    "dq.metrics",
     "beanstalk",
     "kq",
     "kq.errors",
     "kq.bridge",
+    "kq.metrics",
 )
 
 HEAD = """# The public interface

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from logging.handlers import RotatingFileHandler, TimedRotatingFileHandler
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from asyncq._http import HttpDoor, Listen, Page, PageMaker, Request
 from asyncq.app.exporting import begin_traces
@@ -18,6 +18,9 @@ from asyncq.app.service_conf import LogConf, ServiceConf
 from asyncq.errors import AlreadyRunningError, ClosedError, ConfigError
 from asyncq.logs import JsonFormatter, TaskFilter, TextFormatter, handler
 from asyncq.server import Server
+
+if TYPE_CHECKING:
+    from prometheus_client.registry import Collector  # an extra
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -28,7 +31,9 @@ _LEVELS: Final = {
 _MEGABYTE: Final = 1 << 20
 
 
-def set_up(conf: ServiceConf, *, servers: Iterable[Server] = ()) -> SetUp:
+def set_up(
+    conf: ServiceConf, *, servers: Iterable[Server] = (), collectors: Iterable[Collector] = ()
+) -> SetUp:
     """Set up what the settings say: logs and traces at once, pages when what it returns is started.
 
         group.add(set_up(settings, servers=[server]))  # the first, so it is stopped last
@@ -36,6 +41,7 @@ def set_up(conf: ServiceConf, *, servers: Iterable[Server] = ()) -> SetUp:
     Args:
         conf: The settings.
         servers: Whose metrics the pages show, beside what is in the registry of prometheus-client.
+        collectors: What the pages show besides: a `dq.metrics.ConsumerCollector`, say.
 
     Raises:
         ConfigError: Something of it cannot be done.
@@ -44,7 +50,7 @@ def set_up(conf: ServiceConf, *, servers: Iterable[Server] = ()) -> SetUp:
     """
     if not isinstance(conf, ServiceConf):
         raise ConfigError("conf", conf, "a ServiceConf")
-    made = SetUp(conf, tuple(servers))
+    made = SetUp(conf, tuple(servers), tuple(collectors))
     made._begin()
     return made
 
@@ -54,9 +60,12 @@ class SetUp:
 
     name = "set up"
 
-    def __init__(self, conf: ServiceConf, servers: tuple[Server, ...]) -> None:
+    def __init__(
+        self, conf: ServiceConf, servers: tuple[Server, ...], collectors: tuple[Collector, ...]
+    ) -> None:
         self.conf: Final = conf
         self._servers: Final = servers
+        self._collectors: Final = collectors
         self._doors: Final[dict[str, HttpDoor]] = {}
         self._undo: Final = AsyncExitStack()
         self._ended: Final = asyncio.Event()
@@ -87,13 +96,14 @@ class SetUp:
         prometheus, dev = self.conf.prometheus, self.conf.dev_server
         pages: dict[str, PageMaker]
         if prometheus.host:
-            pages = {prometheus.path: metrics_page(self._servers)}
+            pages = {prometheus.path: metrics_page(self._servers, self._collectors)}
             self._add_door("metrics", prometheus.host, prometheus.port, pages)
         if dev is not None and dev.enabled:
             health = Page(dev.health_response + "\n")
             pages = {dev.health_path: lambda _: health}
-            if dev.enable_metrics and (page := _metrics_page_if_there(self._servers)) is not None:
-                pages[dev.metrics_path] = page
+            if dev.enable_metrics:
+                page = _metrics_page_if_there(self._servers, self._collectors)
+                pages |= {} if page is None else {dev.metrics_path: page}
             self._add_door("dev_server", dev.host, dev.port, pages)
 
     def _add_door(self, name: str, host: str, port: int, pages: dict[str, PageMaker]) -> None:
@@ -262,8 +272,8 @@ def _unsupported(conf: ServiceConf) -> list[tuple[str, str]]:
 # --- metrics -------------------------------------------------------------------------------------
 
 
-def metrics_page(servers: tuple[Server, ...]) -> PageMaker:
-    """A page of everything that the registry of prometheus-client has, and of these servers.
+def metrics_page(servers: tuple[Server, ...], others: tuple[Collector, ...]) -> PageMaker:
+    """A page of everything that the registry of prometheus-client has, of these servers, and of the others.
 
     Raises:
         ModuleNotFoundError: The extra `metrics` is missing.
@@ -272,7 +282,7 @@ def metrics_page(servers: tuple[Server, ...]) -> PageMaker:
 
     from asyncq.metrics import ServerCollector, families  # noqa: PLC0415 - an extra
 
-    collectors = [REGISTRY, ServerCollector(*servers)]
+    collectors: list[Collector] = [REGISTRY, ServerCollector(*servers), *others]
 
     async def page(request: Request) -> Page:
         body, content_type = await families.encoded(collectors, request.headers.get("accept", ""))
@@ -281,9 +291,9 @@ def metrics_page(servers: tuple[Server, ...]) -> PageMaker:
     return page
 
 
-def _metrics_page_if_there(servers: tuple[Server, ...]) -> PageMaker | None:
+def _metrics_page_if_there(servers: tuple[Server, ...], others: tuple[Collector, ...]) -> PageMaker | None:
     try:
-        return metrics_page(servers)
+        return metrics_page(servers, others)
     except ModuleNotFoundError as error:
         if error.name != "prometheus_client":
             raise

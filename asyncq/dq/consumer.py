@@ -77,7 +77,7 @@ class Consumer:
 
     @property
     def name(self) -> str:
-        """Of this consumer, for logs."""
+        """Of this consumer, for logs and metrics."""
         return self.config.name
 
     @property

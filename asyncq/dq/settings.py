@@ -63,7 +63,7 @@ class ConsumerConfig:
     """Called for what is discarded. May be async; when it fails the message is tried again, as any other."""
 
     name: str = "dq"
-    """Of this consumer, for logs."""
+    """Of this consumer, for logs and metrics."""
 
     connect_timeout: float = 10.0
     """Seconds for one attempt to connect to a node."""

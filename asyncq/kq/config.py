@@ -140,7 +140,7 @@ class KqConf:
 
     @property
     def title(self) -> str:
-        """What it is called in logs."""
+        """What it is called in logs and metrics."""
         return self.name or self.topic
 
     def _text_problems(self) -> list[Problem]:

@@ -82,7 +82,7 @@ class Queue:
 
     @property
     def name(self) -> str:
-        """What it is called in logs."""
+        """What it is called in logs and metrics."""
         return self.conf.title
 
     @property

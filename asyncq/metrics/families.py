@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
@@ -12,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from asyncq.measures import BOUNDS, Spread
+from asyncq.metrics.naming import require_namespace
 
 BUCKETS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
@@ -74,6 +76,34 @@ class Families:
             family = kind(f"{self._namespace}_{name}", help_, labels=list(labels))
             self._families[name] = family
         return family
+
+
+class Filler(Collector):
+    """A collector that fills families anew for each scrape.
+
+    Args:
+        namespace: What every name begins with.
+
+    Raises:
+        ConfigError: It cannot be one.
+    """
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace: Final = require_namespace(namespace)
+
+    @abstractmethod
+    def _fill(self, to: Families) -> None:
+        """Add what there is now."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Made anew for each scrape."""
+        families = Families(self._namespace)
+        self._fill(families)
+        return families.all()
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: what there is to say is known when it is scraped."""
+        return []
 
 
 class Ready(Collector):

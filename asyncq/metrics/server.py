@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from asyncq.errors import ClosedError, ConfigError, NotStartedError
 from asyncq.measures import ServerMeasures
-from asyncq.metrics.families import Families, encoded
-from asyncq.metrics.naming import require_namespace
+from asyncq.metrics.families import Families, Filler, encoded
 from asyncq.server import Page, Request, Server
 
 
-class ServerCollector(Collector):
+class ServerCollector(Filler):
     """Shows what servers of this process did since they started, and what they do now.
 
     A collector like any other: register it where your own metrics are.
@@ -38,23 +35,17 @@ class ServerCollector(Collector):
         names = [server.config.name for server in servers]
         if len(set(names)) < len(names):
             raise ConfigError("name", names, "a different one of each server, for the label `server`")
+        super().__init__(namespace)
         self._servers: Final = servers
-        self._namespace: Final = require_namespace(namespace)
 
-    def collect(self) -> Iterable[Metric]:
-        """Made anew for each scrape."""
-        families = Families(self._namespace)
+    def _fill(self, to: Families) -> None:
+        """Add what those that run did."""
         for server in self._servers:
             try:
                 measures = server.measures()
             except (NotStartedError, ClosedError):
                 continue
-            _fill(families, measures, server.config.name)
-        return families.all()
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: what there is to say is known when the server runs."""
-        return []
+            _add(to, measures, server.config.name)
 
 
 def add_metrics(
@@ -80,7 +71,7 @@ def add_metrics(
     server.add_page(path, page)
 
 
-def _fill(to: Families, measures: ServerMeasures, server: str) -> None:
+def _add(to: Families, measures: ServerMeasures, server: str) -> None:
     _of_server(to, measures, server)
     for one in measures.types:
         labels = {"server": server, "queue": one.queue, "type": one.type}

@@ -8,7 +8,9 @@ import logging
 from asyncq import Client, Connection, Scheduler, Server, Task
 from asyncq.app import ServiceGroup, set_up
 from asyncq.dq import Consumer, DqConf, Message
+from asyncq.dq.metrics import ConsumerCollector
 from asyncq.kq import Queue, bridge
+from asyncq.kq.metrics import QueueCollector
 from order_service.orders import Orders, State
 from order_service.settings import Settings
 from order_service.tasks import PAYMENT, REPORT, mux_of
@@ -22,12 +24,13 @@ def group_of(settings: Settings) -> ServiceGroup:
     client = Client(redis)
     orders = Orders(settings.orders.database)
     server = Server(redis, concurrency=settings.server.concurrency, queues=settings.server.queues)
+    paid, due = payments(settings, client), reminders(settings, redis, orders)
 
     group = ServiceGroup(shutdown=settings.shutdown)
-    group.add(set_up(settings, servers=[server]))
+    group.add(set_up(settings, servers=[server], collectors=[QueueCollector(paid), ConsumerCollector(due)]))
     group.add(server, mux_of(orders, client))
-    group.add(payments(settings, client))
-    group.add(reminders(settings, redis, orders))
+    group.add(paid)
+    group.add(due)
     group.add(reports(settings, redis))
     return group
 

@@ -14,10 +14,13 @@ import click
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 from redis import Redis
 
-from asyncq import Client, Mux, Scheduler, Server, Task
+from asyncq import Client, Mux, Scheduler, Server, Task, dq, kq
 from asyncq.cli import main
+from asyncq.dq.metrics import ConsumerCollector
+from asyncq.kq.metrics import PusherCollector, QueueCollector
 from asyncq.metrics import Exporter, ServerCollector
 from asyncq.metrics.families import encoded
 from tests.acceptance.pages import DOCS, ROOT, names, table
@@ -30,6 +33,7 @@ BOARD: Final = DEPLOY / "grafana-board.json"
 RULES: Final = DEPLOY / "prometheus-alerts.yml"
 KEDA: Final = DEPLOY / "keda-scaledobject.yml"
 GUIDE: Final = DOCS / "guides" / "metrics.md"
+EVENTS: Final = DOCS / "reference" / "log-events.md"
 
 _METRIC: Final = re.compile(r"\basyncq_\w+")
 _LABELS: Final = re.compile(r"\b(asyncq_\w+)\{([^}]*)\}")
@@ -78,7 +82,7 @@ async def _scraped(url: str) -> dict[str, set[str]]:
         try:
             await client.enqueue(Task("t"))
             await wait_until(lambda: server.measures().processed, "it to be done")
-            mine, _ = await encoded([ServerCollector(server)], "")
+            mine, _ = await encoded([ServerCollector(server), *_of_dq_and_kq()], "")
             whole, _ = await exporter.render()
         finally:
             await exporter.aclose()
@@ -90,6 +94,21 @@ async def _scraped(url: str) -> dict[str, set[str]]:
     for name in ("wait", "run", "lateness"):
         found.setdefault(f"asyncq_recent_{name}_seconds", {"quantile"})
     return found
+
+
+def _of_dq_and_kq() -> list[Collector]:
+    """They show everything from the beginning, so nothing has to run."""
+
+    async def handle(message: object) -> None:
+        """Never called."""
+
+    nodes = [dq.Beanstalk(f"127.0.0.1:{port}", "t") for port in (1, 2)]
+    brokers = ("127.0.0.1:1",)
+    return [
+        ConsumerCollector(dq.Consumer(dq.DqConf(nodes, "redis://127.0.0.1:1/0"), handle)),
+        QueueCollector(kq.Queue(kq.KqConf(brokers=brokers, group="g", topic="t"), handle)),
+        PusherCollector(kq.Pusher(brokers, "t")),
+    ]
 
 
 async def test_every_metric_that_is_asked_for_is_there(redis_url: str, redis_client: Redis) -> None:
@@ -134,6 +153,15 @@ def test_each_rule_says_what_is_the_matter() -> None:
         for text in (rule["expr"], *rule["annotations"].values()):
             for one, other in ("()", "{}", "[]"):
                 assert text.count(one) == text.count(other), text
+
+
+def test_log_events_that_a_rule_names_are_there() -> None:
+    """Whoever was woken looks for them."""
+    texts = [text for rule in _rules() for text in rule["annotations"].values()]
+    named = {event for text in texts for event in re.findall(r"log says [^(]*\(`(\w+)`\)", text)}
+    events = {name for row in table(EVENTS.read_text(encoding="utf-8")) for name in names(row[0])}
+    assert len(named) > 2
+    assert named <= events
 
 
 def test_commands_that_a_rule_names_are_understood() -> None:

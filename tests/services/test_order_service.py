@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,7 +19,8 @@ import pytest
 from asyncq.inspector import Inspector
 from asyncq.kq import Pusher
 from tests.support._processes import spawn
-from tests.support.servers import RedisProcess
+from tests.support.http import ask
+from tests.support.servers import RedisProcess, free_port
 from tests.support.services.beanstalkd import BeanstalkdNode
 from tests.support.services.kafka_broker import KafkaBroker
 from tests.support.waiting import wait_until
@@ -82,6 +84,7 @@ async def service(
         "REMIND_AFTER": "1s",
         "REPORT": "@every 1s",
         "KAFKA_SESSION": "2",
+        "HEALTH_PORT": str(free_port()),
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -154,6 +157,14 @@ async def test_orders_from_end_to_end(service: Service, kafka: KafkaBroker, lock
 
         await wait_until(archived, "the odd event to be archived", LONG)
         assert await archived() == ["payment:update"]
+        page = await ask(f"http://127.0.0.1:{os.environ['HEALTH_PORT']}", "/metrics")
+        paid = 'asyncq_kq_handled_total{group="payment-update-paystatus-group",queue="payments",topic="'
+        for one in (
+            paid,
+            'asyncq_dq_handled_total{consumer="dq"}',
+            'asyncq_task_outcomes_total{outcome="done"',
+        ):
+            assert one in page.body
         assert await service.end(signal.SIGTERM) == 0, service.log()
         report = await inspector.audit()
         assert report.is_clean, report.damage

@@ -20,7 +20,9 @@ from asyncq.app import (
     with_start,
 )
 from asyncq.dq import Consumer
+from asyncq.dq.metrics import ConsumerCollector
 from asyncq.kq import Queue
+from asyncq.kq.metrics import QueueCollector
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ def of_a_program(server: Server, mux: Mux, scheduler: Scheduler, app: App) -> Se
 
 def of_consumers(consumer: Consumer, queue: Queue) -> ServiceGroup:
     """Those of dq and kq are services as they are."""
+    set_up(ServiceConf(name="shop"), collectors=[ConsumerCollector(consumer), QueueCollector(queue)])
+    set_up(ServiceConf(name="shop"), collectors=[consumer])  # type: ignore[list-item]
     services: list[Service] = [consumer, queue]
     assert_type(services[0], Service)
     return ServiceGroup().add(consumer).add(queue)
