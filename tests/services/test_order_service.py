@@ -101,6 +101,13 @@ def _until(orders: Any, *, is_right: Callable[[Any], bool], number: str) -> Awai
     return wait_until(look, f"order {number} to be right", LONG)
 
 
+async def _has_numbers_of_all() -> None:
+    page = await ask(f"http://127.0.0.1:{os.environ['HEALTH_PORT']}", "/metrics")
+    paid = 'asyncq_kq_handled_total{group="payment-update-paystatus-group",queue="payments",topic="'
+    for one in (paid, 'asyncq_dq_handled_total{consumer="dq"}', 'asyncq_task_outcomes_total{outcome="done"'):
+        assert one in page.body
+
+
 async def test_orders_from_end_to_end(service: Service, kafka: KafkaBroker, locks: RedisProcess) -> None:
     """Closed, paid, refunded, reminded, reported; over a crash; and it leaves in order with nothing amiss."""
     from order_service.desk import Desk
@@ -157,14 +164,7 @@ async def test_orders_from_end_to_end(service: Service, kafka: KafkaBroker, lock
 
         await wait_until(archived, "the odd event to be archived", LONG)
         assert await archived() == ["payment:update"]
-        page = await ask(f"http://127.0.0.1:{os.environ['HEALTH_PORT']}", "/metrics")
-        paid = 'asyncq_kq_handled_total{group="payment-update-paystatus-group",queue="payments",topic="'
-        for one in (
-            paid,
-            'asyncq_dq_handled_total{consumer="dq"}',
-            'asyncq_task_outcomes_total{outcome="done"',
-        ):
-            assert one in page.body
+        await _has_numbers_of_all()
         assert await service.end(signal.SIGTERM) == 0, service.log()
         report = await inspector.audit()
         assert report.is_clean, report.damage
