@@ -24,14 +24,14 @@ async def test_what_became_of_messages_is_shown(fakes: list[FakeBeanstalkd], red
         await put_one(fakes[0], b"long ago", due_ns=1)
         await gone(fakes)
 
-        def value(name: str) -> float | None:
-            return registry.get_sample_value(f"asyncq_dq_{name}", {"consumer": "reminders"})
+    def value(name: str) -> float | None:
+        return registry.get_sample_value(f"asyncq_dq_{name}", {"consumer": "reminders"})
 
-        assert value("handled_total") == 2
-        assert value("duplicates_total") == 2 * (len(fakes) - 1)
-        assert value("discarded_total") == 1
-        assert (value("failed_total"), value("lost_total"), value("running")) == (0, 0, 0)
-        assert value("received_total") == consumer.stats.received >= 2 * len(fakes) + 1
+    assert value("handled_total") == 2
+    assert value("duplicates_total") == 2 * (len(fakes) - 1)
+    assert value("discarded_total") == 1
+    assert (value("failed_total"), value("lost_total"), value("running")) == (0, 0, 0)
+    assert value("received_total") == consumer.stats.received >= 2 * len(fakes) + 1
 
 
 def test_everything_that_is_counted_is_shown(fakes: list[FakeBeanstalkd]) -> None:

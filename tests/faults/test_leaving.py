@@ -42,7 +42,7 @@ async def test_a_server_that_leaves_hands_its_tasks_back(
             asked_at = time.monotonic()
             os.kill(leaver.pid, number)
             leaver.wait()
-            assert time.monotonic() - asked_at < 3.0
+            assert time.monotonic() - asked_at < 6.0
         # What could end in time did. The rest stands in front of what came later.
         assert ledger.ended() == {finished}
         order = [task_id.decode() for task_id in raw.lrange(f"{BASE}pending", 0, -1)]

@@ -137,7 +137,7 @@ async def test_a_process_is_killed_when_its_time_is_up(
     async with at_work(redis_url, process_mux, processes=1) as (client, _):
         await client.enqueue(Task("tell_pid"))
         await settled(redis_client, done=1)  # the process is there, which can take longer than the limit
-        await client.enqueue(Task("hang", str(note)), timeout=0.5)
+        await client.enqueue(Task("hang", str(note)), timeout=2)
         await wait_until(lambda: note.exists() and note.read_text(), "the handler to begin")
         pid = int(note.read_text())
         assert not is_gone(pid)

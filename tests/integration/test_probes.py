@@ -161,7 +161,7 @@ async def test_a_full_server_is_ready_and_one_full_of_handlers_that_do_not_end_i
         task_check_interval=0.05,
         cancel_grace=0.05,
     ) as (client, server):
-        await client.enqueue(Task("stubborn"), timeout=0.6)
+        await client.enqueue(Task("stubborn"), timeout=2)
         await wait_until(lambda: inside(server)._active(), "the handler to run")  # noqa: SLF001
         assert await _status(server, "/readyz") == 200
         answer = await _becomes(server, "/healthz", 503)

@@ -258,7 +258,7 @@ async def test_what_one_could_see_is_not_shown_to_one_who_cannot(any_redis: AnyR
     async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
         info = await client.enqueue(Task("x", {"card": "4111", "n": 1}), queue="q", process_in=60)
         await inspector.acting_as("ann").tasks.edit(
-            "q", info.id, payload={"card": "4222", "n": 1}, max_retry=1
+            "q", info.id, payload={"card": "4222-4222-4222", "n": 1}, max_retry=1
         )
         careful = inspector.acting_as("val", redact=hide_fields("card"))
         (record,) = await careful.trail.list()
@@ -267,7 +267,7 @@ async def test_what_one_could_see_is_not_shown_to_one_who_cannot(any_redis: AnyR
         await careful.tasks.edit("q", info.id, payload={"card": "[hidden]", "n": 2})
         record = (await inspector.trail.list()).records[0]
         assert record.changes == {"payload": ('{"card": "[hidden]", "n": 1}', '{"card": "[hidden]", "n": 2}')}
-        assert "4222" not in repr((await careful.trail.list()).records)
+        assert "4222-4222-4222" not in repr((await careful.trail.list()).records)
         other = inspector.acting_as("pat", redact=hide_fields("n"))
         assert (await other.trail.list()).records[0].changes["payload"] == ("[hidden]", "[hidden]")
 

@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 from tests.support.web import Made, visitor
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"' onclick=alert(3) javascript:x"
-TYPE = EVIL + " {{ 7*7 }}{% raise %}"
+TYPE = EVIL + " {{ 7919*7907 }}{% raise %}"
 
 
 class _Page(HTMLParser):
@@ -111,7 +111,7 @@ async def test_markup_is_text_on_every_page(evil: tuple[WebApp, dict[str, str]])
             page = _Page()
             page.feed(answer.text)
             assert page.faults() == [], path
-            assert " 49" not in answer.text, path
+            assert str(7919 * 7907) not in answer.text, path
             seen += answer.text.count("&lt;script&gt;alert(1)")
         for path in ("/queues/" + "x" * 50, f"/tasks/{EVIL}/{EVIL}", f"/{EVIL}", f"/queues?sort={EVIL}"):
             answer = await browser.get(path)

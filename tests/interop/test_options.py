@@ -114,7 +114,7 @@ async def test_a_scheduled_task_is_due_at_the_same_second(pair: Pair, how: str) 
     await worker.serve()
     await worker.run(near)
     # Go cuts the due time to whole seconds, and so is early by one at the most.
-    assert time.time() - began < 4
+    assert time.time() - began < 10
     await agreed(pair, near, state=None)
     await agreed(pair, far, state="scheduled")
 
