@@ -154,8 +154,12 @@ async def test_what_is_not_supported_is_said(caplog: pytest.LogCaptureFixture) -
     ],
     ids=["jaeger", "grpc", "zipkin", "file", "disabled", "no endpoint"],
 )
-async def test_traces_that_cannot_be(telemetry: dict[str, Any], error: str, expected: str) -> None:
+async def test_traces_that_cannot_be(
+    telemetry: dict[str, Any], error: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A text says what to install, or what to write instead; logging is as it was."""
+    for missing in ("otlp.proto.grpc.trace_exporter", "zipkin.json"):
+        monkeypatch.setitem(sys.modules, f"opentelemetry.exporter.{missing}", None)
     before = list(logging.getLogger().handlers)
     settings = conf(Telemetry=telemetry)
     if not error:
