@@ -202,6 +202,8 @@ async def test_what_a_dead_server_had_counts_as_recovered(any_redis: AnyRedis) -
         any_redis.client.execute_command(*command)
     async with at_work(any_redis.url, _mux(), lease=1.0) as (client, server):
         await wait_until(lambda: server.measures().processed == 1, "it to be taken back and done")
+        # It is counted in the thread of the leases, which may be told last what it has done.
+        await wait_until(lambda: any(one.recovered for one in server.measures().queues), "the count")
         measures = server.measures()
     (queue,) = measures.queues
     assert (queue.recovered, queue.given_up, queue.lost) == (1, 0, 0)
