@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from asyncq import Client, ConnectionOptions, Task
 from asyncq.metrics import Exporter
 from tests.support.cluster import ClusterProcesses, queue_on
+from tests.support.listing import listed
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.cluster]
 
@@ -39,6 +40,7 @@ async def test_what_the_others_hold_is_shown_in_time(nodes: ClusterProcesses) ->
     ):
         for queue in (bad, good):
             await client.enqueue(Task("t"), queue=queue)
+        await listed(client)
         await exporter.render()
         away.pause()
         for _ in range(2):

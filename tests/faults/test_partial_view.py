@@ -26,6 +26,7 @@ from asyncq.errors import (
 )
 from asyncq.inspector import Found, Progress
 from tests.support.cluster import ClusterProcesses, queue_on
+from tests.support.listing import listed
 from tests.support.servers import RedisProcess
 from tests.support.waiting import wait_until
 
@@ -109,6 +110,7 @@ async def test_queues_and_what_runs_in_them(nodes: ClusterProcesses, how: str) -
     async with _looking(nodes) as (client, inspector), server.running(mux):
         for queue in (*bad, good):
             await client.enqueue(Task("t"), queue=queue)
+        await listed(client)
         await begun.wait()
         whole = await inspector.queues.list(partial=True)
         assert [queue.name for queue in whole] == sorted([*bad, good])
@@ -163,6 +165,7 @@ async def test_tasks_groups_and_sizes(nodes: ClusterProcesses, how: str) -> None
             await client.enqueue(Task("t"), queue=queue, group="g")
             info = await client.enqueue(Task("failed"), queue=queue)
             await inspector.tasks.archive(queue, info.id)
+        await listed(client)
         before = await inspector.queues.sizes()
         assert {(queue.pending, queue.archived, queue.aggregating) for queue in before} == {(1, 1, 1)}
         with _away(nodes, away, how):
@@ -301,6 +304,7 @@ async def test_an_audit_judges_whole_queues_only(nodes: ClusterProcesses) -> Non
     async with _looking(nodes) as (client, inspector):
         for queue in (good, bad):
             await client.enqueue(Task("t", task_id="a"), queue=queue)
+        await listed(client)
         with nodes.client() as redis:
             for queue in (good, bad):
                 assert redis.lrem(Keys().queue(queue).pending, 0, "a") == 1
@@ -379,6 +383,7 @@ async def test_a_node_that_goes_away_in_the_middle_of_an_audit(nodes: ClusterPro
     async with _looking(nodes) as (client, inspector):
         for queue in (good, bad):
             await client.enqueue(Task("t", task_id="a"), queue=queue)
+        await listed(client)
         with nodes.client() as redis:
             redis.delete(Keys().queue(bad).task("a"))  # a ghost is left in the pending list
 

@@ -50,6 +50,8 @@ async def test_the_new_task_has_options_of_its_own(any_redis: AnyRedis, queue: s
     async with serve(any_redis.url, batches, somewhere, queues={"here": 1, "elsewhere": 1}) as (client, _):
         await put(client, "g", 1, 2, queue="here")
         await batches.wait_for(1, 2)
+        # In a cluster its name goes by another node.
+        await wait_until(lambda: any_redis.client.sismember("asyncq:queues", queue), "the name")
         if queue == "here":
             await settled(any_redis.client, "here", completed=1, aggregated=2)
         else:

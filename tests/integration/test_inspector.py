@@ -15,6 +15,7 @@ from asyncq import Client, Inspector, Mux, Server, Task, TaskInfo
 from asyncq._wire.keys import Keys
 from asyncq.errors import ConfigError, QueueNotFoundError, ServerNotFoundError, TaskNotFoundError, WireError
 from tests.conftest import AnyRedis
+from tests.support.listing import listed
 from tests.support.waiting import wait_until
 
 KEYS = Keys()
@@ -59,6 +60,7 @@ async def test_what_was_probably_meant_is_named_too(any_redis: AnyRedis) -> None
     async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
         info = await client.enqueue(Task("x"), queue="mails")
         await client.enqueue(Task("x"), queue="other")
+        await listed(client)
         with pytest.raises(QueueNotFoundError) as missing_queue:
             await inspector.tasks.get("mail", "id")
         assert missing_queue.value.near == ("mails",)
@@ -132,6 +134,7 @@ async def test_what_is_being_worked_on_is_seen_with_who_does(any_redis: AnyRedis
         await asyncio.wait_for(began.acquire(), 10)
         second = await client.enqueue(Task("long", b"x" * 100_000), queue="r", deadline=deadline)
         await asyncio.wait_for(began.acquire(), 10)
+        await listed(client)
         found = await inspector.servers.workers()
         assert [(w.queue, w.task_id, w.type, w.server_id, w.attempt, w.deliveries) for w in found] == [
             ("q", first.id, "long", server.id, 1, 1),
@@ -158,6 +161,7 @@ async def test_what_a_dead_server_left_is_shown_as_orphaned(any_redis: AnyRedis)
     """Until somebody takes it back; and a message that cannot be read hides nothing."""
     async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
         info = await client.enqueue(Task("x"), queue="q")
+        await listed(client)
         keys = KEYS.queue("q")
         any_redis.client.delete(keys.pending)
         any_redis.client.zadd(keys.lease, {info.id: time.time() - 60})

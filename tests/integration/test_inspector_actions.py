@@ -20,6 +20,7 @@ from asyncq.inspector import BulkReport
 from tests.conftest import AnyRedis
 from tests.integration.test_inspector_pages import both, numbers
 from tests.support.census import take_census
+from tests.support.listing import listed
 from tests.support.waiting import wait_until
 
 
@@ -39,6 +40,7 @@ async def test_a_task_is_run_archived_and_deleted(any_redis: AnyRedis) -> None:
     """Each from where it is."""
     async with both(any_redis) as (client, inspector):
         info = await client.enqueue(Task("x"), queue="q", process_in=60, unique=600)
+        await listed(client)
         await inspector.tasks.run("q", info.id)
         assert (await inspector.tasks.get("q", info.id)).state == "pending"
         await inspector.tasks.archive("q", info.id)

@@ -13,6 +13,7 @@ from asyncq import Client, Inspector, Mux, Server, SkipRetry, Task, TaskInfo
 from asyncq.errors import ConfigError, GroupNotFoundError, QueueNotFoundError
 from asyncq.retry import Fixed
 from tests.conftest import AnyRedis
+from tests.support.listing import listed
 from tests.support.waiting import wait_until
 
 
@@ -187,6 +188,7 @@ async def test_what_is_not_there_is_named(any_redis: AnyRedis) -> None:
     """With what was probably meant; an empty state is an empty page."""
     async with both(any_redis) as (client, inspector):
         await client.enqueue(Task("x"), queue="mails", group="users")
+        await listed(client)
         assert (await inspector.tasks.list("mails", "retry")).tasks == []
         with pytest.raises(QueueNotFoundError, match="'mails'"):
             await inspector.tasks.list("mail", "retry")

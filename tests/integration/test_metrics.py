@@ -16,6 +16,7 @@ from asyncq import Client, Inspector, Mux, Scheduler, Server, Task
 from asyncq.errors import NotStartedError
 from asyncq.metrics import Exporter, ServerCollector, add_metrics
 from tests.conftest import AnyRedis
+from tests.support.listing import listed
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisProcess
 from tests.support.waiting import wait_until
@@ -135,6 +136,7 @@ async def test_the_exporter_shows_what_there_is(any_redis: AnyRedis) -> None:
         await client.enqueue(Task("fine"), queue="low", process_in=3600)
         await inspector.queues.pause("low")
         await client.enqueue(Task("fails"))
+        await listed(client)
         server = Server(any_redis.url, queues={"default": 1, "low": 1}, concurrency=4)
         exporter = Exporter(any_redis.url, listen="127.0.0.1:0", interval=0, timeout=30)
         async with server.running(_mux()), Scheduler(any_redis.url).running(), exporter:

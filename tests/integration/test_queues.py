@@ -16,6 +16,7 @@ from asyncq.inspector import Rights
 from tests.conftest import AnyRedis
 from tests.integration.serving import at_work, inside, settled
 from tests.support.keyspace import snapshot
+from tests.support.listing import listed
 from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)
@@ -76,6 +77,7 @@ async def test_all_queues_are_seen_at_once(any_redis: AnyRedis) -> None:
         for at, name in enumerate(reversed(names)):
             for _ in range(1 + at % 2):
                 await client.enqueue(Task("x"), queue=name)
+        await listed(client)
         assert await inspector.queues.names() == names
         found = await inspector.queues.list()
         assert [info.name for info in found] == names
@@ -277,6 +279,7 @@ async def test_some_of_many_queues_are_looked_at(any_redis: AnyRedis) -> None:
     async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
         for name in ("a", "b", "c"):
             await client.enqueue(Task("greet"), queue=name)
+        await listed(client)
         found = await inspector.queues.list(only=["c", "a", "nothing"])
         assert [(info.name, info.pending) for info in found] == [("a", 1), ("c", 1)]
         assert await inspector.queues.list(only=[]) == []

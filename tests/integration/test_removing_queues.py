@@ -18,6 +18,7 @@ from asyncq.inspector import Progress
 from tests.conftest import AnyRedis
 from tests.integration.serving import at_work, settled
 from tests.support.keyspace import snapshot
+from tests.support.listing import listed
 from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)
@@ -89,6 +90,7 @@ async def test_with_force_all_goes_and_other_queues_stay(
             await client.enqueue(Task("x"), queue=queue, process_in=HOUR)
             for group in range(5):
                 await client.enqueue(Task("x"), queue=queue, group=f"g{group}")
+        await listed(client)
         assert await inspector.queues.remove("q", force=True, on_progress=told.append) == 36
         assert _left(any_redis, "q") == {}
         assert await inspector.queues.names() == ["r"]
@@ -106,8 +108,7 @@ async def test_a_name_that_a_client_remembers_is_published_again(any_redis: AnyR
     async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
         for _ in range(3):
             await client.enqueue(Task("x"), queue="q")
-            # The name is still on its way, in a cluster to another node, and may arrive after the removal.
-            await client._connected().enqueue.drain()  # noqa: SLF001 - what closing waits for
+            await listed(client)  # or the name may arrive after the removal
             await inspector.queues.remove("q", force=True)
             assert await inspector.queues.names() == []
         await client.enqueue(Task("x"), queue="q")
@@ -272,6 +273,7 @@ async def test_removing_beside_clients_and_servers_leaves_no_trace(any_redis: An
             return (await inspector.tasks.get("q", last.id)).state == "completed"
 
         await wait_until(is_done, "the last task to run")
+        await listed(client)
         too_often = {at: times for at, times in traffic.ran.items() if times > (2 if at % 7 == 0 else 1)}
         assert not too_often
         assert await inspector.queues.names() == ["q"]

@@ -9,12 +9,14 @@ import pytest
 from asyncq import Client, Task
 from asyncq.errors import ConfigError, QueueNotFoundError, ResultTimeoutError, TaskNotFoundError
 from tests.conftest import AnyRedis
+from tests.support.listing import listed
 
 
 async def test_what_never_was_is_named(any_redis: AnyRedis) -> None:
     """A misspelt queue is another mistake than a wrong id."""
     async with Client(any_redis.url) as client:
         info = await client.enqueue(Task("x"), queue="reports")
+        await listed(client)
         with pytest.raises(QueueNotFoundError, match="did you mean 'reports'"):
             await client.result(info.id, queue="report")
         with pytest.raises(TaskNotFoundError, match="no task 'nobody'"):

@@ -23,6 +23,7 @@ from asyncq.inspector import RIGHTS, Report, Rights
 from asyncq.inspector.rights import CHANGES
 from tests.conftest import AnyRedis
 from tests.support.keyspace import snapshot
+from tests.support.listing import listed
 from tests.support.waiting import wait_until
 
 Call = Callable[[Inspector], Awaitable[object]]
@@ -206,6 +207,7 @@ async def test_other_queues_are_refused_and_left_out(any_redis: AnyRedis) -> Non
     async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
         ours = await client.enqueue(Task("x"), queue="mail-eu")
         theirs = await client.enqueue(Task("x"), queue="mail-us")
+        await listed(client)
         for name in ("mail-eu", "mail-us"):
             await client.schedules.upsert("@hourly", Task("x"), entry_id=f"of {name}", queue=name)
         it = inspector.acting_as("ann", rights=Rights.all(queues=["*-eu"]))

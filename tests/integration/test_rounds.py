@@ -13,6 +13,7 @@ from asyncq.inspector import Inspector
 from asyncq.task import Task
 from tests.conftest import AnyRedis
 from tests.support.cluster import ClusterProcesses
+from tests.support.listing import listed
 
 PREFIX = "a*c[x]:"
 
@@ -32,6 +33,7 @@ async def test_names_are_found_on_all_nodes(cluster: ClusterProcesses) -> None:
             await client.enqueue(Task("t", task_id="}:flow"), queue=name)
         for beside in (other, another):
             await beside.enqueue(Task("t"), queue="not this")
+        await listed(client)
         basis = inspector._reach.broker().basis  # noqa: SLF001 - the walk is for bad times only
         key = basis.queue("").flow
         round_ = Round(basis, partial=True)
@@ -70,6 +72,7 @@ async def test_a_part_is_the_whole_where_all_answer(any_redis: AnyRedis) -> None
     async with Client(any_redis.url) as client, Inspector(any_redis.url) as inspector:
         for queue in ("a", "b"):
             await client.enqueue(Task("t"), queue=queue)
+        await listed(client)
         for partial in (False, True):
             names = await inspector.queues.names(partial=partial)
             assert names == ["a", "b"]

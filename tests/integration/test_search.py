@@ -15,6 +15,7 @@ from asyncq.errors import ConfigError
 from asyncq.inspector import SearchPage, TaskQuery
 from asyncq.inspector.listing import MOST_BYTES
 from tests.conftest import AnyRedis
+from tests.support.listing import listed
 from tests.support.waiting import wait_until
 
 
@@ -32,6 +33,7 @@ async def _fill(client: Client, inspector: Inspector) -> None:
 async def _filled(redis: AnyRedis) -> AsyncIterator[tuple[Client, Inspector]]:
     async with Client(redis.url) as client, Inspector(redis.url) as inspector:
         await _fill(client, inspector)
+        await listed(client)
         yield client, inspector
 
 
@@ -89,6 +91,7 @@ async def test_an_id_is_found_wherever_it_is(any_redis: AnyRedis) -> None:
     async with _filled(any_redis) as (client, inspector):
         for queue in ("bill", "mail"):
             await client.enqueue(Task("x", queue), queue=queue, task_id="here")
+        await listed(client)
         found = await inspector.search.by_id("here")
         assert ([info.queue for info in found], found.is_whole) == (["bill", "mail"], True)
         assert await inspector.search.by_id("nowhere") == []

@@ -13,6 +13,7 @@ from asyncq import Mux, Scheduler, Server, SkipRetry, Task
 from asyncq._wire.asynq_records import EnqueueEvent, SchedulerEntry, Timestamp
 from asyncq._wire.keys import GoKeys
 from tests.conftest import AnyRedis
+from tests.support.listing import listed
 from tests.support.waiting import wait_until
 from tests.support.web_site import Site, at_site, field, text
 
@@ -31,6 +32,7 @@ async def _fail(site: Site, url: str) -> None:
     async with Server(url, queues=["q"], retry=lambda *_: 600.0).running(mux):
         for number in range(9):
             await site.client.enqueue(Task("email", number), queue="q")
+        await listed(site.client)
 
         async def all_failed() -> bool:
             info = await site.inspector.queues.get("q")

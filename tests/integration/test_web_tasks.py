@@ -13,6 +13,7 @@ from asyncq import Client, Task
 from asyncq.inspector import Rights
 from asyncq.web import Principal, bulk, enqueuing, failures, schedules, task, tasks
 from tests.conftest import AnyRedis
+from tests.support.listing import listed
 from tests.support.waiting import wait_until
 from tests.support.web_site import Site, at_site, text
 
@@ -25,6 +26,7 @@ async def _fill(client: Client) -> None:
     await client.enqueue(
         Task("bill:make", "x"), queue="bill/é {{x}}".replace("{{x}}", "x"), process_in=600, task_id="b0"
     )
+    await listed(client)
 
 
 async def test_all_tasks_are_in_one_list(any_redis: AnyRedis) -> None:
