@@ -26,7 +26,7 @@ from asyncq.errors import (
 )
 from asyncq.inspector import Found, Progress
 from tests.support.cluster import ClusterProcesses, queue_on
-from tests.support.listing import listed
+from tests.support.listing import listed, put_in_each
 from tests.support.servers import RedisProcess
 from tests.support.waiting import wait_until
 
@@ -108,9 +108,7 @@ async def test_queues_and_what_runs_in_them(nodes: ClusterProcesses, how: str) -
 
     server = Server(_options(nodes), queues={good: 1})
     async with _looking(nodes) as (client, inspector), server.running(mux):
-        for queue in (*bad, good):
-            await client.enqueue(Task("t"), queue=queue)
-        await listed(client)
+        await put_in_each(client, (*bad, good))
         await begun.wait()
         whole = await inspector.queues.list(partial=True)
         assert [queue.name for queue in whole] == sorted([*bad, good])
@@ -302,9 +300,7 @@ async def test_an_audit_judges_whole_queues_only(nodes: ClusterProcesses) -> Non
     away, there = nodes.nodes[2], nodes.nodes[1]
     good, bad = queue_on(nodes, there, "good"), queue_on(nodes, away, "bad")
     async with _looking(nodes) as (client, inspector):
-        for queue in (good, bad):
-            await client.enqueue(Task("t", task_id="a"), queue=queue)
-        await listed(client)
+        await put_in_each(client, (good, bad))
         with nodes.client() as redis:
             for queue in (good, bad):
                 assert redis.lrem(Keys().queue(queue).pending, 0, "a") == 1
@@ -381,9 +377,7 @@ async def test_a_node_that_goes_away_in_the_middle_of_an_audit(nodes: ClusterPro
     away, there = nodes.nodes[2], nodes.nodes[1]
     good, bad = queue_on(nodes, there, "good"), queue_on(nodes, away, "bad")
     async with _looking(nodes) as (client, inspector):
-        for queue in (good, bad):
-            await client.enqueue(Task("t", task_id="a"), queue=queue)
-        await listed(client)
+        await put_in_each(client, (good, bad))
         with nodes.client() as redis:
             redis.delete(Keys().queue(bad).task("a"))  # a ghost is left in the pending list
 

@@ -47,17 +47,22 @@ async def test_the_new_task_has_options_of_its_own(any_redis: AnyRedis, queue: s
         return Task("batch", {"of": [task.payload for task in tasks]}, queue=queue, retention=60)
 
     batches = Batches()
-    async with serve(any_redis.url, batches, somewhere, queues={"here": 1, "elsewhere": 1}) as (client, _):
+    async with (
+        serve(any_redis.url, batches, somewhere, queues={"here": 1, "elsewhere": 1}) as (client, _),
+        Inspector(any_redis.url) as inspector,
+    ):
         await put(client, "g", 1, 2, queue="here")
         await batches.wait_for(1, 2)
-        # In a cluster its name goes by another node.
-        await wait_until(lambda: any_redis.client.sismember("asyncq:queues", queue), "the name")
         if queue == "here":
             await settled(any_redis.client, "here", completed=1, aggregated=2)
         else:
             await settled(any_redis.client, "here", aggregated=2)
             await settled(any_redis.client, "elsewhere", completed=1)
-    async with Inspector(any_redis.url) as inspector:
+
+        async def is_listed() -> bool:
+            return queue in await inspector.queues.names()
+
+        await wait_until(is_listed, "its name, which in a cluster is on another node")
         assert (await inspector.audit()).is_clean
 
 
