@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from asyncq.dq.consumer import Consumer
-from asyncq.errors import ConfigError
 from asyncq.metrics.families import Families, Filler
+from asyncq.metrics.naming import require_different
 
 __all__ = ["ConsumerCollector"]
 
@@ -41,9 +41,7 @@ class ConsumerCollector(Filler):
     """
 
     def __init__(self, *consumers: Consumer, namespace: str = "asyncq") -> None:
-        names = [consumer.name for consumer in consumers]
-        if len(set(names)) < len(names):
-            raise ConfigError("name", names, "a different one of each consumer, for the label `consumer`")
+        require_different([consumer.name for consumer in consumers], label="consumer")
         super().__init__(namespace)
         self._consumers: Final = consumers
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from asyncq.errors import ConfigError
 from asyncq.kq.pusher import Pusher
 from asyncq.kq.queue import Queue
 from asyncq.metrics.families import Families, Filler
+from asyncq.metrics.naming import require_different
 
 __all__ = ["PusherCollector", "QueueCollector"]
 
@@ -48,9 +48,7 @@ class QueueCollector(Filler):
     """
 
     def __init__(self, *queues: Queue, namespace: str = "asyncq") -> None:
-        names = [queue.name for queue in queues]
-        if len(set(names)) < len(names):
-            raise ConfigError("name", names, "a different one of each queue, for the label `queue`")
+        require_different([queue.name for queue in queues], label="queue")
         super().__init__(namespace)
         self._queues: Final = queues
 

@@ -6,9 +6,10 @@ from typing import Final
 
 from prometheus_client.registry import Collector
 
-from asyncq.errors import ClosedError, ConfigError, NotStartedError
+from asyncq.errors import ClosedError, NotStartedError
 from asyncq.measures import ServerMeasures
 from asyncq.metrics.families import Families, Filler, encoded
+from asyncq.metrics.naming import require_different
 from asyncq.server import Page, Request, Server
 
 
@@ -32,9 +33,7 @@ class ServerCollector(Filler):
     """
 
     def __init__(self, *servers: Server, namespace: str = "asyncq") -> None:
-        names = [server.config.name for server in servers]
-        if len(set(names)) < len(names):
-            raise ConfigError("name", names, "a different one of each server, for the label `server`")
+        require_different([server.config.name for server in servers], label="server")
         super().__init__(namespace)
         self._servers: Final = servers
 

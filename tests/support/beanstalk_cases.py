@@ -119,8 +119,7 @@ async def a_job_that_is_not_touched_is_taken_away(rig: Rig, one: Client, other: 
     with pytest.raises(beanstalk.TimedOutError):
         await other.reserve(0)
     await rig.pass_time(1.1)
-    # beanstalkd 1.12 forgets it now and then, where it looks in the very microsecond in which the time is
-    # over, until the connection says something.
+    # beanstalkd 1.12 forgets now and then that the time is over, until the connection says something.
     await one.list_tube_used()
     assert (await other.reserve(5)).id == job.id
     with pytest.raises(beanstalk.JobNotFoundError):
