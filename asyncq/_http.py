@@ -151,6 +151,21 @@ def render(page: Page, *, has_body: bool) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + (body if has_body else b"")
 
 
+async def stop_accepting(server: asyncio.Server) -> None:
+    """Close a listener, once whoever is accepted by now has a connection.
+
+    `Server.close` alone may leave a socket behind that nobody closes: of whom it has accepted, asyncio makes
+    a connection in the next turn of the loop, and fails to, without a word, if the server is closed by then.
+    """
+    loop = asyncio.get_running_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener.fileno())
+    try:
+        await asyncio.sleep(0)
+    finally:
+        server.close()
+
+
 class HttpDoor:
     """Answers GET and HEAD for a few paths.
 
@@ -206,7 +221,7 @@ class HttpDoor:
         finally:
             self._port = None
             self._is_open = False
-            server.close()
+            await stop_accepting(server)
             await self._callers.cancel()
             await server.wait_closed()
 

@@ -16,6 +16,7 @@ from asyncq.cli.parent import Parent
 from asyncq.cli.plan import Plan
 from asyncq.cli.probing import _asked
 from tests.support.commands import Program
+from tests.support.doors import door
 from tests.support.servers import is_gone
 from tests.support.waiting import wait_until
 
@@ -133,12 +134,10 @@ async def test_a_child_that_goes_away_without_an_answer_is_said_so() -> None:
 
     async def hangs_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.close()
 
-    server = await asyncio.start_server(hangs_up, "127.0.0.1", 0)
     child = Offspring(Plan(apps=("shop",)), lambda _: None)
-    child.report = {"state": "ready", "probes": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"}
-    async with server:
+    async with door(hangs_up) as address:
+        child.report = {"state": "ready", "probes": f"http://{address}"}
         answer = await _asked(child, "/healthz")
     assert answer["status"] == 0
     assert answer["says"] == "no answer: ConnectionResetError"

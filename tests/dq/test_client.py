@@ -16,6 +16,7 @@ from asyncq.beanstalk import Client
 from asyncq.beanstalk.errors import BY_WORD, TROUBLE
 from asyncq.errors import ClosedError
 from tests.support.beanstalk_cases import CASES, Case
+from tests.support.doors import door
 from tests.support.fake_beanstalkd import FakeBeanstalkd, Fault
 from tests.support.waiting import wait_until
 
@@ -221,21 +222,14 @@ async def _saying(*chunks: bytes) -> AsyncIterator[str]:
     """A server that answers everything with these bytes, in these pieces, and closes then."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await reader.read(1000)
-            for chunk in chunks:
-                writer.write(chunk)
-                await writer.drain()
-                await asyncio.sleep(0)
-        except OSError:
-            pass  # they have heard enough
-        finally:
-            writer.close()
+        await reader.read(1000)
+        for chunk in chunks:
+            writer.write(chunk)
+            await writer.drain()
+            await asyncio.sleep(0)
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        host, port = server.sockets[0].getsockname()[:2]
-        yield f"{host}:{port}"
+    async with door(answer) as address:
+        yield address
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from asyncq.task import Task
 from tests.conftest import AnyRedis
 from tests.support.census import take_census
 from tests.support.certificates import Certificate
+from tests.support.doors import door
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisOptions, RedisProcess, free_port
 from tests.support.waiting import wait_until
@@ -136,12 +137,10 @@ async def test_a_host_that_swallows_packets_is_given_up() -> None:
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    async with await asyncio.start_server(silent, "127.0.0.1", 0) as listener:
-        port = listener.sockets[0].getsockname()[1]
+    async with door(silent) as address:
         with pytest.raises(BrokerUnavailableError, match="no answer while connecting"):
-            await _pong(f"redis://127.0.0.1:{port}?connect_timeout=0.1")
+            await _pong(f"redis://{address}?connect_timeout=0.1")
 
 
 # -- TLS ------------------------------------------------------------------------------------------
@@ -187,10 +186,9 @@ async def _impostor(**facts: str) -> AsyncGenerator[str]:
                 words.append((await reader.readexactly(size + 2))[:-2])
             answers = {b"PING": b"+PONG\r\n", b"INFO": b"$%d\r\n%s\r\n" % (len(info), info)}
             writer.write(answers.get(words[0].upper(), b"+OK\r\n"))
-        writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
-        yield f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    async with door(serve) as address:
+        yield f"redis://{address}"
 
 
 @pytest.mark.parametrize("version", ["2.8.24", "5.0.14", "6.0.16"])

@@ -12,6 +12,7 @@ import pytest
 from asyncq.kq import KafkaUnavailableError
 from asyncq.kq.access import Access, check_topic
 from tests.support.certificates import Certificate
+from tests.support.doors import door
 from tests.support.mock_kafka import MockKafka
 
 
@@ -27,11 +28,13 @@ async def _encrypted(kafka: MockKafka, certificate: Certificate) -> AsyncIterato
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inside, outside = await asyncio.open_connection(host, int(port))
-        await asyncio.gather(_pipe(reader, outside), _pipe(inside, writer))
+        try:
+            await asyncio.gather(_pipe(reader, outside), _pipe(inside, writer))
+        finally:
+            outside.transport.abort()
 
-    server = await asyncio.start_server(forward, "127.0.0.1", 0, ssl=certificate.server_context())
-    async with server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with door(forward, tls=certificate.server_context()) as address:
+        yield address
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

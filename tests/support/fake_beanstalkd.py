@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
+from asyncq._http import stop_accepting
+
 from .fake_beanstalkd_conn import Conn, FakeJob, State
 from .waiting import wait_until
 
@@ -55,6 +57,11 @@ class FakeBeanstalkd:
         """As a client is told."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether it takes connections."""
+        return self._server is not None
+
     # --- what tests do to it -------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -68,7 +75,7 @@ class FakeBeanstalkd:
         """End as a crash does."""
         server, self._server = self._server, None
         if server is not None:
-            server.close()
+            await stop_accepting(server)
         for conn in list(self.conns):
             conn.abort()
         if self._timer is not None:

@@ -55,6 +55,9 @@ class Conn(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         assert isinstance(transport, asyncio.Transport)
+        if not self._server.is_listening:  # accepted in the moment of its end
+            transport.abort()
+            return
         self._transport = transport
         self._server.conns.add(self)
 

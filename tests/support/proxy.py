@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
+from asyncq._http import stop_accepting
+
 from .servers import RedisProcess
 
 __all__ = ["Proxy"]
@@ -53,6 +55,7 @@ class Proxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._listener: asyncio.Server | None = None
         self._links: set[_Link] = set()
+        self._cuts = 0
         self.port = 0
         self.state = _State()
 
@@ -182,9 +185,10 @@ class Proxy:
     async def _stop_listening(self) -> None:
         listener, self._listener = self._listener, None
         if listener is not None:
-            listener.close()
+            await stop_accepting(listener)
 
     async def _cut(self) -> None:
+        self._cuts += 1
         for link in self._links:
             link.cut()
 
@@ -199,7 +203,11 @@ class Proxy:
             self.state.flowing.clear()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._listener is None:  # accepted in the moment of refusing
+            writer.transport.abort()
+            return
         self.state.accepted += 1
+        cuts = self._cuts
         address = self._server.address
         try:
             if isinstance(address, str):
@@ -210,6 +218,9 @@ class Proxy:
             writer.transport.abort()
             return
         link = _Link(self.state, (reader, writer), server)
+        if cuts != self._cuts:
+            link.cut()
+            return
         self._links.add(link)
         try:
             await link.run()
@@ -371,5 +382,5 @@ class _CommandParser:
 
 async def _let_tasks_end() -> None:
     """Wait until every task of the proxy's loop but this one has ended."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    await asyncio.gather(*others, return_exceptions=True)
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.gather(*others, return_exceptions=True)

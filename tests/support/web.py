@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import uvicorn
 
+from asyncq._http import stop_accepting
 from asyncq.web import WebApp
 
 from .waiting import wait_until
@@ -56,5 +57,7 @@ async def serving(app: Any) -> AsyncGenerator[str]:
             await wait_until(lambda: server.started or task.done(), "the web server to listen")
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
+            for door in server.servers:
+                await stop_accepting(door)
             server.should_exit = True
             await task

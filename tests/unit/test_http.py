@@ -306,6 +306,18 @@ async def test_closing_ends_those_who_are_inside() -> None:
     await writer.wait_closed()
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_one_who_is_accepted_in_the_moment_of_closing_is_sent_away(turns: int) -> None:
+    """Asyncio's own way leaves the socket open, after two turns of the loop."""
+    with socket.socket() as caller:
+        async with _door({}) as door:
+            caller.connect(("127.0.0.1", _port(door)))  # the system accepts it, the loop has not seen it yet
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        caller.settimeout(10)
+        assert await asyncio.to_thread(_length, caller) == 0
+
+
 async def test_an_address_that_is_taken_is_refused_with_the_reason() -> None:
     """Under the name of its option."""
     async with _door({}) as door:
