@@ -214,7 +214,7 @@ def _assert_nobody_connected(client: Redis) -> None:
     def is_alone() -> bool:
         return all(entry["name"] == CLIENT_NAME for entry in client.client_list())
 
-    wait_until_sync(is_alone, "all connections to be closed", 2.0)
+    wait_until_sync(is_alone, "all connections to be closed", 10.0)
 
 
 def _children() -> set[int]:

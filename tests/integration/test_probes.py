@@ -191,19 +191,21 @@ async def test_silence_counts_from_when_there_was_a_free_slot(
 
 async def test_a_blocked_loop_gives_no_answer(redis_url: str) -> None:
     """That is what a probe with a limit of time notices."""
-    mux, begun = Mux(), asyncio.Event()
+    mux, begun, may_block = Mux(), asyncio.Event(), asyncio.Event()
 
     @mux.handle("blocks")
     async def blocks(task: Task) -> None:
         begun.set()
-        await asyncio.sleep(0)
+        await may_block.wait()
         time.sleep(0.3)  # noqa: ASYNC251 - the sin that is looked for
 
     async with at_work(redis_url, mux, probes=ANY_PORT) as (client, server):
         await client.enqueue(Task("blocks"))
         await begun.wait()
         asked_at = time.monotonic()
-        assert await _status(server, "/healthz") == 200
+        asking = asyncio.ensure_future(_status(server, "/healthz"))
+        may_block.set()
+        assert await asking == 200
         assert time.monotonic() - asked_at >= 0.25
 
 

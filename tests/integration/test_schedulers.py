@@ -65,9 +65,9 @@ async def test_each_change_is_seen(any_redis: AnyRedis) -> None:
             async def is_gone() -> bool:
                 return await shown() == []
 
-            await wait_until(is_there, "the entry to be shown", 3)
+            await wait_until(is_there, "the entry to be shown")
             scheduler.unregister("mine")
-            await wait_until(is_gone, "the entry to be shown no more", 3)
+            await wait_until(is_gone, "the entry to be shown no more")
 
 
 @pytest.mark.parametrize("any_redis", TOPOLOGIES, indirect=True)
