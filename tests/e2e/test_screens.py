@@ -51,6 +51,22 @@ async def test_a_screen_is_for_everybody(visit: Visit, name: str) -> None:
     await visitor.assert_usable()
 
 
+async def test_a_chart_keeps_to_the_room_that_it_has(visit: Visit) -> None:
+    """Also where the window stays as it is: a page that gets long needs a scroll bar."""
+    visitor = await visit(SCREENS["overview"], viewport=DESKTOP)
+    page = visitor.page
+    await expect(page.locator(".chart .u-wrap").first).to_be_visible()
+    for room in (500, 700):
+        await page.evaluate("room => { document.querySelector('main').style.width = `${room}px`; }", room)
+        await page.wait_for_function(
+            """() => [...document.querySelectorAll(".chart .plot")].filter((host) => host.clientWidth).every(
+                (host) => host.querySelector(".u-wrap").offsetWidth === host.clientWidth)"""
+        )
+        width = await page.locator(".chart .plot").first.evaluate("host => host.clientWidth")
+        assert 200 < width < room
+    visitor.assert_no_fault()
+
+
 async def test_a_servers_page_is_for_everybody(visit: Visit, site: World) -> None:
     """Its address has an id that is made when it starts."""
     visitor = await visit(f"/servers/{site.server.id}")

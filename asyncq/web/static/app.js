@@ -65,6 +65,13 @@
     }
     return data;
   };
+  const fitting = (host) => Math.max(200, host.clientWidth);
+  // Not only the window changes what room there is: so does a page that gets long enough for a scroll bar.
+  const rooms = new ResizeObserver((entries) => entries.forEach(({ target }) => {
+    const known = plots.get(target.closest("[data-chart]")?.id);
+    if (!known?.figure.contains(target) || known.plot.width === fitting(target)) return;
+    known.plot.setSize({ width: fitting(target), height: known.plot.height });
+  }));
   const draw = (figure) => {
     if (!window.uPlot || !figure.querySelector(".chart-table tbody tr")) return;
     const data = read(figure);
@@ -78,7 +85,7 @@
     const host = figure.querySelector(".plot");
     host.replaceChildren();
     const plot = new uPlot({
-      width: Math.max(200, host.clientWidth),
+      width: fitting(host),
       height: 180,
       cursor: { drag: { x: false, y: false } },
       scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
@@ -90,6 +97,7 @@
       })],
     }, data, host);
     plots.set(figure.id, { plot, figure, width: data.length });
+    rooms.observe(host);
   };
   const drawAll = () => document.querySelectorAll("[data-chart]").forEach(draw);
   const redrawAll = () => { plots.forEach(({ plot }) => plot.destroy()); plots.clear(); drawAll(); };
@@ -150,8 +158,6 @@
   const start = () => {
     drawAll();
     document.body.addEventListener("htmx:after:swap", drawAll);
-    let timer;
-    addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(redrawAll, 150); });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
   };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start); else start();
