@@ -29,6 +29,17 @@ T = TypeVar("T")
 OnBroken = Callable[[BaseException], None]
 
 
+def end_within(limit: asyncio.Timeout | None, seconds: float) -> None:
+    """Give a block that has a limit so many seconds from now, unless it has fewer or is over."""
+    if limit is None:
+        return
+    at, end = asyncio.get_running_loop().time() + seconds, limit.when()
+    if end is not None and end <= at:
+        return  # perhaps it is being ended at this moment, which asyncio allows to be said once
+    with suppress(RuntimeError):  # it is over
+        limit.reschedule(at)
+
+
 class Service:
     """Base of every actor that has a loop. Subclasses write `tick`."""
 

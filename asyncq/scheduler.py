@@ -22,7 +22,7 @@ from asyncq._scheduling.pulse import Pulse, SchedulerHealth
 from asyncq._scheduling.roster import Roster
 from asyncq._scheduling.settings import SchedulerConfig, SchedulerOptions, options_of
 from asyncq._scheduling.wiring import Actors, Plan
-from asyncq._service import Errands, Service, running
+from asyncq._service import Errands, Service, end_within, running
 from asyncq._signals import handled
 from asyncq._timetable import Timetable
 from asyncq.client import Client
@@ -323,8 +323,7 @@ class Scheduler(Probed, Runs):
         """Enqueue nothing more, and leave. Does nothing when it does not run."""
         if self._status == "starting":
             self._status = "leaving"
-            if self._reaching is not None:
-                self._reaching.reschedule(asyncio.get_running_loop().time())
+            end_within(self._reaching, 0.0)
         if self._status in ("leaving", "left"):
             if self._ended is not None and not self._ended.done():
                 await asyncio.wait([self._ended])

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from asyncq._handlers import Call
 from asyncq._logs import Log
+from asyncq._service import end_within
 from asyncq.config import Lifespan, TaskLifespan
 from asyncq.context import Context
 from asyncq.mux import Middleware
@@ -31,8 +32,7 @@ class Surroundings:
     def hurry(self) -> None:
         """Do not wait long for a teardown, whether it has begun or not."""
         self._is_hurried = True
-        if self._teardown is not None:
-            self._teardown.reschedule(asyncio.get_running_loop().time() + HURRIED)
+        end_within(self._teardown, HURRIED)
 
     @asynccontextmanager
     async def entered(self) -> AsyncGenerator[None]:

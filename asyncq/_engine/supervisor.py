@@ -51,7 +51,7 @@ from asyncq._engine.vitals import Vitals
 from asyncq._engine.watcher import Watcher, Woken, watching
 from asyncq._logs import Log
 from asyncq._redis.router import Router
-from asyncq._service import Service, running
+from asyncq._service import Service, end_within, running
 from asyncq._wire.wire import Wire
 from asyncq.config import ServerConfig
 from asyncq.connection import Pong
@@ -110,8 +110,7 @@ class Supervisor:
     def leave(self, *, now: bool = False) -> None:
         """Finish and leave; `now` cancels what runs instead of letting it finish."""
         self._begin_to_leave()
-        if self._beginning is not None:
-            self._beginning.reschedule(self._loop.time())
+        end_within(self._beginning, 0.0)
         if now:
             self._is_hurried = True
             self._surroundings.hurry()

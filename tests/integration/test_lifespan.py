@@ -172,6 +172,33 @@ async def test_a_server_that_enters_can_be_told_to_leave(redis_url: str) -> None
     assert cleaned.is_set()
 
 
+async def test_a_start_may_be_given_up_twice(redis_url: str) -> None:
+    """Also while it is being given up: whoever cancels in a hurry cancels again."""
+    entering, cleaning, may_go_on, cleaned = (asyncio.Event() for _ in range(4))
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        entering.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaning.set()
+            await may_go_on.wait()
+            cleaned.set()
+        yield
+
+    server = Server(redis_url, lifespan=lifespan)
+    starting = asyncio.ensure_future(server.start(Mux()))
+    await entering.wait()
+    asking = asyncio.ensure_future(server.shutdown())
+    await cleaning.wait()
+    again = asyncio.ensure_future(server.shutdown(now=True))
+    await asyncio.sleep(0)
+    may_go_on.set()
+    await asyncio.gather(starting, asking, again)
+    assert cleaned.is_set()
+
+
 async def test_a_teardown_that_hangs_can_be_hurried(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -194,6 +221,26 @@ async def test_a_teardown_that_hangs_can_be_hurried(
     await shutdown
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [getattr(record, "event", "") for record in errors] == ["lifespan_abandoned"]
+
+
+async def test_who_hurries_after_the_teardown_is_not_told_off(redis_url: str) -> None:
+    """A second signal may come in any moment of leaving."""
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        yield
+        torn_down.append(True)
+
+    torn_down: list[bool] = []
+    server = Server(redis_url, lifespan=lifespan)
+    await server.start(Mux())
+    shutdown = asyncio.ensure_future(server.shutdown())
+    hurries: list[asyncio.Future[None]] = []
+    while not shutdown.done():
+        hurries.append(asyncio.ensure_future(server.shutdown(now=bool(torn_down))))
+        await asyncio.sleep(0)
+    await asyncio.gather(shutdown, *hurries)
+    assert torn_down == [True]
 
 
 async def test_a_broken_task_group_of_the_lifespan_ends_the_server(redis_url: str) -> None:
