@@ -28,7 +28,8 @@ async def test_what_became_of_messages_is_shown(fakes: list[FakeBeanstalkd], red
         return registry.get_sample_value(f"asyncq_dq_{name}", {"consumer": "reminders"})
 
     assert value("handled_total") == 2
-    assert value("duplicates_total") == 2 * (len(fakes) - 1)
+    # More where the nodes' clocks, which run ahead here, end a reservation in which a copy is thrown away.
+    assert value("duplicates_total") == consumer.stats.duplicates >= 2 * (len(fakes) - 1)
     assert value("discarded_total") == 1
     assert (value("failed_total"), value("lost_total"), value("running")) == (0, 0, 0)
     assert value("received_total") == consumer.stats.received >= 2 * len(fakes) + 1

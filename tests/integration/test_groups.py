@@ -27,7 +27,7 @@ async def test_a_group_becomes_one_task(any_redis: AnyRedis) -> None:
     """In the order in which its tasks came, in the queue in which they were; and nothing is left."""
     batches = Batches()
     queues = {"one": 1, "two": 1}
-    async with serve(any_redis.url, batches, queues=queues) as (client, _):
+    async with serve(any_redis.url, batches, queues=queues, group_grace_period=0.5) as (client, _):
         await put(client, "a", 1, 2, 3, queue="one")
         await put(client, "b", 4, queue="two")
         await batches.wait_for(1, 2, 3, 4)
@@ -109,7 +109,7 @@ async def test_groups_may_have_settings_of_their_own(any_redis: AnyRedis) -> Non
     options = {
         "group_grace_period": NEVER,
         "group_settings": {
-            "fast:": GroupSettings(grace_period=0.05),
+            "fast:": GroupSettings(grace_period=0.5),
             "fast:not:": GroupSettings(max_size=2),
         },
     }
@@ -283,7 +283,11 @@ async def test_the_audit_knows_what_is_being_aggregated(
         await gate.wait()
         return combine(group, tasks)
 
-    async with serve(redis_url, batches, held_up) as (client, _), Inspector(redis_url) as inspector:
+    options = {"group_grace_period": NEVER, "group_max_size": 2}
+    async with (
+        serve(redis_url, batches, held_up, **options) as (client, _),
+        Inspector(redis_url) as inspector,
+    ):
         await put(client, "g", 1, 2, unique=NEVER)
         await began.wait()
         await put(client, "g", 3)
@@ -291,5 +295,6 @@ async def test_the_audit_knows_what_is_being_aggregated(
         groups = await inspector.groups.list("default")
         assert [(group.name, group.size, group.aggregating) for group in groups] == [("g", 1, 2)]
         gate.set()
-        await batches.wait_for(1, 2, 3)
+        await put(client, "g", 4)
+        await batches.wait_for(1, 2, 3, 4)
     await assert_sound(redis_process)

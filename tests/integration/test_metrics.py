@@ -141,6 +141,11 @@ async def test_the_exporter_shows_what_there_is(any_redis: AnyRedis) -> None:
         exporter = Exporter(any_redis.url, listen="127.0.0.1:0", interval=0, timeout=30)
         async with server.running(_mux()), Scheduler(any_redis.url).running(), exporter:
             await wait_until(lambda: server.measures().processed == 1, "it to fail")
+
+            async def both_are_shown() -> bool:
+                return bool(await inspector.servers.list() and await inspector.schedulers.list())
+
+            await wait_until(both_are_shown, "server and scheduler to say that they are there")
             found = await _scrape(exporter.url)
             assert found["asyncq_up", ()] == 1
             low = {"queue": "low"}
