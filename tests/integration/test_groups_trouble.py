@@ -70,16 +70,19 @@ async def test_what_fails_loses_nothing(
 
     async with Client(redis_url) as client:
         await client.enqueue(Task("taken"), unique=NEVER, process_in=NEVER)
-    async with serve(redis_url, batches, fails) as (client, _):
+
+    def said() -> list[Any]:
+        return [record for record in caplog.records if getattr(record, "event", "") == "aggregation_failed"]
+
+    async with serve(redis_url, batches, fails, group_grace_period=0.5) as (client, _):
         await put(client, "g", 1, 2)
         await wait_until(lambda: tried, "the first try")
         await put(client, "h", 3)
         await batches.wait_for(3)
-        await wait_until(lambda: len(tried) == 2, "the second try")
+        await wait_until(lambda: len(said()) == 2, "the end of the second try")
     assert tried == [2, 2]
     await settled(redis_client, aggregating=2, done=1, aggregated=1, scheduled=1)
-    events = [record for record in caplog.records if getattr(record, "event", "") == "aggregation_failed"]
-    assert [(record.group, record.count) for record in events] == [("g", 2), ("g", 2)]  # type: ignore[attr-defined]
+    assert [(record.group, record.count) for record in said()] == [("g", 2), ("g", 2)]
     async with serve(redis_url, batches):
         await batches.wait_for(1, 2, 3)
 
@@ -116,7 +119,8 @@ async def test_a_leaving_server_gives_back_what_it_aggregates(
         gate.wait(10)
         return combine(group, tasks)
 
-    async with serve(redis_url, batches, forever if kind == "async" else blocks, lease=NEVER) as (client, _):
+    aggregator, options = forever if kind == "async" else blocks, {"lease": NEVER, "group_grace_period": 0.5}
+    async with serve(redis_url, batches, aggregator, **options) as (client, _):
         await put(client, "g", 1, 2)
         await wait_until(began.is_set, "the aggregator")
         assert len(take_census(redis_client)["aggregating"]) == 2
