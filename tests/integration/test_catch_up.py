@@ -148,8 +148,12 @@ async def test_a_time_that_is_refused_does_not_keep_later_ones(redis_url: str, r
         await _until_pending(redis_client, 3)
         times = [(now - n * MINUTE).timestamp() for n in (3, 1, 0)]
         assert _pending(redis_client)[:3] == times
-        events = await inspector.schedulers.events("x")
-        assert {event.error for event in events} >= {"not today", "it could not be enqueued"}
+
+        async def both_are_told() -> bool:
+            errors = {event.error for event in await inspector.schedulers.events("x")}
+            return errors >= {"not today", "it could not be enqueued"}
+
+        await wait_until(both_are_told, "what was refused to be told")
 
 
 async def test_what_middleware_sends_to_another_queue_is_not_looked_for_for_ever(
