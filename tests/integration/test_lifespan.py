@@ -151,29 +151,12 @@ async def test_a_teardown_that_fails_is_not_hidden(redis_url: str) -> None:
         await server.shutdown()
 
 
-async def test_a_server_that_enters_can_be_told_to_leave(redis_url: str) -> None:
-    """A database that does not answer must not keep it; what was set up half-way may clean up."""
-    entering, cleaned = asyncio.Event(), asyncio.Event()
+@pytest.mark.parametrize("is_hurried", [False, True])
+async def test_a_server_that_enters_can_be_told_to_leave(redis_url: str, *, is_hurried: bool) -> None:
+    """A database that does not answer must not keep it; what was set up half-way may clean up.
 
-    @asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
-        entering.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            cleaned.set()
-        yield
-
-    server = Server(redis_url, lifespan=lifespan)
-    starting = asyncio.ensure_future(server.start(Mux()))
-    await entering.wait()
-    await server.shutdown()
-    await starting
-    assert cleaned.is_set()
-
-
-async def test_a_start_may_be_given_up_twice(redis_url: str) -> None:
-    """Also while it is being given up: whoever cancels in a hurry cancels again."""
+    Who is in a hurry says so again meanwhile.
+    """
     entering, cleaning, may_go_on, cleaned = (asyncio.Event() for _ in range(4))
 
     @asynccontextmanager
@@ -188,14 +171,15 @@ async def test_a_start_may_be_given_up_twice(redis_url: str) -> None:
         yield
 
     server = Server(redis_url, lifespan=lifespan)
-    starting = asyncio.ensure_future(server.start(Mux()))
+    told = [asyncio.ensure_future(server.start(Mux()))]
     await entering.wait()
-    asking = asyncio.ensure_future(server.shutdown())
+    told.append(asyncio.ensure_future(server.shutdown()))
     await cleaning.wait()
-    again = asyncio.ensure_future(server.shutdown(now=True))
-    await asyncio.sleep(0)
+    if is_hurried:
+        told.append(asyncio.ensure_future(server.shutdown(now=True)))
+        await asyncio.sleep(0)
     may_go_on.set()
-    await asyncio.gather(starting, asking, again)
+    await asyncio.gather(*told)
     assert cleaned.is_set()
 
 

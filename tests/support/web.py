@@ -57,7 +57,7 @@ async def serving(app: Any) -> AsyncGenerator[str]:
             await wait_until(lambda: server.started or task.done(), "the web server to listen")
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            for door in server.servers:
+            for door in getattr(server, "servers", ()):  # there are none where it did not start
                 await stop_accepting(door)
             server.should_exit = True
             await task
